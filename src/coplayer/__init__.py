@@ -1,0 +1,36 @@
+"""coplayer: learning among self-interested agents that infer, shape and answer one another.
+
+What a user needs is importable from here; each name is documented where it is defined.
+"""
+
+from coplayer.analysis.evaluation import against_fixed, curves
+from coplayer.analysis.exact import joint_distribution, mean_reward
+from coplayer.errors import CoplayerError
+from coplayer.experiments.ppi_mixed import PPIMixed
+from coplayer.experiments.registry import load, train
+from coplayer.games.matrix import MatrixGame, prisoners_dilemma
+from coplayer.players.match import Player, play_match
+from coplayer.players.memory1 import Memory1, cooperation, named_strategy
+from coplayer.players.planner import PlannerSettings, PPIPlayer
+from coplayer.runtime import configure
+
+__all__ = [
+    "CoplayerError",
+    "MatrixGame",
+    "Memory1",
+    "PPIMixed",
+    "PPIPlayer",
+    "PlannerSettings",
+    "Player",
+    "against_fixed",
+    "configure",
+    "cooperation",
+    "curves",
+    "joint_distribution",
+    "load",
+    "mean_reward",
+    "named_strategy",
+    "play_match",
+    "prisoners_dilemma",
+    "train",
+]

@@ -1,0 +1,1 @@
+"""Measuring players: exact values where there are closed forms, matches where there are none."""

@@ -1,0 +1,140 @@
+"""The command line: each command is a function of a frozen dataclass. See `coplayer --help`."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+
+import tyro
+from rich.console import Console
+from rich.markdown import Markdown
+from tyro.extras import SubcommandApp
+
+from coplayer import runtime
+from coplayer.errors import CoplayerError, require
+from coplayer.experiments import ppi_mixed, registry
+from coplayer.experiments.report import report
+from coplayer.runs.display import Display
+from coplayer.runs.folder import RunFolder
+
+_T = TypeVar("_T")
+Preset = Literal["quick", "paper"]
+Flat = Annotated[tyro.conf.OmitArgPrefixes[tyro.conf.OmitSubcommandPrefixes[_T]], tyro.conf.arg(name="")]
+
+
+@dataclass(frozen=True)
+class TrainPPIMixed:
+    """Train two PPI learners in the mixed pool of an iterated matrix game."""
+
+    config: tyro.conf.OmitArgPrefixes[ppi_mixed.PPIMixed]
+    preset: Preset = "quick"
+    """Where all other settings start from: "quick" cooperates on a 2-core CPU, "paper" is the published setting."""
+    out: Path = Path("runs/ppi-mixed")
+    """The run's folder; a new one."""
+
+
+@dataclass(frozen=True)
+class Resume:
+    """Go on with a run that was stopped, to the same numbers as if it had not been."""
+
+    folder: tyro.conf.Positional[Path]
+    """The run's folder."""
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Play a run's learners against each other and against fixed players; draw figures, write evaluation.json."""
+
+    folder: tyro.conf.Positional[Path]
+    """The run's folder."""
+    phases: Literal["last", "few", "all"] = "few"
+    """Which phases' learners: the last, about ten, or all."""
+    episodes: int = 256
+    """Episodes for each learner and opponent."""
+
+
+def train_ppi_mixed(command: TrainPPIMixed, console: Console) -> None:
+    with Display(console, "compiling") as display:
+        folder = registry.train(command.config, command.out, preset=command.preset, reporter=display)
+    _show(folder, console)
+
+
+def resume(command: Resume, console: Console) -> None:
+    with Display(console, "compiling") as display:
+        folder = registry.resume(command.folder, reporter=display)
+    _show(folder, console)
+
+
+def evaluate(command: Evaluate, console: Console) -> None:
+    require(command.episodes >= 1, f"episodes: must be at least 1, got {command.episodes}")
+    _show(RunFolder.open(command.folder), console, phases=command.phases, episodes=command.episodes)
+
+
+def _show(folder: RunFolder, console: Console, *, phases: str = "few", episodes: int = 256) -> None:
+    """Evaluate, draw, and say where the results are and what they say."""
+    with console.status("evaluating"):
+        made = report(folder, phases=phases, episodes=episodes)
+    seconds = sum(row["seconds"] for row in folder.timing())
+    console.print(Markdown(made.text))
+    console.print(f"trained in {seconds / 60:.1f} minutes", highlight=False)
+    for name, path in (("figure", made.figure), ("table", made.table)):
+        console.print(f"{name}: {path}", highlight=False, soft_wrap=True)
+
+
+def make_app(preset: Preset, console: Console) -> SubcommandApp:
+    """The tree of commands, every setting's default taken from `preset`."""
+    app, train = SubcommandApp(), SubcommandApp()
+    start = TrainPPIMixed(config=ppi_mixed.PRESETS[preset], preset=preset)
+
+    @train.command(name=ppi_mixed.NAME)
+    def _(command: Flat[TrainPPIMixed] = start) -> None:
+        """Train two PPI learners in the mixed pool of an iterated matrix game (Weis et al. 2026, figure 1A)."""
+        train_ppi_mixed(command, console)
+
+    app.command(train, name="train")
+
+    @app.command(name="resume")
+    def _(command: Flat[Resume]) -> None:
+        """Go on with a run that was stopped, to the same numbers as if it had not been."""
+        resume(command, console)
+
+    @app.command(name="evaluate")
+    def _(command: Flat[Evaluate]) -> None:
+        """Play a run's learners against each other and against fixed players; draw the figures and the table."""
+        evaluate(command, console)
+
+    return app
+
+
+def preset_in(arguments: list[str]) -> Preset:
+    """The preset asked for: found before all else, since it sets the other flags' defaults."""
+    for name, value in zip(arguments, [*arguments[1:], ""], strict=True):
+        given = value if name == "--preset" else name.removeprefix("--preset=")
+        if given in ppi_mixed.PRESETS:
+            return given
+    return "quick"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Entry point of the `coplayer` command. Returns the exit status: 0, or 2 after a one-line error."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    runtime.configure()
+    console = Console()
+    app = make_app(preset_in(arguments), console)
+    try:
+        app.cli(
+            prog="coplayer",
+            description="Learning among self-interested agents that infer, shape and answer one another.",
+            args=arguments,
+        )
+    except CoplayerError as error:
+        print(f"coplayer: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("coplayer: stopped; 'coplayer resume FOLDER' goes on from the last checkpoint", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,69 @@
+"""Evaluating the agents of a run folder: over training, and within an episode."""
+
+import json
+from collections.abc import Callable
+
+import jax
+import numpy as np
+
+from coplayer.analysis.evaluation import LEARNER, Curves, against_fixed, curves
+from coplayer.errors import require
+from coplayer.experiments import registry
+from coplayer.players.match import play_match
+from coplayer.runs.files import write_atomically
+from coplayer.runs.folder import RunFolder
+
+EVALUATION_SEED = 20_26  # evaluation draws its own numbers, none of a run's
+
+
+def evaluate(
+    folder: RunFolder, phases: list[int], *, episodes: int, told: Callable[[int], None] = lambda phase: None
+) -> dict:
+    """Play the agents of these phases against the fixed opponents and against each other.
+
+    Returns, and writes to evaluation.json, `[phase][opponent]`: the `Curves` fields as arrays [seed, learner, round].
+    """
+    _, config = registry.config_of(folder)
+    known = registry.phases(folder)
+    require(set(phases) <= set(known), f"phases: {folder.path} has {known[:1]} to {known[-1:]}, asked for {phases}")
+    seeds = range(config.seed, config.seed + config.seeds)
+    result = {}
+    for phase in phases:
+        per_seed = [_one_seed(folder, phase, seed, episodes) for seed in seeds]
+        names = per_seed[0][0]
+        result[phase] = {
+            name: {
+                field: np.array([[getattr(learner[name], field) for learner in seed] for seed in per_seed])
+                for field in Curves._fields
+            }
+            for name in names
+        }
+        told(phase)
+    text = json.dumps(
+        {
+            "episodes": episodes,
+            "seeds": list(seeds),
+            "axes": ["seed", "learner", "round"],
+            "phases": jax.tree.map(lambda array: np.round(array, 4).tolist(), result),
+        }
+    )
+    write_atomically(folder.path / "evaluation.json", text.encode())
+    return result
+
+
+def _one_seed(folder: RunFolder, phase: int, seed: int, episodes: int) -> list[dict[str, Curves]]:
+    """For each learner, its curves against each opponent."""
+    module, config = registry.config_of(folder)
+    players = registry.load(folder.path, phase=phase, seed=seed)
+    game = module.make_game(config)
+    key = jax.random.fold_in(jax.random.fold_in(jax.random.key(EVALUATION_SEED), phase), seed)
+    joint = play_match(*players, game, jax.random.fold_in(key, 0), episodes=episodes)
+    joint = np.asarray(joint, dtype=np.int32)
+    seats = [(game, joint), (game.seen_by(1), game.swap(joint))]
+    return [
+        {
+            LEARNER: curves(own_view, seat),
+            **against_fixed(player, seat, jax.random.fold_in(key, 1 + i), episodes=episodes),
+        }
+        for i, (player, (seat, own_view)) in enumerate(zip(players, seats, strict=True))
+    ]

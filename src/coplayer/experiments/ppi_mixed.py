@@ -1,0 +1,513 @@
+"""Two PPI learners in the mixed pool of an iterated matrix game (Weis et al. 2026, figure 1A; spec section 6.1).
+
+Each learner has its own weights and its own data. Half of its episodes are against the other learner, half against a
+fresh tabular player each. Nothing tells it which.
+"""
+
+import math
+import time
+from dataclasses import dataclass, fields
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from coplayer.errors import CoplayerError, require
+from coplayer.experiments.axes import LEARNERS, map_learners_and_seeds, swap_between_learners
+from coplayer.games.matrix import COOPERATE, START, MatrixGame, observe
+from coplayer.learning import ppi
+from coplayer.networks.world_model import RoundModel, TokenModel
+from coplayer.players.planner import PlannerSettings, PPIPlayer
+from coplayer.pools import tabular
+from coplayer.runs import checkpoint, packing
+from coplayer.runs.training import Chunk
+
+NAME = "ppi-mixed"
+NUM_LEARNERS = 2
+WEIGHTS, TABULAR, FIT, PLAY = range(4)  # streams of random numbers
+
+
+@dataclass(frozen=True)
+class PPIMixed:
+    """Two PPI learners in the mixed pool: half of the episodes against each other, half against tabular players."""
+
+    payoffs: tuple[float, ...] = (1.0, -1.0, 2.0, 0.0)
+    """One's own reward for each own action (rows) and co-player's action (columns), row by row: n * n numbers, or
+    2 * n * n where the two players' tables differ. Action 0 counts as cooperation."""
+    rounds: int = 100
+    """Rounds of an episode."""
+    seeds: int = 1
+    """Independent repetitions, numbered from --seed."""
+    seed: int = 0
+    """The first seed."""
+    phases: int = 30
+    """Phases of fitting the model and playing with the improved policy."""
+    model: Literal["round", "token"] = "token"
+    """Recurrent steps a round: one ("round"), or one for each of observation, reward and action ("token", the paper)."""
+    hidden: int = 128
+    """Width of the recurrent state."""
+    embedding: int = 32
+    """Width of a token's embedding ("token" only)."""
+    tabular_episodes: int = 200_000
+    """Episodes of tabular players among themselves that the data set starts with."""
+    fresh_tabular: bool = False
+    """Draw these anew for every batch instead of storing them."""
+    episodes: int = 20_000
+    """Episodes each learner plays and stores in a phase, half of them against the other learner."""
+    warm_start: bool = False
+    """Carry the weights on from phase to phase, instead of drawing them anew."""
+    epochs: int = 10
+    """Passes over the data set in a phase (used where the number of updates is 0)."""
+    first_updates: int = 0
+    """Updates in the first phase; 0: by --epochs."""
+    updates: int = 0
+    """Updates in every later phase; 0: by --epochs."""
+    batch: int = 256
+    """Episodes in a batch."""
+    learning_rate: float = 1e-4
+    """AdamW's learning rate."""
+    learning_rate_end: float = 1.0
+    """Share of the learning rate left at the end of a phase (cosine)."""
+    weight_decay: float = 1e-2
+    """AdamW's weight decay."""
+    beta1: float = 0.9
+    """AdamW's decay of the gradient's mean."""
+    beta2: float = 0.98
+    """AdamW's decay of the gradient's square."""
+    max_gradient_norm: float = 1.0
+    """Bound on the gradient's norm."""
+    observation_weight: float = 1.0
+    """Weight of the loss on the co-player's actions (observations)."""
+    action_weight: float = 1.0
+    """Weight of the loss on one's own actions."""
+    reward_weight: float = 1.0
+    """Weight of the loss on rewards."""
+    rollouts: int = 20
+    """Imagined rollouts for each candidate action."""
+    later_rollouts: int = 0
+    """The same from phase --later-from on; 0: as before."""
+    later_from: int = 0
+    """First phase that uses --later-rollouts."""
+    horizon: int = 15
+    """Imagined rounds of a rollout."""
+    temperature: float = 0.01
+    """Of the improved policy: prior * exp(Q / temperature)."""
+    expected_rewards: bool = False
+    """Average each imagined round's reward over both players' actions ("round" only)."""
+    common_random_numbers: bool = True
+    """Use the same draws for all candidate actions."""
+    play_blocks: int = 1
+    """Play a phase's episodes in so many blocks, one after the other."""
+    seed_batch: int = 0
+    """Seeds trained side by side by vmap; 0: all on a GPU, one at a time on a CPU."""
+    checkpoint_seconds: float = 60.0
+    """Save the state at the end of each phase, and when this much time has passed since the last save."""
+
+
+PRESETS: dict[str, PPIMixed] = {
+    "paper": PPIMixed(),
+    "quick": PPIMixed(
+        phases=18,
+        model="round",
+        hidden=32,
+        tabular_episodes=20_000,
+        fresh_tabular=True,
+        episodes=2_000,
+        warm_start=True,
+        first_updates=1_000,
+        updates=550,
+        learning_rate=3e-3,
+        rollouts=4,
+        later_rollouts=12,
+        later_from=9,
+        expected_rewards=True,
+        play_blocks=10,
+    ),
+}
+
+
+def check(config: PPIMixed) -> None:
+    """Refuse a config that cannot be trained, naming the setting and what is allowed."""
+    for field in fields(config):
+        value = getattr(config, field.name)
+        if field.type in (int, float) or field.type in ("int", "float"):
+            require(bool(np.isfinite(value)), f"{field.name}: must be a finite number, got {value}")
+    zero_allowed = ("seed", "first_updates", "updates", "weight_decay", "observation_weight", "action_weight")
+    zero_allowed += (
+        "reward_weight",
+        "seed_batch",
+        "later_rollouts",
+        "later_from",
+        "tabular_episodes",
+        "beta1",
+        "beta2",
+        "learning_rate_end",
+    )
+    for field in fields(config):
+        value = getattr(config, field.name)
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            low = "at least 0" if field.name in zero_allowed else "above 0"
+            require(
+                value > 0 or (value == 0 and field.name in zero_allowed), f"{field.name}: must be {low}, got {value}"
+            )
+    for name in ("beta1", "beta2"):
+        require(getattr(config, name) < 1, f"{name}: must be below 1, got {getattr(config, name)}")
+    require(config.learning_rate_end <= 1, f"learning_rate_end: must lie in [0, 1], got {config.learning_rate_end}")
+    require(config.model in ("round", "token"), f"model: must be round or token, got {config.model!r}")
+    require(
+        config.model == "round" or not config.expected_rewards,
+        "expected_rewards: needs --model round (the token model gives no reward before the outcome is drawn)",
+    )
+    unit = 2 * config.play_blocks
+    require(
+        config.episodes % unit == 0,
+        f"episodes: must be a multiple of 2 * play_blocks = {unit}, half of each block is against the learner; "
+        f"got {config.episodes}",
+    )
+    require(
+        config.tabular_episodes + (config.phases - 1) * config.episodes >= config.batch
+        and config.tabular_episodes >= config.batch,
+        f"tabular_episodes: must be at least one batch, {config.batch}, got {config.tabular_episodes}",
+    )
+    make_game(config)
+
+
+class Setting(NamedTuple):
+    """What the numerical code needs to know of a config; constants under `jit`."""
+
+    game: MatrixGame
+    fitting: ppi.Fitting
+    planner: PlannerSettings
+    warm_start: bool
+    token_model: bool
+    hidden: int
+    embedding: int
+    tabular_episodes: int
+    episodes: int  # a phase, of which `against_learner` against the other learner
+    against_learner: int
+    blocks: int  # the episodes of a phase are played in this many blocks
+    phases: int
+
+
+class PlayMetrics(NamedTuple):
+    """Means over the episodes of one phase. Cooperation is the rate of action 0."""
+
+    cooperation_vs_learner: Array
+    reward_vs_learner: Array
+    late_cooperation_vs_learner: Array  # over the last quarter of the rounds
+    cooperation_vs_tabular: Array
+    reward_vs_tabular: Array
+
+
+def rollouts_in(config: PPIMixed, phase: int) -> int:
+    """Rollouts for each candidate action in a phase."""
+    return config.later_rollouts if config.later_rollouts and phase >= config.later_from else config.rollouts
+
+
+def make_game(config: PPIMixed) -> MatrixGame:
+    """The game of a config."""
+    count = len(config.payoffs)
+    for tables in (1, 2):
+        actions = math.isqrt(count // tables)
+        if actions >= 2 and tables * actions**2 == count:
+            return MatrixGame(
+                np.reshape(config.payoffs, (tables, actions, actions)).repeat(3 - tables, 0), config.rounds
+            )
+    raise CoplayerError(f"payoffs: needs n * n numbers, or 2 * n * n, for n >= 2 actions; got {count}")
+
+
+def make_setting(config: PPIMixed, phase: int) -> Setting:
+    """The numerical side of a config, as it is in `phase`."""
+    return Setting(
+        game=make_game(config),
+        fitting=ppi.Fitting(
+            batch=config.batch,
+            learning_rate=config.learning_rate,
+            learning_rate_end=config.learning_rate_end,
+            weight_decay=config.weight_decay,
+            beta1=config.beta1,
+            beta2=config.beta2,
+            max_gradient_norm=config.max_gradient_norm,
+            observation_weight=config.observation_weight,
+            action_weight=config.action_weight,
+            reward_weight=config.reward_weight,
+            fresh_tabular=config.tabular_episodes if config.fresh_tabular else 0,
+        ),
+        planner=PlannerSettings(
+            rollouts=rollouts_in(config, phase),
+            horizon=config.horizon,
+            temperature=config.temperature,
+            expected_rewards=config.expected_rewards,
+            common_random_numbers=config.common_random_numbers,
+        ),
+        warm_start=config.warm_start,
+        token_model=config.model == "token",
+        hidden=config.hidden,
+        embedding=config.embedding,
+        tabular_episodes=config.tabular_episodes,
+        episodes=config.episodes,
+        against_learner=config.episodes // 2,
+        blocks=config.play_blocks,
+        phases=config.phases,
+    )
+
+
+def new_model(setting: Setting, key: PRNGKeyArray):
+    if setting.token_model:
+        return TokenModel(setting.game, setting.hidden, setting.embedding, key=key)
+    return RoundModel(setting.game, setting.hidden, key=key)
+
+
+def phase_key(learner: ppi.LearnerState, stream: int, phase: Int[Array, ""]) -> PRNGKeyArray:
+    return jax.random.fold_in(jax.random.fold_in(learner.key, stream), phase)
+
+
+def stored_tabular(setting: Setting) -> int:
+    """Tabular episodes at the start of the data set: all of them, or none if they are drawn fresh."""
+    return setting.tabular_episodes - setting.fitting.fresh_tabular
+
+
+def new_learner(setting: Setting, key: PRNGKeyArray) -> ppi.LearnerState:
+    """A learner before its first phase, its tabular episodes drawn."""
+    capacity = stored_tabular(setting) + setting.phases * setting.episodes
+    episodes = jnp.zeros((capacity, setting.game.rounds), dtype=jnp.uint8)
+    model = new_model(setting, jax.random.fold_in(jax.random.fold_in(key, WEIGHTS), 1))
+    optimiser = ppi.optimiser(setting.fitting).init(model)
+    return add_tabular_episodes(setting, ppi.LearnerState(model, optimiser, episodes, key))
+
+
+def add_tabular_episodes(setting: Setting, learner: ppi.LearnerState) -> ppi.LearnerState:
+    """Write the stored tabular episodes, which are a function of the key, into the data set."""
+    count = stored_tabular(setting)
+    if not count:
+        return learner
+    key = jax.random.fold_in(learner.key, TABULAR)
+    joint = tabular.play(key, setting.game, count).astype(jnp.uint8).T
+    return learner._replace(episodes=learner.episodes.at[:count].set(joint))
+
+
+def restart(setting: Setting, learner: ppi.LearnerState, phase: Int[Array, ""]) -> ppi.LearnerState:
+    """The learner at the start of a phase: weights drawn anew, or carried on when `warm_start`."""
+    if setting.warm_start:
+        return learner
+    model = new_model(setting, phase_key(learner, WEIGHTS, phase))
+    return learner._replace(model=model, optimiser=ppi.optimiser(setting.fitting).init(model))
+
+
+def own_payoffs(setting: Setting) -> Float[Array, " joint"]:
+    """The payoff vector of the learner whose turn it is in a mapped function; learner i sits in seat i."""
+    seats = jnp.stack([setting.game.payoff_vector(player) for player in range(NUM_LEARNERS)])
+    return seats[jax.lax.axis_index(LEARNERS)]
+
+
+def play_phase(
+    setting: Setting, learner: ppi.LearnerState, phase: Int[Array, ""]
+) -> tuple[ppi.LearnerState, PlayMetrics]:
+    """Play one phase's episodes with the improved policy and add them to the data set."""
+    payoffs = own_payoffs(setting)
+    game, split = setting.game, setting.against_learner // setting.blocks
+    size = setting.episodes // setting.blocks
+    player = PPIPlayer(learner.model, setting.planner)
+    key = phase_key(learner, PLAY, phase)
+
+    def block(index: Int[Array, ""]):
+        block_key = jax.random.fold_in(key, index)
+        tables = tabular.draw_tables(jax.random.fold_in(block_key, 0), game, size - split)
+
+        def step(carry, index):
+            state, observation = carry
+            round_key = jax.random.fold_in(jax.random.fold_in(block_key, 1), index)
+            own = player.act(state, jax.random.fold_in(round_key, 0))
+            uniform = jax.random.uniform(jax.random.fold_in(round_key, 1), observation.shape)
+            other = jnp.concatenate([swap_between_learners(own[:split]), tabular.act(tables, observation, uniform)])
+            joint = game.joint(own, other)
+            state = player.update(state, joint, payoffs[joint])
+            return (state, observe(game.swap(joint[split:]))), joint.astype(jnp.uint8)
+
+        start = (player.initial_state(size), jnp.full((size - split,), START))
+        return jax.lax.scan(step, start, jnp.arange(game.rounds))[1]
+
+    joint = jax.lax.map(block, jnp.arange(setting.blocks))  # [blocks, rounds, size]
+    rows = joint.transpose(0, 2, 1).reshape(setting.episodes, game.rounds)
+    first_row = stored_tabular(setting) + (phase - 1) * setting.episodes
+    episodes = jax.lax.dynamic_update_slice(learner.episodes, rows, (first_row, jnp.zeros_like(first_row)))
+
+    cooperates = (game.own_action(joint) == COOPERATE).astype(jnp.float32)
+    reward = payoffs[joint]
+    late = game.rounds - max(1, game.rounds // 4)
+    metrics = PlayMetrics(
+        cooperation_vs_learner=cooperates[..., :split].mean(),
+        reward_vs_learner=reward[..., :split].mean(),
+        late_cooperation_vs_learner=cooperates[:, late:, :split].mean(),
+        cooperation_vs_tabular=cooperates[..., split:].mean(),
+        reward_vs_tabular=reward[..., split:].mean(),
+    )
+    return learner._replace(episodes=episodes), metrics
+
+
+class State(NamedTuple):
+    """A run between two chunks."""
+
+    learners: ppi.LearnerState  # leading axes [learner, seed]
+    phase: int  # the phase under way, from 1; phases + 1 when all are done
+    update: int  # updates done in it
+
+
+class Trainer:
+    """The experiment as the host runs it (see `runs.training.Experiment`)."""
+
+    def __init__(self, config: PPIMixed):
+        check(config)
+        self.config = config
+        self.setting = setting = make_setting(config, phase=1)
+
+        def mapped(function):
+            seed_batch = config.seed_batch or (1 if jax.default_backend() == "cpu" else config.seeds)
+            both = map_learners_and_seeds(function, num_learners=NUM_LEARNERS, seed_batch=min(seed_batch, config.seeds))
+            return jax.jit(both, donate_argnums=0)
+
+        self._initial = mapped(lambda key, _: new_learner(setting, key))
+        self._restart = mapped(lambda learner, phase: restart(setting, learner, phase))
+        self._play = {
+            now.planner.rollouts: mapped(lambda learner, phase, now=now: play_phase(now, learner, phase))
+            for now in (setting, make_setting(config, config.phases))
+        }
+        self._fit = mapped(
+            lambda learner, at: ppi.fit(
+                learner,
+                setting.fitting,
+                setting.game,
+                own_payoffs(setting),
+                available=at["available"],
+                start=at["start"],
+                stop=at["stop"],
+                total=at["total"],
+                key=phase_key(learner, FIT, at["phase"]),
+            )
+        )
+        self._refill = mapped(lambda learner, _: add_tabular_episodes(setting, learner))
+
+    def keys(self) -> PRNGKeyArray:
+        """One key a learner and seed, `[learner, seed]`: equal for a seed whatever the other seeds are."""
+        seeds = self.config.seed + jnp.arange(self.config.seeds)
+        by_seed = jax.vmap(jax.random.key)(seeds)
+        return jax.vmap(lambda learner: jax.vmap(lambda key: jax.random.fold_in(key, learner))(by_seed))(
+            jnp.arange(NUM_LEARNERS)
+        )
+
+    def initial_state(self) -> State:
+        return State(self._initial(self.keys(), 0), phase=1, update=0)
+
+    def finished(self, state: State) -> bool:
+        return state.phase > self.config.phases
+
+    def available(self, phase: int) -> int:
+        """Episodes in the data set that phase's model is fitted to."""
+        return self.config.tabular_episodes + (phase - 1) * self.config.episodes
+
+    def updates(self, phase: int) -> int:
+        """Updates in a phase."""
+        fixed = self.config.first_updates if phase == 1 else self.config.updates
+        return fixed or self.config.epochs * ppi.updates_per_epoch(self.available(phase), self.config.batch)
+
+    def _work(self, phase: int) -> tuple[float, float]:
+        """Recurrent steps for one update and for the playing of a phase: how the time left is judged."""
+        config = self.config
+        update = 3.0 * config.batch * config.rounds
+        play = float(self.imagined_rounds(phase) * config.episodes * config.rounds)
+        return update, play
+
+    def imagined_rounds(self, phase: int) -> int:
+        """Imagined rounds for one real action."""
+        return self.setting.game.num_actions * rollouts_in(self.config, phase) * self.config.horizon
+
+    def progress(self, state: State) -> float:
+        def phase_work(phase: int) -> float:
+            update, play = self._work(phase)
+            return update * self.updates(phase) + play
+
+        total = sum(map(phase_work, range(1, self.config.phases + 1)))
+        done = sum(map(phase_work, range(1, state.phase))) + self._work(state.phase)[0] * state.update
+        return done / total
+
+    def advance(self, state: State) -> Chunk:
+        """Updates up to the end of an epoch, or the playing of a phase."""
+        learners, phase, update = state
+        total = self.updates(phase)
+        if update == 0:
+            learners = self._restart(learners, phase)
+        if update < total:
+            per_epoch = ppi.updates_per_epoch(self.available(phase), self.config.batch)
+            stop = min(total, (update // per_epoch + 1) * per_epoch)
+            at = {"available": self.available(phase), "start": update, "stop": stop, "total": total, "phase": phase}
+            learners, losses = self._fit(learners, at)
+            named = {f"loss_{name}": value for name, value in losses._asdict().items()}
+            rows = self._rows(named, phase=phase, update=stop)
+            return Chunk(State(learners, phase, stop), rows, {"phase": phase, "updates": stop - update}, None, phase)
+
+        begin = time.monotonic()
+        learners, metrics = self._play[rollouts_in(self.config, phase)](learners, phase)
+        rows = self._rows(metrics._asdict(), phase=phase)
+        decisions = NUM_LEARNERS * self.config.seeds * self.config.episodes * self.config.rounds
+        imagined = decisions * self.imagined_rounds(phase)
+        timing = {"phase": phase, "imagined_rounds_per_second": imagined / (time.monotonic() - begin)}
+        agents = checkpoint.flatten(learners.model, "model")
+        return Chunk(State(learners, phase + 1, 0), rows, timing, agents, phase)
+
+    def _rows(self, values: dict, **where: int) -> list[dict]:
+        """One metrics row a seed and learner, from arrays `[learner, seed]`."""
+        values = {name: np.asarray(array) for name, array in values.items()}
+        return [
+            {**where, "seed": self.config.seed + seed, "learner": learner}
+            | {name: float(array[learner, seed]) for name, array in values.items()}
+            for seed in range(self.config.seeds)
+            for learner in range(NUM_LEARNERS)
+        ]
+
+    def _filled(self, phase: int) -> slice:
+        """Rows of the data set that phases before `phase` have played."""
+        first = stored_tabular(self.setting)
+        return slice(first, first + (phase - 1) * self.config.episodes)
+
+    def pack(self, state: State) -> dict[str, np.ndarray]:
+        """Everything but the tabular episodes, which follow from the key; two bits a round."""
+        learners = state.learners
+        played = np.asarray(learners.episodes[:, :, self._filled(state.phase)])
+        return checkpoint.flatten(learners._replace(episodes=None), "learners") | {
+            "episodes": packing.pack(played, self.setting.game.num_joint),
+            "phase": np.asarray(state.phase),
+            "update": np.asarray(state.update),
+        }
+
+    def unpack(self, arrays: dict[str, np.ndarray]) -> State:
+        phase, update = int(arrays["phase"]), int(arrays["update"])
+        empty = self._initial(self.keys(), 0)
+        loaded = checkpoint.unflatten(empty._replace(episodes=None), arrays, "learners")
+        filled = self._filled(phase)
+        shape = (NUM_LEARNERS, self.config.seeds, filled.stop - filled.start, self.config.rounds)
+        played = packing.unpack(arrays["episodes"], self.setting.game.num_joint, shape)
+        episodes = empty.episodes.at[:, :, filled].set(played)
+        placement = jax.tree.map(lambda leaf: leaf.sharding, empty)
+        return State(jax.device_put(loaded._replace(episodes=episodes), placement), phase, update)
+
+
+def players(config: PPIMixed, agents: dict[str, np.ndarray], *, phase: int, seed: int) -> list[PPIPlayer]:
+    """The learners of one seed as players, from the arrays of `phase`'s agents file."""
+    check(config)
+    setting = make_setting(config, phase)
+    require(
+        config.seed <= seed < config.seed + config.seeds,
+        f"seed: this run has seeds {config.seed} to {config.seed + config.seeds - 1}, got {seed}",
+    )
+    one = jax.eval_shape(lambda: new_model(setting, jax.random.key(0)))
+    stacked = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct((NUM_LEARNERS, config.seeds, *leaf.shape), leaf.dtype), one
+    )
+    models = checkpoint.unflatten(stacked, agents, "model")
+    index = seed - config.seed
+    return [
+        PPIPlayer(jax.tree.map(lambda leaf, i=i: jnp.asarray(leaf[i, index]), models), setting.planner)
+        for i in range(NUM_LEARNERS)
+    ]

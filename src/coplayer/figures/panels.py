@@ -1,0 +1,61 @@
+"""Pairs of panels, reward and cooperation rate, with a band of one standard deviation over seeds: the papers' form."""
+
+import io
+from pathlib import Path
+from typing import NamedTuple
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+
+from coplayer.runs.files import write_atomically
+
+LABELS = {"reward": "mean reward per round", "cooperation": "cooperation rate"}
+
+
+class Line(NamedTuple):
+    """One curve with its repetitions, and the published one beside it."""
+
+    label: str
+    x: np.ndarray  # [points]
+    reward: np.ndarray  # [seeds, points]
+    cooperation: np.ndarray  # [seeds, points]
+    published: dict[str, tuple[np.ndarray, np.ndarray]] = {}  # of "reward" or "cooperation"
+
+
+def draw(path: Path, lines: list[Line], *, x_label: str, title: str) -> None:
+    """Write the pair of panels to `path` with the endings .png and .svg."""
+    figure, axes = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
+    for axis, (metric, label) in zip(axes, LABELS.items(), strict=True):
+        for index, line in enumerate(lines):
+            color = f"C{index}"
+            values = getattr(line, metric)
+            mean, deviation = values.mean(0), values.std(0)
+            axis.plot(line.x, mean, color=color, label=line.label, linewidth=1.8)
+            if len(values) > 1:
+                axis.fill_between(line.x, mean - deviation, mean + deviation, color=color, alpha=0.2, linewidth=0)
+            if metric in line.published:
+                axis.plot(*line.published[metric], "o", color=color, markersize=3.5, fillstyle="none")
+        axis.set_xlabel(x_label)
+        axis.set_ylabel(label)
+        axis.grid(alpha=0.3)
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[1].set_ylim(-0.03, 1.03)
+    handles, labels = axes[0].get_legend_handles_labels()
+    if any(line.published for line in lines):
+        handles.append(plt.Line2D([], [], marker="o", linestyle="", color="gray", fillstyle="none", markersize=3.5))
+        labels.append("published (Weis et al. 2026)")
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=8.5)
+    figure.suptitle(title, fontsize=10)
+    save(figure, path)
+
+
+def save(figure: plt.Figure, path: Path) -> None:
+    """Write a figure as PNG and SVG, and close it."""
+    for ending in ("png", "svg"):
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format=ending, dpi=150)
+        write_atomically(path.with_suffix(f".{ending}"), buffer.getvalue())
+    plt.close(figure)

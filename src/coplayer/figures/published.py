@@ -1,0 +1,27 @@
+"""Points read off the papers' figures, for drawing our curves beside them. Reading error about 0.02 in y."""
+
+import csv
+import functools
+from importlib import resources
+
+import numpy as np
+
+from coplayer.errors import require
+
+
+@functools.cache
+def _rows() -> list[dict[str, str]]:
+    text = resources.files("coplayer.figures").joinpath("data/weis2026_curves.csv").read_text()
+    return list(csv.DictReader(text.splitlines()))
+
+
+def curve(panel: str, metric: str, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """(x, y) of one curve of Weis et al. 2026, for example ("1A", "cooperation_rate", "ppi_vs_ppi")."""
+    points = [
+        (float(row["x"]), float(row["y"]))
+        for row in _rows()
+        if (row["panel"], row["metric"], row["curve"]) == (panel, metric, name)
+    ]
+    require(bool(points), f"curve: no published points for panel {panel}, {metric}, {name}")
+    x, y = np.array(sorted(points)).T
+    return x, y

@@ -1,0 +1,1 @@
+"""Rules of games, as pure functions."""

@@ -1,0 +1,1 @@
+"""The mathematics of each learning algorithm, one file an algorithm."""

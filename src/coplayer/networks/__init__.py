@@ -1,0 +1,1 @@
+"""Recurrent networks and the sequence models built on them."""

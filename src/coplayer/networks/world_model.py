@@ -1,0 +1,217 @@
+"""Sequence models of an episode that are world model and policy prior at once (Weis et al. 2026, section 3.1).
+
+Two models share one interface, so the planner and the learner do not care which they hold:
+
+* `RoundModel`: one recurrent step a round. In a matrix game the observation names both actions and so the reward,
+  hence it is the only input. Heads: own action, the co-player's action given one's own, the reward of each joint action.
+* `TokenModel`: the paper's model, three recurrent steps a round (observation, reward, action, in this order), each
+  predicting the next token.
+
+A *state* is what the model remembers when it is about to act. Probabilities come with their choices on the first axis
+(`[actions, batch]`): the batch is then the contiguous axis, which is several times faster on a CPU.
+"""
+
+from typing import NamedTuple, Protocol
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from coplayer.games.matrix import START, MatrixGame, observe
+from coplayer.networks.gru import GRU
+from coplayer.players.memory1 import sample
+
+
+class EpisodeLoss(NamedTuple):
+    """Mean losses over trajectories and rounds, in nats (observation, action) and half squared reward units."""
+
+    observation: Float[Array, ""]
+    action: Float[Array, ""]
+    reward: Float[Array, ""]
+
+
+class WorldModel(Protocol):
+    """What planner and learner ask of a sequence model. `S` below is the batch of states, any length."""
+
+    def initial_state(self, batch: int):
+        """State before the first round, START observed."""
+
+    def action_logits(self, state) -> Float[Array, "actions S"]:
+        """The prior over one's own next action, log p(a_t | x_{<=t}), up to normalisation."""
+
+    def observe(self, state, joint: Int[Array, " S"], reward: Float[Array, " S"]):
+        """The state after a real round: own action taken, outcome and reward seen."""
+
+    def imagine(self, state, action: Int[Array, " S"], uniform: Float[Array, " S"]):
+        """(next state, predicted reward) of an imagined round in which one plays `action`."""
+
+    def episode_loss(self, joint: Int[Array, "rounds batch"], reward: Float[Array, "rounds batch"]) -> EpisodeLoss:
+        """Prediction losses on whole episodes."""
+
+
+def _linear(key: PRNGKeyArray, inputs: int, outputs: int) -> tuple[Array, Array]:
+    bound = inputs**-0.5
+    weights = jax.random.uniform(jax.random.fold_in(key, 0), (outputs, inputs), minval=-bound, maxval=bound)
+    return weights, jnp.zeros((outputs,))
+
+
+def _nll(logits: Float[Array, "choices ..."], choice: Int[Array, "..."]) -> Float[Array, ""]:
+    """Mean negative log-likelihood of `choice`."""
+    logs = jax.nn.log_softmax(logits, axis=0)
+    return -sum(jnp.where(choice == c, logs[c], 0.0).mean() for c in range(logits.shape[0]))
+
+
+def _pick(values: Float[Array, "choices ... S"], choice: Int[Array, " S"]) -> Float[Array, "... S"]:
+    """`values[choice]`, column by column, as a sum of selects: a gather would not vectorise."""
+    return sum(jnp.where(choice == c, values[c], 0.0) for c in range(values.shape[0]))
+
+
+class RoundModel(eqx.Module):
+    """One recurrent step a round; the state is the recurrent state."""
+
+    gru: GRU
+    head_weights: Float[Array, "outputs hidden"]
+    head_bias: Float[Array, " outputs"]
+    game: MatrixGame = eqx.field(static=True)
+
+    def __init__(self, game: MatrixGame, hidden: int, *, key: PRNGKeyArray):
+        self.game = game
+        self.gru = GRU(game.num_observations, hidden, key=jax.random.fold_in(key, 0))
+        outputs = game.num_actions + 2 * game.num_joint
+        self.head_weights, self.head_bias = _linear(jax.random.fold_in(key, 1), hidden, outputs)
+
+    def _one_hot(self, observation: Int[Array, "..."]) -> Float[Array, "... observations"]:
+        return jax.nn.one_hot(observation, self.game.num_observations)
+
+    def heads(self, state: Float[Array, "*batch hidden"]):
+        """Logits of one's own action `[n, *batch]`, logits of the co-player's action given one's own
+        `[n own, n other, *batch]`, predicted reward of each joint action, same shape.
+        """
+        n = self.game.num_actions
+        features = jax.nn.silu(state)
+        outputs = jnp.einsum("oh,...h->o...", self.head_weights, features)
+        outputs = outputs + self.head_bias.reshape(-1, *[1] * (state.ndim - 1))
+        square = (n, n, *outputs.shape[1:])
+        return outputs[:n], outputs[n : n + n * n].reshape(square), outputs[n + n * n :].reshape(square)
+
+    def initial_state(self, batch: int) -> Float[Array, "S hidden"]:
+        return self.gru.step(jnp.zeros((batch, self.gru.hidden)), self._one_hot(jnp.full((batch,), START)))
+
+    def action_logits(self, state):
+        return self.heads(state)[0]
+
+    def observe(self, state, joint, reward):
+        return self.gru.step(state, self._one_hot(observe(joint)))
+
+    def imagine(self, state, action, uniform):
+        _, replies, rewards = self.heads(state)
+        reply = sample(jax.nn.softmax(_pick(replies, action), axis=0), uniform)
+        joint = self.game.joint(action, reply)
+        return self.observe(state, joint, None), _pick(_pick(rewards, action), reply)
+
+    def expected_reward(self, state) -> Float[Array, "actions S"]:
+        """Mean imagined reward of the coming round for each own action, over the co-player's reply."""
+        _, replies, rewards = self.heads(state)
+        return (jax.nn.softmax(replies, axis=1) * rewards).sum(1)
+
+    def episode_loss(self, joint, reward):
+        batch = joint.shape[1]
+        inputs = self._one_hot(jnp.concatenate([jnp.full((1, batch), START), observe(joint[:-1])]))
+        states = self.gru.sequence(jnp.zeros((batch, self.gru.hidden)), inputs)
+        actions, replies, rewards = self.heads(states.reshape(-1, self.gru.hidden))
+        joint, reward = joint.reshape(-1), reward.reshape(-1)
+        own, other = self.game.own_action(joint), self.game.other_action(joint)
+        predicted = _pick(rewards.reshape(-1, joint.size), joint)
+        return EpisodeLoss(
+            observation=_nll(_pick(replies, own), other),
+            action=_nll(actions, own),
+            reward=0.5 * jnp.mean((predicted - reward) ** 2),
+        )
+
+
+class TokenModel(eqx.Module):
+    """The paper's model: tokens o_t, r_t, a_t in turn, one linear embedding and one linear head a modality.
+
+    The state is the recurrent state after the reward token, whose head gives the action.
+    """
+
+    gru: GRU
+    embeddings: tuple  # (weights [outputs, inputs], bias), for observation, reward and action
+    observation_head: tuple
+    reward_head: tuple
+    action_head: tuple
+    game: MatrixGame = eqx.field(static=True)
+
+    def __init__(self, game: MatrixGame, hidden: int, embedding: int = 32, *, key: PRNGKeyArray):
+        def named(name: int) -> PRNGKeyArray:
+            return jax.random.fold_in(key, name)
+
+        self.game = game
+        self.gru = GRU(embedding, hidden, key=named(0))
+        sizes = (game.num_observations, 1, game.num_actions)
+        self.embeddings = tuple(_linear(named(1 + i), size, embedding) for i, size in enumerate(sizes))
+        self.observation_head = _linear(named(4), hidden, game.num_observations)
+        self.reward_head = _linear(named(5), hidden, 1)
+        self.action_head = _linear(named(6), hidden, game.num_actions)
+
+    def _embed(self, modality: int, inputs: Float[Array, "*batch inputs"]) -> Float[Array, "*batch embedding"]:
+        weights, bias = self.embeddings[modality]
+        return inputs @ weights.T + bias
+
+    def _embed_observation(self, observation):
+        return self._embed(0, jax.nn.one_hot(observation, self.game.num_observations))
+
+    def _embed_reward(self, reward):
+        return self._embed(1, reward[..., None])
+
+    def _embed_action(self, action):
+        return self._embed(2, jax.nn.one_hot(action, self.game.num_actions))
+
+    @staticmethod
+    def _head(head, state):
+        weights, bias = head
+        return jnp.einsum("oh,...h->o...", weights, jax.nn.silu(state)) + bias.reshape(-1, *[1] * (state.ndim - 1))
+
+    def _see(self, state, observation, reward):
+        state = self.gru.step(state, self._embed_observation(observation))
+        return self.gru.step(state, self._embed_reward(reward))
+
+    def initial_state(self, batch: int) -> Float[Array, "S hidden"]:
+        return self._see(jnp.zeros((batch, self.gru.hidden)), jnp.full((batch,), START), jnp.zeros((batch,)))
+
+    def action_logits(self, state):
+        return self._head(self.action_head, state)
+
+    def observe(self, state, joint, reward):
+        state = self.gru.step(state, self._embed_action(self.game.own_action(joint)))
+        return self._see(state, observe(joint), reward)
+
+    def imagine(self, state, action, uniform):
+        state = self.gru.step(state, self._embed_action(action))
+        observation = sample(jax.nn.softmax(self._head(self.observation_head, state), axis=0), uniform)
+        state = self.gru.step(state, self._embed_observation(observation))
+        reward = self._head(self.reward_head, state)[0]
+        return self.gru.step(state, self._embed_reward(reward)), reward
+
+    def episode_loss(self, joint, reward):
+        """Tokens o_0 r_0 a_0 ... o_{T-1} r_{T-1} a_{T-1} o_T: r_T would be the reward of the last round, and its head
+        reads the state after o_T. START and its reward of 0 are given, not predicted.
+        """
+        rounds, batch = joint.shape
+        own = self.game.own_action(joint)
+        start = jnp.full((1, batch), START)
+        observations = jnp.concatenate([start, observe(joint)])  # [T + 1, batch]
+        rewards = jnp.concatenate([jnp.zeros((1, batch)), reward])
+        tokens = jnp.stack(
+            [self._embed_observation(observations[:-1]), self._embed_reward(rewards[:-1]), self._embed_action(own)], 1
+        ).reshape(3 * rounds, batch, -1)
+        tokens = jnp.concatenate([tokens, self._embed_observation(observations[-1:])])
+        states = self.gru.sequence(jnp.zeros((batch, self.gru.hidden)), tokens)
+        after_observation, after_reward, after_action = states[3::3], states[1::3], states[2::3]
+        predicted = self._head(self.reward_head, after_observation)[0]
+        return EpisodeLoss(
+            observation=_nll(self._head(self.observation_head, after_action), observations[1:]),
+            action=_nll(self._head(self.action_head, after_reward), own),
+            reward=0.5 * jnp.mean((predicted - reward) ** 2),
+        )

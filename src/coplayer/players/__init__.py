@@ -1,0 +1,1 @@
+"""Who acts: memory-1 players, sequence-model policies, planners."""

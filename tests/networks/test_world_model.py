@@ -1,0 +1,142 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from oracles import RoundOracle, TokenOracle, as_float64, softmax
+
+from coplayer.games.matrix import MatrixGame, prisoners_dilemma
+from coplayer.networks.world_model import RoundModel, TokenModel
+
+HIDDEN, BATCH = 4, 6
+GAMES = {
+    "dilemma": prisoners_dilemma(5),
+    "three_actions": MatrixGame(np.random.default_rng(3).normal(size=(2, 3, 3)), rounds=4),
+}
+CASES = [(kind, game) for kind in ("round", "token") for game in GAMES]
+
+
+def model_and_oracle(kind, game, seed=0):
+    """A model whose weights and biases are large enough that every prediction is far from uniform."""
+    key = jax.random.key(seed)
+    model = RoundModel(game, HIDDEN, key=key) if kind == "round" else TokenModel(game, HIDDEN, 3, key=key)
+    leaves, structure = jax.tree.flatten(model)
+    noise = [jax.random.normal(jax.random.fold_in(key, 100 + i), leaf.shape) for i, leaf in enumerate(leaves)]
+    model = jax.tree.unflatten(structure, [2 * leaf + 0.5 * z for leaf, z in zip(leaves, noise, strict=True)])
+    return model, (RoundOracle if kind == "round" else TokenOracle)(model)
+
+
+def episodes(game, seed=0, batch=BATCH):
+    """Random joint actions, and rewards that do not follow from them: the losses must use what they are given."""
+    rng = np.random.default_rng(seed)
+    joint = rng.integers(game.num_joint, size=(game.rounds, batch))
+    return joint, rng.normal(size=joint.shape).astype(np.float32)
+
+
+@jax.jit
+def loss_of(model, joint, reward):
+    return model.episode_loss(joint, reward)
+
+
+@pytest.mark.parametrize(("kind", "name"), CASES)
+def test_episode_loss_against_a_loop_over_rounds(kind, name):
+    game = GAMES[name]
+    model, oracle = model_and_oracle(kind, game)
+    joint, reward = episodes(game)
+    expected = sum(oracle.losses(joint[:, b], reward[:, b]) for b in range(BATCH)) / joint.size
+    loss = loss_of(model, jnp.asarray(joint), jnp.asarray(reward))
+    np.testing.assert_allclose([loss.observation, loss.action, loss.reward], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("kind", "name"), CASES)
+def test_a_loss_is_a_mean_over_episodes(kind, name):
+    game = GAMES[name]
+    model, _ = model_and_oracle(kind, game)
+    joint, reward = (jnp.asarray(x) for x in episodes(game))
+    alone = [loss_of(model, joint[:, b : b + 1], reward[:, b : b + 1]) for b in range(BATCH)]
+    np.testing.assert_allclose(loss_of(model, joint, reward), np.mean(alone, axis=0), rtol=1e-5)
+
+
+@pytest.mark.parametrize(("kind", "name"), CASES)
+def test_observed_states_are_those_inside_the_loss(kind, name):
+    """Round by round: the states of the oracle, whose prior gives the action loss of the whole episode."""
+    game = GAMES[name]
+    model, oracle = model_and_oracle(kind, game)
+    joint, reward = episodes(game)
+    n = game.num_actions
+    state, losses = model.initial_state(BATCH), []
+    states = [oracle.start() for _ in range(BATCH)]
+    for t in range(game.rounds):
+        np.testing.assert_allclose(state, states, atol=1e-5)
+        logits = np.asarray(model.action_logits(state))
+        assert logits.shape == (n, BATCH)
+        for b in range(BATCH):
+            prior = softmax(logits[:, b])
+            np.testing.assert_allclose(prior, oracle.prior(states[b]), atol=1e-5)
+            own, other = divmod(joint[t, b], n)
+            losses.append(-np.log(prior[own]))
+            states[b] = oracle.after(states[b], own, other, reward[t, b])
+        state = model.observe(state, jnp.asarray(joint[t]), jnp.asarray(reward[t]))
+    loss = loss_of(model, jnp.asarray(joint), jnp.asarray(reward))
+    np.testing.assert_allclose(loss.action, np.mean(losses), rtol=1e-5)
+
+
+def test_the_replies_and_rewards_of_observed_states_give_the_other_losses():
+    game = GAMES["dilemma"]
+    model, _ = model_and_oracle("round", game)
+    joint, reward = episodes(game)
+    state, observation, squares = model.initial_state(BATCH), [], []
+    for t in range(game.rounds):
+        _, replies, rewards = (np.asarray(x) for x in model.heads(state))
+        for b in range(BATCH):
+            own, other = divmod(joint[t, b], 2)
+            observation.append(-np.log(softmax(replies[own, :, b])[other]))
+            squares.append((rewards[own, other, b] - reward[t, b]) ** 2)
+        state = model.observe(state, jnp.asarray(joint[t]), jnp.asarray(reward[t]))
+    loss = loss_of(model, jnp.asarray(joint), jnp.asarray(reward))
+    np.testing.assert_allclose(loss.observation, np.mean(observation), rtol=1e-5)
+    np.testing.assert_allclose(loss.reward, np.mean(squares) / 2, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("kind", "name"), CASES)
+def test_imagined_rounds_follow_the_heads(kind, name):
+    """One imagined round at each of many evenly spaced uniforms: the share of each outcome is its probability."""
+    game = GAMES[name]
+    model, oracle = model_and_oracle(kind, game)
+    count = 2000
+    start = oracle.after(oracle.start(), 1, 0, 0.5)
+    state = jnp.broadcast_to(jnp.asarray(start, jnp.float32), (count, HIDDEN))
+    uniform = (jnp.arange(count) + 0.5) / count
+    for action in range(game.num_actions):
+        following, reward = model.imagine(state, jnp.full((count,), action), uniform)
+        probabilities, rewards, states = zip(*oracle.branches(start, action), strict=True)
+        distance = np.abs(np.asarray(following)[:, None] - np.array(states)).max(-1)
+        outcome = distance.argmin(1)
+        assert distance.min(1).max() < 1e-5  # each is one of the outcomes, and these are told apart
+        assert min(np.abs(a - b).max() for i, a in enumerate(states) for b in states[:i]) > 1e-4
+        np.testing.assert_allclose(reward, np.array(rewards)[outcome], atol=1e-5)
+        share = np.bincount(outcome, minlength=len(states)) / count
+        np.testing.assert_allclose(share, probabilities, atol=1.5 / count)
+        assert max(probabilities) < 0.99
+
+
+@pytest.mark.parametrize("name", GAMES)
+def test_expected_reward_is_the_sum_over_replies(name):
+    game = GAMES[name]
+    model, oracle = model_and_oracle("round", game)
+    states = [oracle.start(), oracle.after(oracle.start(), 0, 1, None), oracle.after(oracle.start(), 1, 1, None)]
+    expected = [
+        [sum(p * r for p, r, _ in oracle.branches(state, own)) for state in states] for own in range(game.num_actions)
+    ]
+    np.testing.assert_allclose(model.expected_reward(jnp.asarray(states, jnp.float32)), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(("kind", "name"), CASES)
+def test_every_weight_has_a_gradient(kind, name):
+    """Every head and embedding takes part in the sum of the three losses."""
+    game = GAMES[name]
+    model, _ = model_and_oracle(kind, game)
+    joint, reward = (jnp.asarray(x) for x in episodes(game, batch=30))
+    gradient = jax.jit(jax.grad(lambda m: sum(m.episode_loss(joint, reward))))(model)
+    for leaf in jax.tree.leaves(gradient):
+        assert np.isfinite(as_float64(leaf)).all()
+        assert np.abs(leaf).max() > 1e-4

@@ -1,0 +1,113 @@
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from coplayer.games.matrix import MatrixGame, prisoners_dilemma
+from coplayer.players.memory1 import Memory1
+from coplayer.pools import tabular
+
+THREE = MatrixGame([[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]], rounds=3)
+
+
+def assert_within_five_sigma(draws, exact):
+    """`draws` [many, ...] are independent along the first axis."""
+    error = draws.std(0, ddof=1) / np.sqrt(len(draws))
+    assert np.all(np.abs(draws.mean(0) - exact) < 5 * error)
+
+
+@pytest.mark.parametrize("n", [2, 3])
+def test_drawn_tables_are_uniform_on_the_simplex(n):
+    """Dirichlet(1, .., 1): mean 1/n, second moments (1 + [a = b]) / (n (n + 1)), marginal CDF 1 - (1 - x)^(n - 1)."""
+    game = MatrixGame(np.zeros((n, n)))
+    count = 20_000
+    tables = np.asarray(tabular.draw_tables(jax.random.key(0), game, count), dtype=np.float64)
+    assert tables.shape == (1 + n * n, n, count)
+    assert tables.min() >= 0
+    np.testing.assert_allclose(tables.sum(1), 1, atol=1e-6)
+    rows = tables.transpose(2, 0, 1)  # [episode, observation, action]
+
+    assert_within_five_sigma(rows, 1 / n)
+    for a, b in itertools.product(range(n), repeat=2):
+        assert_within_five_sigma(rows[..., a] * rows[..., b], (1 + (a == b)) / (n * (n + 1)))
+    for o, p in itertools.combinations(range(1 + n * n), 2):  # different observations are independent
+        assert_within_five_sigma(rows[:, o, 0] * rows[:, p, 0], 1 / n**2)
+
+    steps = np.arange(1, count + 1) / count
+    bound = np.sqrt(np.log(2 / 1e-6) / (2 * count))  # Dvoretzky-Kiefer-Wolfowitz
+    for o, a in itertools.product(range(1 + n * n), range(n)):
+        cdf = 1 - (1 - np.sort(rows[:, o, a])) ** (n - 1)
+        assert np.abs(cdf - steps).max() < bound
+
+
+def test_tables_differ_between_episodes_and_between_keys():
+    game = prisoners_dilemma()
+    tables = np.asarray(tabular.draw_tables(jax.random.key(0), game, 50))
+    assert len(np.unique(tables[0, 0])) == 50
+    assert not np.any(tables[:, 0] == np.asarray(tabular.draw_tables(jax.random.key(1), game, 50))[:, 0])
+
+
+def episode_probability(joint, n):
+    """P(one episode) when both tables are uniform and unknown: by Laplace's rule of succession, an action that was
+    played k times in the m earlier rounds with the same observation has probability (k + 1) / (m + n).
+    """
+    probability = 1.0
+    for player in range(2):
+        played = [(j // n, j % n) if player == 0 else (j % n, j // n) for j in joint]
+        observations = [0] + [1 + own * n + other for own, other in played[:-1]]
+        counts = np.zeros((1 + n * n, n))
+        for observation, (own, _) in zip(observations, played, strict=True):
+            probability *= (counts[observation, own] + 1) / (counts[observation].sum() + n)
+            counts[observation, own] += 1
+    return probability
+
+
+@pytest.mark.parametrize("game", [prisoners_dilemma(4), THREE], ids=["dilemma", "three_actions"])
+def test_whole_episodes_against_their_exact_probabilities(game):
+    """Shows at once: uniform tables, one table a player and episode, kept over its rounds, and each player's own view."""
+    n, count = game.num_actions, 100_000
+    episodes = list(itertools.product(range(n * n), repeat=game.rounds))
+    exact = np.array([episode_probability(episode, n) for episode in episodes])
+    np.testing.assert_allclose(exact.sum(), 1)
+
+    joint = np.asarray(tabular.play(jax.random.key(2), game, count))
+    assert joint.shape == (game.rounds, count)
+    codes = np.ravel_multi_index(joint, [n * n] * game.rounds)
+    counts = np.bincount(codes, minlength=len(episodes))
+    chi_squared = ((counts - count * exact) ** 2 / (count * exact)).sum()
+    freedom = len(episodes) - 1
+    assert abs(chi_squared - freedom) < 5 * np.sqrt(2 * freedom)
+
+
+def test_mean_reward_of_the_pool():
+    """Renaming a player's actions leaves the pool as it is, so every joint action is equally likely in every round and
+    the mean reward is the mean of the payoffs, (1 - 1 + 2 + 0) / 4.
+    """
+    joint = np.asarray(tabular.play(jax.random.key(4), prisoners_dilemma(30), 8000))
+    rewards = np.array([1.0, -1.0, 2.0, 0.0])[joint].T
+    assert_within_five_sigma(rewards.mean(1), 0.5)
+    for j in range(4):
+        assert_within_five_sigma((joint == j).T.astype(float), 0.25)
+
+
+@pytest.mark.parametrize("game", [prisoners_dilemma(), THREE], ids=["dilemma", "three_actions"])
+def test_act_agrees_with_memory1(game):
+    batch = 200
+    key = jax.random.key(6)
+    tables = tabular.draw_tables(jax.random.fold_in(key, 0), game, batch)
+    observation = jax.random.randint(jax.random.fold_in(key, 1), (batch,), 0, game.num_observations)
+    draw = jax.random.fold_in(key, 2)
+    players = Memory1(jnp.moveaxis(tables, -1, 0))
+    expected = players.act(observation, draw)
+    np.testing.assert_array_equal(tabular.act(tables, observation, jax.random.uniform(draw, (batch,))), expected)
+    assert len(np.unique(expected)) == game.num_actions
+
+
+def test_act_by_hand():
+    tables = jnp.stack([jnp.array([[0.1, 0.9]] * 4 + [[0.8, 0.2]]), jnp.array([[0.6, 0.4]] * 5)], axis=-1)
+    uniform = jnp.array([0.7, 0.7])
+    np.testing.assert_array_equal(tabular.act(tables, jnp.array([4, 4]), uniform), [0, 1])
+    np.testing.assert_array_equal(tabular.act(tables, jnp.array([0, 0]), jnp.array([0.05, 0.55])), [0, 0])
+    np.testing.assert_array_equal(tabular.act(tables, jnp.array([3, 1]), jnp.array([0.15, 0.65])), [1, 1])
