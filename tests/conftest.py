@@ -1,7 +1,17 @@
-"""Run-time checks of every array's shape and dtype in the tests; two devices, so that two learners can have one each."""
+"""Run-time checks of every array's shape and dtype; two devices, so that two learners can have one each; compiled
+programs kept for the length of a test run, subprocesses included, since many tests train the same tiny config.
+"""
 
-import jax
-import jaxtyping
+import os
+import tempfile
+
+CACHE = tempfile.TemporaryDirectory(prefix="coplayer-tests-")
+os.environ["JAX_COMPILATION_CACHE_DIR"] = CACHE.name
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+
+import jax  # noqa: E402
+import jaxtyping  # noqa: E402
 
 jax.config.update("jax_num_cpu_devices", 2)
 jaxtyping.install_import_hook("coplayer", "beartype.beartype")

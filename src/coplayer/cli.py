@@ -48,8 +48,8 @@ class Evaluate:
     folder: tyro.conf.Positional[Path]
     """The run's folder."""
     phases: Literal["last", "few", "all"] = "few"
-    """Which phases' learners: the last, about ten, or all."""
-    episodes: int = 256
+    """Which phases' learners: the last, about six, or all."""
+    episodes: int = 128
     """Episodes for each learner and opponent."""
 
 
@@ -70,10 +70,12 @@ def evaluate(command: Evaluate, console: Console) -> None:
     _show(RunFolder.open(command.folder), console, phases=command.phases, episodes=command.episodes)
 
 
-def _show(folder: RunFolder, console: Console, *, phases: str = "few", episodes: int = 256) -> None:
+def _show(folder: RunFolder, console: Console, *, phases: str = "few", episodes: int = 128) -> None:
     """Evaluate, draw, and say where the results are and what they say."""
-    with console.status("evaluating"):
-        made = report(folder, phases=phases, episodes=episodes)
+    with console.status("evaluating") as status:
+        made = report(
+            folder, phases=phases, episodes=episodes, told=lambda phase: status.update(f"evaluated phase {phase}")
+        )
     seconds = sum(row["seconds"] for row in folder.timing())
     console.print(Markdown(made.text))
     console.print(f"trained in {seconds / 60:.1f} minutes", highlight=False)

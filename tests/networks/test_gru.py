@@ -3,9 +3,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from oracles import as_float64, gru_step, gru_weights
 
 from coplayer.networks.gru import GRU
+from oracles import as_float64, gru_step, gru_weights
 
 TIME, BATCH, INPUTS, HIDDEN = 7, 3, 5, 4
 
@@ -48,7 +48,9 @@ def test_new_weights_are_uniform_in_the_usual_bound():
 @pytest.mark.parametrize("seed", range(3))
 def test_step_against_a_numpy_loop(seed):
     gru, hidden, inputs = example(seed)
-    expected = [gru_step(gru_weights(gru), as_float64(h), as_float64(x)) for h, x in zip(hidden, inputs[0], strict=True)]
+    expected = [
+        gru_step(gru_weights(gru), as_float64(h), as_float64(x)) for h, x in zip(hidden, inputs[0], strict=True)
+    ]
     np.testing.assert_allclose(gru.step(hidden, inputs[0]), expected, atol=1e-6)
 
 

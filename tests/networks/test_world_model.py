@@ -2,10 +2,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from oracles import RoundOracle, TokenOracle, as_float64, softmax
 
 from coplayer.games.matrix import MatrixGame, prisoners_dilemma
 from coplayer.networks.world_model import RoundModel, TokenModel
+from oracles import RoundOracle, TokenOracle, as_float64, softmax
 
 HIDDEN, BATCH = 4, 6
 GAMES = {

@@ -2,11 +2,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from oracles import joint_distributions
 
 from coplayer.errors import CoplayerError
 from coplayer.games.matrix import MatrixGame, prisoners_dilemma
 from coplayer.players.memory1 import PRISONERS_DILEMMA_STRATEGIES, Memory1, cooperation, named_strategy, sample
+from oracles import joint_distributions
 
 C, D = 0, 1
 JUST_BELOW_ONE = np.nextafter(np.float32(1), np.float32(0))
@@ -17,7 +17,9 @@ def match(own, other, game, batch, key):
 
     def step(carry, key):
         states = carry
-        joint = game.joint(own.act(states[0], jax.random.fold_in(key, 0)), other.act(states[1], jax.random.fold_in(key, 1)))
+        joint = game.joint(
+            own.act(states[0], jax.random.fold_in(key, 0)), other.act(states[1], jax.random.fold_in(key, 1))
+        )
         states = (
             own.update(states[0], joint, game.reward(joint)),
             other.update(states[1], game.swap(joint), game.reward(game.swap(joint), 1)),

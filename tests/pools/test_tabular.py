@@ -66,7 +66,7 @@ def episode_probability(joint, n):
 
 @pytest.mark.parametrize("game", [prisoners_dilemma(4), THREE], ids=["dilemma", "three_actions"])
 def test_whole_episodes_against_their_exact_probabilities(game):
-    """Shows at once: uniform tables, one table a player and episode, kept over its rounds, and each player's own view."""
+    """Shows at once: uniform tables, one for each player and episode, kept over its rounds, read in its own view."""
     n, count = game.num_actions, 100_000
     episodes = list(itertools.product(range(n * n), repeat=game.rounds))
     exact = np.array([episode_probability(episode, n) for episode in episodes])

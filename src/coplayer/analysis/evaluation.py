@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Array, Integer, PRNGKeyArray, UInt8
 
 from coplayer.games.matrix import COOPERATE, MatrixGame
 from coplayer.players.match import Player, play_match
@@ -31,9 +31,8 @@ class Curves(NamedTuple):
     other_cooperation: np.ndarray
 
 
-def curves(joint, game: MatrixGame) -> Curves:
+def curves(joint: Integer[Array, "rounds episodes"], game: MatrixGame) -> Curves:
     """From joint actions `[rounds, episodes]` in the evaluated player's view."""
-    joint = jnp.asarray(joint, dtype=jnp.int32)
     swapped = game.swap(joint)
 
     def mean(values) -> np.ndarray:
@@ -47,21 +46,29 @@ def curves(joint, game: MatrixGame) -> Curves:
     )
 
 
-def against_fixed(player: Player, game: MatrixGame, key: PRNGKeyArray, *, episodes: int) -> dict[str, Curves]:
-    """`player` against fresh tabular players and, in a two-action game, against each named strategy; all in one match."""
+def matches_against_fixed(
+    player: Player, game: MatrixGame, key: PRNGKeyArray, *, episodes: int
+) -> dict[str, UInt8[Array, "rounds episodes"]]:
+    """Joint actions of `player` against fresh tabular players and, in a two-action game, each named strategy; played
+    as one match of all of them.
+    """
     tables = [jnp.moveaxis(draw_tables(jax.random.fold_in(key, 0), game, episodes), -1, 0)]
     names = [TABULAR]
     if game.num_actions == 2:
-        for name in OPPONENTS:
-            table = named_strategy(name).probabilities
-            tables.append(jnp.broadcast_to(table, (episodes, *table.shape)))
-            names.append(name)
-    joint = play_match(
-        player,
-        Memory1(jnp.concatenate(tables)),
-        game,
-        jax.random.fold_in(key, 1),
-        episodes=len(names) * episodes,
-    )
-    parts = np.asarray(joint).reshape(game.rounds, len(names), episodes)
-    return {name: curves(parts[:, i], game) for i, name in enumerate(names)}
+        names += OPPONENTS
+        named = jnp.stack([named_strategy(name).probabilities for name in OPPONENTS])
+        tables.append(jnp.repeat(named, episodes, axis=0))
+    opponents = jax.device_put(Memory1(jnp.concatenate(tables)), _device_of(player))
+    joint = play_match(player, opponents, game, jax.random.fold_in(key, 1), episodes=len(names) * episodes)
+    return {name: joint[:, i * episodes : (i + 1) * episodes] for i, name in enumerate(names)}
+
+
+def against_fixed(player: Player, game: MatrixGame, key: PRNGKeyArray, *, episodes: int) -> dict[str, Curves]:
+    """Mean curves of the matches of `matches_against_fixed`, by the opponent's name."""
+    matches = matches_against_fixed(player, game, key, episodes=episodes)
+    return {name: curves(joint, game) for name, joint in matches.items()}
+
+
+def _device_of(player: Player) -> jax.Device | None:
+    arrays = [leaf for leaf in jax.tree.leaves(player) if isinstance(leaf, jax.Array)]
+    return next(iter(arrays[0].devices())) if arrays else None

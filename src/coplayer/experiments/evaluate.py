@@ -6,7 +6,7 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
-from coplayer.analysis.evaluation import LEARNER, Curves, against_fixed, curves
+from coplayer.analysis.evaluation import LEARNER, Curves, curves, matches_against_fixed
 from coplayer.errors import require
 from coplayer.experiments import registry
 from coplayer.players.match import play_match
@@ -52,18 +52,22 @@ def evaluate(
 
 
 def _one_seed(folder: RunFolder, phase: int, seed: int, episodes: int) -> list[dict[str, Curves]]:
-    """For each learner, its curves against each opponent."""
+    """For each learner, its curves against each opponent. The learners' matches run side by side, a device each."""
     module, config = registry.config_of(folder)
     players = registry.load(folder.path, phase=phase, seed=seed)
     game = module.make_game(config)
     key = jax.random.fold_in(jax.random.fold_in(jax.random.key(EVALUATION_SEED), phase), seed)
+    devices = jax.local_devices()
+    seats = [game, game.seen_by(1)]
+    matches = [
+        matches_against_fixed(
+            jax.device_put(player, devices[i % len(devices)]), seats[i], jax.random.fold_in(key, 1 + i), episodes=episodes
+        )
+        for i, player in enumerate(players)
+    ]  # dispatched, not waited for
     joint = play_match(*players, game, jax.random.fold_in(key, 0), episodes=episodes)
-    joint = np.asarray(joint, dtype=np.int32)
-    seats = [(game, joint), (game.seen_by(1), game.swap(joint))]
+    views = [joint, game.swap(joint)]
     return [
-        {
-            LEARNER: curves(own_view, seat),
-            **against_fixed(player, seat, jax.random.fold_in(key, 1 + i), episodes=episodes),
-        }
-        for i, (player, (seat, own_view)) in enumerate(zip(players, seats, strict=True))
+        {name: curves(view, seat) for name, view in {LEARNER: views[i], **matches[i]}.items()}
+        for i, seat in enumerate(seats)
     ]

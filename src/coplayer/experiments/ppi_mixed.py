@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 
 from coplayer.errors import CoplayerError, require
 from coplayer.experiments.axes import LEARNERS, map_learners_and_seeds, swap_between_learners
@@ -21,7 +21,7 @@ from coplayer.learning import ppi
 from coplayer.networks.world_model import RoundModel, TokenModel
 from coplayer.players.planner import PlannerSettings, PPIPlayer
 from coplayer.pools import tabular
-from coplayer.runs import checkpoint, packing
+from coplayer.runs import checkpoint, memory, packing
 from coplayer.runs.training import Chunk
 
 NAME = "ppi-mixed"
@@ -45,7 +45,7 @@ class PPIMixed:
     phases: int = 30
     """Phases of fitting the model and playing with the improved policy."""
     model: Literal["round", "token"] = "token"
-    """Recurrent steps a round: one ("round"), or one for each of observation, reward and action ("token", the paper)."""
+    """Recurrent steps a round: one ("round"), or one each for observation, reward and action ("token", the paper)."""
     hidden: int = 128
     """Width of the recurrent state."""
     embedding: int = 32
@@ -347,6 +347,19 @@ def play_phase(
     return learner._replace(episodes=episodes), metrics
 
 
+def memory_bytes(config: PPIMixed, seed_batch: int) -> int:
+    """About how much memory a run takes, in bytes: all data sets, and the larger of the two steps' working arrays."""
+    setting = make_setting(config, config.phases)
+    capacity = stored_tabular(setting) + config.phases * config.episodes
+    data = NUM_LEARNERS * config.seeds * capacity * config.rounds
+    steps = config.rounds * (3 if setting.token_model else 1)
+    fit = 14 * steps * config.batch * config.hidden  # states, four gates, and their gradients
+    rollouts = max(config.rollouts, config.later_rollouts)
+    rows = setting.game.num_actions * rollouts * config.episodes // config.play_blocks
+    play = 10 * rows * config.hidden  # the state, six gate products, the heads' features
+    return data + NUM_LEARNERS * seed_batch * 4 * max(fit, play)
+
+
 class State(NamedTuple):
     """A run between two chunks."""
 
@@ -363,9 +376,15 @@ class Trainer:
         self.config = config
         self.setting = setting = make_setting(config, phase=1)
 
+        asked = config.seed_batch or (1 if jax.default_backend() == "cpu" else config.seeds)
+        seed_batch = min(asked, config.seeds)
+        memory.require_fit(
+            memory_bytes(config, seed_batch),
+            "lower --seeds, --seed-batch, --episodes, --tabular-episodes, --batch or --hidden, or raise --play-blocks",
+        )
+
         def mapped(function):
-            seed_batch = config.seed_batch or (1 if jax.default_backend() == "cpu" else config.seeds)
-            both = map_learners_and_seeds(function, num_learners=NUM_LEARNERS, seed_batch=min(seed_batch, config.seeds))
+            both = map_learners_and_seeds(function, num_learners=NUM_LEARNERS, seed_batch=seed_batch)
             return jax.jit(both, donate_argnums=0)
 
         self._initial = mapped(lambda key, _: new_learner(setting, key))
@@ -389,7 +408,7 @@ class Trainer:
         )
         self._refill = mapped(lambda learner, _: add_tabular_episodes(setting, learner))
 
-    def keys(self) -> PRNGKeyArray:
+    def keys(self) -> Key[Array, "learner seed"]:
         """One key a learner and seed, `[learner, seed]`: equal for a seed whatever the other seeds are."""
         seeds = self.config.seed + jnp.arange(self.config.seeds)
         by_seed = jax.vmap(jax.random.key)(seeds)

@@ -72,12 +72,12 @@ def evaluation_lines(result: dict, phase: int | None) -> list[Line]:
 
 
 def report(
-    folder: RunFolder, *, phases: str = "few", episodes: int = 256, told: Callable[[int], None] = lambda phase: None
+    folder: RunFolder, *, phases: str = "few", episodes: int = 128, told: Callable[[int], None] = lambda phase: None
 ) -> Report:
-    """Evaluate a run and write its figures and summary.md. `phases`: "last", "few" (about ten, evenly), or "all"."""
+    """Evaluate a run and write its figures and summary.md. `phases`: "last", "few" (about six, evenly), or "all"."""
     known = registry.phases(folder)
     require(bool(known), f"{folder.path}: no phase is done yet")
-    chosen = {"last": known[-1:], "all": known, "few": sorted({*known[:: max(1, len(known) // 10)], known[-1]})}
+    chosen = {"last": known[-1:], "all": known, "few": sorted({*known[:: max(1, len(known) // 5)], known[-1]})}
     require(phases in chosen, f"phases: must be one of {', '.join(chosen)}, got {phases!r}")
     result = evaluate(folder, chosen[phases], episodes=episodes, told=told)
     last = known[-1]

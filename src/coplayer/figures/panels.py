@@ -22,7 +22,7 @@ class Line(NamedTuple):
     x: np.ndarray  # [points]
     reward: np.ndarray  # [seeds, points]
     cooperation: np.ndarray  # [seeds, points]
-    published: dict[str, tuple[np.ndarray, np.ndarray]] = {}  # of "reward" or "cooperation"
+    published: dict[str, tuple[np.ndarray, np.ndarray]] | None = None  # of "reward" or "cooperation"
 
 
 def draw(path: Path, lines: list[Line], *, x_label: str, title: str) -> None:
@@ -36,7 +36,7 @@ def draw(path: Path, lines: list[Line], *, x_label: str, title: str) -> None:
             axis.plot(line.x, mean, color=color, label=line.label, linewidth=1.8)
             if len(values) > 1:
                 axis.fill_between(line.x, mean - deviation, mean + deviation, color=color, alpha=0.2, linewidth=0)
-            if metric in line.published:
+            if line.published and metric in line.published:
                 axis.plot(*line.published[metric], "o", color=color, markersize=3.5, fillstyle="none")
         axis.set_xlabel(x_label)
         axis.set_ylabel(label)

@@ -11,7 +11,7 @@ A whole episode, seen by one player, is therefore one byte a round.
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Integer
 
 from coplayer.errors import CoplayerError, require
 
@@ -74,26 +74,26 @@ class MatrixGame(eqx.Module):
         """Rewards of `player`, indexed by its joint action."""
         return jnp.asarray(self.payoffs[player], dtype=jnp.float32).reshape(-1)
 
-    def joint(self, own: Int[Array, "..."], other: Int[Array, "..."]) -> Int[Array, "..."]:
+    def joint(self, own: Integer[Array, "..."], other: Integer[Array, "..."]) -> Integer[Array, "..."]:
         """The joint action in the view of the player whose action is `own`."""
         return own * self.num_actions + other
 
-    def own_action(self, joint: Int[Array, "..."]) -> Int[Array, "..."]:
+    def own_action(self, joint: Integer[Array, "..."]) -> Integer[Array, "..."]:
         return joint // self.num_actions
 
-    def other_action(self, joint: Int[Array, "..."]) -> Int[Array, "..."]:
+    def other_action(self, joint: Integer[Array, "..."]) -> Integer[Array, "..."]:
         return joint % self.num_actions
 
-    def swap(self, joint: Int[Array, "..."]) -> Int[Array, "..."]:
+    def swap(self, joint: Integer[Array, "..."]) -> Integer[Array, "..."]:
         """The same round in the co-player's view."""
         return self.joint(self.other_action(joint), self.own_action(joint))
 
-    def reward(self, joint: Int[Array, "..."], player: int = 0) -> Float[Array, "..."]:
+    def reward(self, joint: Integer[Array, "..."], player: int = 0) -> Float[Array, "..."]:
         """Reward of `player` for its joint action."""
         return self.payoff_vector(player)[joint]
 
 
-def observe(joint: Int[Array, "..."]) -> Int[Array, "..."]:
+def observe(joint: Integer[Array, "..."]) -> Integer[Array, "..."]:
     """The observation that follows a joint action."""
     return joint + 1
 

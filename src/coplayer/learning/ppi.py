@@ -1,7 +1,7 @@
-"""Predictive Policy Improvement (Weis et al. 2026, section 3.1 and algorithm 1): the learner's data set and its updates.
+"""Predictive Policy Improvement (Weis et al. 2026, section 3.1 and algorithm 1): a learner's data set and its updates.
 
-A learner repeats two steps. *Learn*: fit the sequence model to every episode in the data set, one's own view. *Improve*:
-play new episodes with the policy that planning inside the model gives, and add them to the data set.
+A learner repeats two steps. *Learn*: fit the sequence model to every episode in the data set, in one's own view.
+*Improve*: play new episodes with the policy that planning inside the model gives, and add them to the data set.
 
 The data set starts with episodes of tabular players among themselves. Each row is one episode in the learner's view, a
 joint action a round in one byte. With `fresh_tabular` those first episodes are not stored: whenever one is due in a

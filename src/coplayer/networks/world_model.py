@@ -3,7 +3,7 @@
 Two models share one interface, so the planner and the learner do not care which they hold:
 
 * `RoundModel`: one recurrent step a round. In a matrix game the observation names both actions and so the reward,
-  hence it is the only input. Heads: own action, the co-player's action given one's own, the reward of each joint action.
+  hence it is the only input. Heads: own action, the co-player's action given one's own, each joint action's reward.
 * `TokenModel`: the paper's model, three recurrent steps a round (observation, reward, action, in this order), each
   predicting the next token.
 
@@ -11,7 +11,7 @@ A *state* is what the model remembers when it is about to act. Probabilities com
 (`[actions, batch]`): the batch is then the contiguous axis, which is several times faster on a CPU.
 """
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -31,6 +31,7 @@ class EpisodeLoss(NamedTuple):
     reward: Float[Array, ""]
 
 
+@runtime_checkable
 class WorldModel(Protocol):
     """What planner and learner ask of a sequence model. `S` below is the batch of states, any length."""
 

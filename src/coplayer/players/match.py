@@ -7,7 +7,7 @@ A player is a pytree (an equinox Module) with three methods; whatever it remembe
     update(state, joint [batch], reward [batch]) -> state     after a round, in the player's own view
 """
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -17,6 +17,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt8
 from coplayer.games.matrix import MatrixGame
 
 
+@runtime_checkable
 class Player(Protocol):
     """Anything that can sit at a matrix game's table."""
 

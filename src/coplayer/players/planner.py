@@ -35,7 +35,7 @@ def estimate_q(model: WorldModel, state, key: PRNGKeyArray, settings: PlannerSet
     shape = (actions, settings.rollouts, batch)
     shared = (1 if settings.common_random_numbers else actions, settings.rollouts, batch)
 
-    def uniforms(step: Int[Array, ""]) -> tuple[Array, Array]:
+    def uniforms(step: int | Int[Array, ""]) -> tuple[Array, Array]:
         """Draws for one's own action and for the co-player's."""
         draws = jax.random.uniform(jax.random.fold_in(key, step), (2, *shared))
         own, reply = jnp.broadcast_to(draws, (2, *shape)).reshape(2, -1)

@@ -1,0 +1,44 @@
+# Everything here sets itself up: only Python >= 3.11 and make are needed.
+PYTHON ?= python3
+VENV ?= .venv
+DEMO ?= runs/demo
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help setup demo test lint bench lock clean
+
+help:  ## Show what can be made
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
+
+setup: $(READY)  ## Make the local environment from requirements.lock
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "coplayer needs Python 3.11 or newer; choose one with: make PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: setup  ## Train two learners to cooperate (quick preset), or go on with it; draw the figure beside the paper's
+	@if [ -f $(DEMO)/config.json ]; then $(BIN)/coplayer resume $(DEMO); \
+	else $(BIN)/coplayer train ppi-mixed --preset quick --out $(DEMO); fi
+
+test: setup lint  ## Check the style and run the tests
+	$(BIN)/python -m pytest
+
+lint: setup
+	$(BIN)/ruff check src tests examples benchmarks
+	$(BIN)/ruff format --check src tests examples benchmarks
+
+bench: setup  ## Run the benchmarks (installs PyTorch beside) and write results/benchmarks
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]' --no-build-isolation
+	$(BIN)/python -m benchmarks
+
+lock: setup  ## Resolve the requirements anew
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile requirements.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-emit-find-links --no-emit-package coplayer --custom-compile-command "make lock" -o requirements.lock
+
+clean:  ## Remove the environment; runs stay
+	rm -rf $(VENV)

@@ -1,0 +1,283 @@
+import functools
+import itertools
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from coplayer.games.matrix import MatrixGame, prisoners_dilemma
+from coplayer.networks.world_model import RoundModel, TokenModel
+from coplayer.players.memory1 import sample
+from coplayer.players.planner import PlannerSettings, PPIPlayer, estimate_q, improved_policy
+from oracles import RoundOracle, TokenOracle, joint_distributions
+
+C, D = 0, 1
+SWITCHES = list(itertools.product([False, True], repeat=2))  # expected rewards, common random numbers
+THREE_ACTIONS = MatrixGame(np.random.default_rng(3).normal(size=(2, 3, 3)), rounds=4)
+
+
+class KnownCoPlayer(eqx.Module):
+    """A world model that is exactly right about a memory-1 co-player; one's own prior is uniform. The state is the last
+    observation.
+    """
+
+    table: jax.Array  # the co-player's [observation, action], in its own view
+    game: MatrixGame = eqx.field(static=True)
+
+    def initial_state(self, batch):
+        return jnp.zeros((batch,), dtype=jnp.int32)
+
+    def action_logits(self, state):
+        return jnp.zeros((self.game.num_actions, *state.shape))
+
+    def observe(self, state, joint, reward):
+        return joint + 1
+
+    def replies(self, state):
+        n = self.game.num_actions
+        last = jnp.maximum(state - 1, 0)
+        return self.table[jnp.where(state == 0, 0, 1 + (last % n) * n + last // n)].T
+
+    def imagine(self, state, action, uniform):
+        joint = action * self.game.num_actions + sample(self.replies(state), uniform)
+        return joint + 1, jnp.asarray(self.game.payoffs[0])[
+            joint // self.game.num_actions, joint % self.game.num_actions
+        ]
+
+    def expected_reward(self, state):
+        return jnp.asarray(self.game.payoffs[0]) @ self.replies(state)
+
+    def episode_loss(self, joint, reward):
+        raise NotImplementedError
+
+
+RECIPROCATOR = np.array([[0.9, 0.1], [0.95, 0.05], [0.3, 0.7], [0.8, 0.2], [0.1, 0.9]])
+
+
+def settings(rollouts, horizon, expected_rewards=False, common_random_numbers=False, temperature=0.01):
+    return PlannerSettings(rollouts, horizon, temperature, expected_rewards, common_random_numbers)
+
+
+def estimates(model, state, settings, count, seed=0):
+    """`count` independent estimates of Q, [count, action, batch]."""
+    keys = jax.random.split(jax.random.key(seed), count)
+    return np.asarray(estimate_many(model, state, keys, settings), dtype=np.float64)
+
+
+@eqx.filter_jit
+def estimate_many(model, state, keys, settings):
+    return jax.vmap(lambda key: estimate_q(model, state, key, settings))(keys)
+
+
+def assert_mean_within_five_sigma(draws, exact):
+    error = draws.std(0, ddof=1) / np.sqrt(len(draws))
+    assert 5 * error.max() < 0.3 * np.ptp(exact, axis=0).max()  # fine enough to tell the actions apart
+    assert np.all(np.abs(draws.mean(0) - exact) < 5 * error + 1e-5)
+
+
+def enumerated_q(oracle, state, action, horizon):
+    """Q by the sum over every branch of the imagined tree."""
+    total = 0.0
+    for probability, reward, following in oracle.branches(state, action):
+        later = 0.0
+        if horizon > 1:
+            for own, share in enumerate(oracle.prior(following)):
+                later += share * enumerated_q(oracle, following, own, horizon - 1)
+        total += probability * (reward + later)
+    return total
+
+
+@functools.cache
+def model_and_states(kind, game):
+    """A model whose prior and values depend on the history, the same as an oracle, and three of its states."""
+    key = jax.random.key(2 if kind == "round" else 0)
+    model = RoundModel(game, 4, key=key) if kind == "round" else TokenModel(game, 4, 3, key=key)
+    leaves, structure = jax.tree.flatten(model)
+    noise = [jax.random.normal(jax.random.fold_in(key, 100 + i), leaf.shape) for i, leaf in enumerate(leaves)]
+    model = jax.tree.unflatten(structure, [2.5 * leaf + 0.7 * z for leaf, z in zip(leaves, noise, strict=True)])
+    oracle = (RoundOracle if kind == "round" else TokenOracle)(model)
+    start = oracle.start()
+    states = [start, oracle.after(start, 0, 1, -1.0), oracle.after(start, 1, 1, 0.5)]
+    return model, oracle, states
+
+
+@functools.cache
+def exact_q(kind, game, horizon):
+    _, oracle, states = model_and_states(kind, game)
+    n = game.num_actions
+    return np.array([[enumerated_q(oracle, state, a, horizon) for state in states] for a in range(n)])
+
+
+@pytest.mark.parametrize("switches", SWITCHES)
+@pytest.mark.parametrize("game", [prisoners_dilemma(), THREE_ACTIONS], ids=["dilemma", "three_actions"])
+def test_q_in_a_round_model_against_full_enumeration(game, switches):
+    model, _, states = model_and_states("round", game)
+    exact = exact_q("round", game, 3)
+    q = estimates(model, jnp.asarray(states, jnp.float32), settings(64, 3, *switches), 200)
+    assert_mean_within_five_sigma(q, exact)
+
+
+@pytest.mark.parametrize("common_random_numbers", [False, True])
+def test_q_in_a_token_model_against_full_enumeration(common_random_numbers):
+    model, _, states = model_and_states("token", prisoners_dilemma())
+    exact = exact_q("token", prisoners_dilemma(), 3)
+    q = estimates(model, jnp.asarray(states, jnp.float32), settings(64, 3, False, common_random_numbers), 200)
+    assert_mean_within_five_sigma(q, exact)
+
+
+def test_horizon_one_with_expected_rewards_is_exact():
+    model, _, states = model_and_states("round", prisoners_dilemma())
+    q = estimate_q(model, jnp.asarray(states, jnp.float32), jax.random.key(0), settings(1, 1, True))
+    np.testing.assert_allclose(q, exact_q("round", prisoners_dilemma(), 1), atol=1e-5)
+
+
+def test_horizon_one_by_sampling_is_a_possible_reward():
+    """One rollout of one round against the true game: the payoff of one of the two replies."""
+    model = KnownCoPlayer(jnp.asarray(RECIPROCATOR, jnp.float32), prisoners_dilemma())
+    q = estimates(model, jnp.zeros((4,), jnp.int32), settings(1, 1), 50)
+    assert set(np.unique(q[:, C])) == {-1.0, 1.0}
+    assert set(np.unique(q[:, D])) == {0.0, 2.0}
+
+
+def known_q(table, payoffs, observation, action, horizon):
+    """Exact Q against a memory-1 co-player: `action` first, then uniform play, as a Markov chain over joint actions."""
+    n = table.shape[1]
+    own, other = divmod(observation - 1, n)
+    seen = 0 if observation == 0 else 1 + other * n + own
+    forced, uniform = np.zeros((1 + n * n, n)), np.full((1 + n * n, n), 1 / n)
+    forced[1:] = uniform[1:]
+    forced[0, action] = 1.0
+    begins_here = table.copy()  # the co-player's next reply, in the place of its reply to START
+    begins_here[0] = table[seen]
+    return (joint_distributions(forced, begins_here, horizon) @ payoffs.reshape(-1)).sum()
+
+
+@pytest.mark.parametrize("switches", SWITCHES)
+def test_q_against_a_known_co_player_over_the_papers_horizon(switches):
+    game = prisoners_dilemma()
+    model = KnownCoPlayer(jnp.asarray(RECIPROCATOR, jnp.float32), game)
+    payoffs = np.asarray(game.payoffs[0])
+    exact = np.array([[known_q(RECIPROCATOR, payoffs, o, a, 15) for o in range(5)] for a in range(2)])
+    q = estimates(model, jnp.arange(5, dtype=jnp.int32), settings(100, 15, *switches), 400)
+    assert_mean_within_five_sigma(q, exact)
+
+
+def test_both_switches_lower_the_spread_of_the_difference():
+    """Standard deviation of Q(D) - Q(C) from one pair of rollouts."""
+    model = KnownCoPlayer(jnp.asarray(RECIPROCATOR, jnp.float32), prisoners_dilemma())
+    spread = {}
+    for switches in SWITCHES:
+        q = estimates(model, jnp.zeros((1,), jnp.int32), settings(1, 15, *switches), 2000)
+        spread[switches] = (q[:, D, 0] - q[:, C, 0]).std()
+    # Each is known to 1 / sqrt(2 * 2000) = 1.6 %.
+    assert spread[True, False] < 0.9 * spread[False, False]
+    assert spread[False, True] < 0.9 * spread[False, False]
+    assert spread[True, True] < 0.9 * min(spread[True, False], spread[False, True])
+
+
+def test_each_switch_lowers_the_spread_in_a_round_model():
+    """Each alone. Both together need not beat common random numbers alone: expected rewards differ as soon as the two
+    states do, while sampled ones may still be equal.
+    """
+    model, _, states = model_and_states("round", prisoners_dilemma())
+    state = jnp.asarray(states[:1], jnp.float32)
+    spread = {}
+    for switches in SWITCHES:
+        q = estimates(model, state, settings(1, 15, *switches), 2000)
+        spread[switches] = (q[:, D, 0] - q[:, C, 0]).std()
+    assert spread[True, False] < 0.9 * spread[False, False]
+    assert spread[False, True] < 0.9 * spread[False, False]
+
+
+def test_more_rollouts_average_independent_draws():
+    model = KnownCoPlayer(jnp.asarray(RECIPROCATOR, jnp.float32), prisoners_dilemma())
+    one = estimates(model, jnp.zeros((1,), jnp.int32), settings(1, 15), 2000).std(0)
+    sixteen = estimates(model, jnp.zeros((1,), jnp.int32), settings(16, 15), 500).std(0)
+    np.testing.assert_allclose(sixteen, one / 4, rtol=0.2)
+
+
+def test_states_of_a_batch_are_planned_for_independently():
+    model = KnownCoPlayer(jnp.asarray(RECIPROCATOR, jnp.float32), prisoners_dilemma())
+    q = estimates(model, jnp.zeros((2,), jnp.int32), settings(1, 15, False, True), 2000)
+    assert abs(np.corrcoef(q[:, C, 0], q[:, C, 1])[0, 1]) < 5 / np.sqrt(2000)
+
+
+# --- the improved policy ---
+
+
+@pytest.mark.parametrize("temperature", [1e-2, 0.7, 5.0, 1e6])
+@pytest.mark.parametrize("n", [2, 3])
+def test_improved_policy_against_its_definition(n, temperature):
+    rng = np.random.default_rng(n)
+    logits, q = 2 * rng.normal(size=(n, 50)), rng.normal(size=(n, 50))
+    prior = np.exp(logits) / np.exp(logits).sum(0)
+    weights = prior * np.exp((q - q.max(0)) / temperature)
+    expected = weights / weights.sum(0)
+    logs = np.asarray(improved_policy(jnp.asarray(logits, jnp.float32), jnp.asarray(q, jnp.float32), temperature))
+    np.testing.assert_allclose(np.exp(logs), expected, atol=5e-5)
+    np.testing.assert_allclose(np.exp(logs).sum(0), 1, rtol=1e-5)
+
+
+def test_improved_policy_by_hand():
+    """Prior (3/4, 1/4), Q(D) - Q(C) = ln 6: weights 3 and 6."""
+    logs = improved_policy(jnp.log(jnp.array([[3.0], [1.0]])), jnp.array([[0.0], [np.log(6.0)]]), 1.0)
+    np.testing.assert_allclose(np.exp(logs)[:, 0], [1 / 3, 2 / 3], rtol=1e-5)
+
+
+@pytest.mark.parametrize("temperature", [1e-3, 1e-6, 1e-20, 1e-30])
+def test_a_small_temperature_is_greedy_without_nan(temperature):
+    logits = jnp.array([[5.0, -5.0, 0.0], [-5.0, 5.0, 0.0]])
+    q = jnp.array([[-14.0, 3.0, 1.0], [-15.0, 2.0, 30.0]])
+    policy = np.exp(improved_policy(logits, q, temperature))
+    np.testing.assert_allclose(policy, [[1, 1, 0], [0, 0, 1]], atol=1e-6)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 1e-2, 1e-4, 1e-6, 1e-20])
+def test_actions_of_equal_value_keep_their_prior(temperature):
+    """At any temperature: only differences of Q matter."""
+    prior = np.array([0.8, 0.2])
+    logits = jnp.asarray(np.log(prior), jnp.float32)[:, None]
+    policy = np.exp(improved_policy(logits, jnp.full((2, 1), 13.7), temperature))
+    np.testing.assert_allclose(policy[:, 0], prior, rtol=1e-3)
+
+
+def test_an_action_the_prior_excludes_is_never_played():
+    logits = jnp.array([[-jnp.inf], [0.0]])
+    np.testing.assert_allclose(np.exp(improved_policy(logits, jnp.array([[1.0], [0.0]]), 0.01)), [[0], [1]])
+
+
+# --- the player ---
+
+
+def test_a_player_plays_the_improved_policy():
+    """With horizon 1 and expected rewards Q is exact, and so is the share of cooperation."""
+    model = KnownCoPlayer(jnp.asarray(RECIPROCATOR, jnp.float32), prisoners_dilemma())
+    player = PPIPlayer(model, settings(1, 1, True, True, temperature=1.5))
+    count = 20_000
+    played = np.asarray(player.act(player.initial_state(count), jax.random.key(0)))
+    # against .9 cooperation: Q(C) = .8, Q(D) = 1.8; uniform prior
+    p = 1 / (1 + np.exp(1.0 / 1.5))
+    assert abs((played == C).mean() - p) < 5 * np.sqrt(p * (1 - p) / count)
+
+
+def test_a_patient_player_cooperates_with_a_reciprocator_and_a_myopic_one_defects():
+    """Exact values with the prior uniform: the forced action is answered once, then forgotten behind uniform play."""
+    table = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, 1.0]])  # tit-for-tat
+    model = KnownCoPlayer(jnp.asarray(table, jnp.float32), MatrixGame([[2.0, -1.0], [2.5, 0.0]]))
+    payoffs = np.asarray(model.game.payoffs[0])
+    gain = [known_q(table, payoffs, 0, D, h) - known_q(table, payoffs, 0, C, h) for h in (1, 15)]
+    assert gain[0] > 0.4
+    assert gain[1] < -0.4
+    for horizon, action in ((1, D), (15, C)):
+        player = PPIPlayer(model, settings(400, horizon, True, True))
+        np.testing.assert_array_equal(player.act(player.initial_state(8), jax.random.key(1)), [action] * 8)
+
+
+def test_a_player_remembers_what_its_model_observes():
+    model, oracle, _ = model_and_states("token", prisoners_dilemma())
+    player = PPIPlayer(model, settings(1, 1))
+    state = player.update(player.initial_state(2), jnp.array([1, 2]), jnp.array([-1.0, 2.0]))
+    expected = [oracle.after(oracle.start(), 0, 1, -1.0), oracle.after(oracle.start(), 1, 0, 2.0)]
+    np.testing.assert_allclose(state, expected, atol=1e-5)

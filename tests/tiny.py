@@ -1,0 +1,40 @@
+"""The smallest configs that go through every part of an experiment."""
+
+import dataclasses
+
+from coplayer.experiments.ppi_mixed import PPIMixed
+
+TINY = PPIMixed(
+    rounds=6,
+    phases=3,
+    model="round",
+    hidden=4,
+    tabular_episodes=32,
+    fresh_tabular=True,
+    episodes=12,
+    warm_start=True,
+    first_updates=3,
+    updates=5,
+    batch=16,
+    learning_rate=3e-3,
+    rollouts=2,
+    later_rollouts=3,
+    later_from=3,
+    horizon=3,
+    expected_rewards=True,
+    play_blocks=2,
+    checkpoint_seconds=0.001,  # save after every chunk
+)
+
+TINY_TOKEN = dataclasses.replace(
+    TINY,
+    model="token",
+    fresh_tabular=False,
+    warm_start=False,
+    expected_rewards=False,
+    first_updates=0,
+    updates=0,
+    epochs=2,
+    embedding=3,
+    seeds=2,
+)
