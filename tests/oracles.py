@@ -1,6 +1,15 @@
 """Slow references in plain numpy (float64), one episode at a time, written from the specification and not from src."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+
+
+def with_random_weights(build, seed, scale=0.8):
+    """The model that `build()` makes, its weights and biases large enough that predictions are far from uniform."""
+    rng = np.random.default_rng(seed)
+    shapes = jax.eval_shape(build)
+    return jax.tree.map(lambda leaf: jnp.asarray(scale * rng.normal(size=leaf.shape), jnp.float32), shapes)
 
 
 def logistic(x):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from coplayer.networks.gru import GRU
-from oracles import as_float64, gru_step, gru_weights
+from oracles import as_float64, gru_step, gru_weights, with_random_weights
 
 TIME, BATCH, INPUTS, HIDDEN = 7, 3, 5, 4
 
@@ -15,10 +15,11 @@ def leaves_of(gru):
 
 
 def example(seed, time=TIME):
-    """A GRU with weights large enough to saturate some gates, an initial state and inputs."""
-    keys = [jax.random.fold_in(jax.random.key(seed), i) for i in range(3)]
-    gru = jax.tree.map(lambda x: 3 * x, GRU(INPUTS, HIDDEN, key=keys[0]))
-    return gru, jax.random.normal(keys[1], (BATCH, HIDDEN)), 2 * jax.random.normal(keys[2], (time, BATCH, INPUTS))
+    """A GRU, an initial state and inputs."""
+    rng = np.random.default_rng(seed)
+    gru = with_random_weights(lambda: GRU(INPUTS, HIDDEN, key=jax.random.key(0)), seed)
+    hidden, inputs = rng.normal(size=(BATCH, HIDDEN)), 2 * rng.normal(size=(time, BATCH, INPUTS))
+    return gru, jnp.asarray(hidden, jnp.float32), jnp.asarray(inputs, jnp.float32)
 
 
 def states_in_numpy(weights, hidden, inputs):
@@ -33,7 +34,7 @@ def states_in_numpy(weights, hidden, inputs):
 
 
 def test_new_weights_are_uniform_in_the_usual_bound():
-    gru = GRU(50, 25, key=jax.random.key(0))
+    gru = jax.jit(lambda: GRU(50, 25, key=jax.random.key(0)))()
     shapes = (gru.input_weights.shape, gru.hidden_weights.shape, gru.bias.shape, gru.candidate_bias.shape)
     assert shapes == ((50, 75), (25, 75), (75,), (25,))
     assert gru.hidden == 25
@@ -51,15 +52,14 @@ def test_step_against_a_numpy_loop(seed):
     expected = [
         gru_step(gru_weights(gru), as_float64(h), as_float64(x)) for h, x in zip(hidden, inputs[0], strict=True)
     ]
-    np.testing.assert_allclose(gru.step(hidden, inputs[0]), expected, atol=1e-6)
+    np.testing.assert_allclose(jax.jit(GRU.step)(gru, hidden, inputs[0]), expected, atol=1e-6)
 
 
 def test_step_by_hand():
     """One input, one hidden unit: r = logistic(1), z = logistic(-1), n = tanh(.5 + r (2 * .3 + .1))."""
-    gru = GRU(1, 1, key=jax.random.key(0))
     gru = eqx.tree_at(
         leaves_of,
-        gru,
+        with_random_weights(lambda: GRU(1, 1, key=jax.random.key(0)), 0),
         (jnp.array([[1.0, 0, 0.5]]), jnp.array([[0.0, 0, 0.3]]), jnp.array([0.0, -1, 0]), jnp.array([0.1])),
     )
     # r = .7310586, z = .2689414, n = tanh(1.0117410) = .7664812; h = .7310586 n + .2689414 * 2
@@ -69,11 +69,11 @@ def test_step_by_hand():
 @pytest.mark.parametrize("time", [1, TIME])
 def test_sequence_is_repeated_step(time):
     gru, hidden, inputs = example(1, time)
-    state, states = hidden, []
+    step, state, states = jax.jit(GRU.step), hidden, []
     for given in inputs:
-        state = gru.step(state, given)
+        state = step(gru, state, given)
         states.append(state)
-    out = gru.sequence(hidden, inputs)
+    out = jax.jit(GRU.sequence)(gru, hidden, inputs)
     np.testing.assert_allclose(out, jnp.stack(states), atol=1e-6)
     np.testing.assert_allclose(
         out, states_in_numpy(gru_weights(gru), as_float64(hidden), as_float64(inputs)), atol=2e-6
@@ -100,7 +100,7 @@ def gradients(gru, hidden, inputs, weights):
 @pytest.mark.parametrize("seed", range(2))
 def test_backward_pass_against_plain_reverse_mode(seed, time):
     gru, hidden, inputs = example(seed, time)
-    weights = jax.random.normal(jax.random.key(100 + seed), (time, BATCH, HIDDEN))
+    weights = np.random.default_rng(100 + seed).normal(size=(time, BATCH, HIDDEN)).astype(np.float32)
     custom, plain = gradients(gru, hidden, inputs, weights)
     assert len(jax.tree.leaves(custom)) == 6
     for ours, theirs in zip(jax.tree.leaves(custom), jax.tree.leaves(plain), strict=True):
@@ -121,7 +121,7 @@ def test_backward_pass_under_vmap():
     members = [example(seed) for seed in range(2)]
     stacked = jax.tree.map(lambda *x: jnp.stack(x), *members)
     gradient = jax.grad(lambda gru, hidden, inputs: (gru.sequence(hidden, inputs) ** 2).sum())
-    together = jax.vmap(gradient)(*stacked)
+    together, gradient = jax.jit(jax.vmap(gradient))(*stacked), jax.jit(gradient)
     for i, member in enumerate(members):
         alone = gradient(*member)
         for ours, theirs in zip(jax.tree.leaves(together), jax.tree.leaves(alone), strict=True):
@@ -136,13 +136,13 @@ def test_backward_pass_against_finite_differences():
         leaves = [rng.normal(size=s) for s in [(inputs, 3 * hidden), (hidden, 3 * hidden), (3 * hidden,), (hidden,)]]
         leaves += [rng.normal(size=(batch, hidden)), rng.normal(size=(time, batch, inputs))]
         cotangent = rng.normal(size=(time, batch, hidden))
-        gru = GRU(inputs, hidden, key=jax.random.key(0))
+        gru = with_random_weights(lambda: GRU(inputs, hidden, key=jax.random.key(0)), 0)
         gru = eqx.tree_at(leaves_of, gru, tuple(jnp.asarray(x) for x in leaves[:4]))
 
         def value(gru, hidden, inputs):
             return (cotangent * gru.sequence(hidden, inputs)).sum()
 
-        gradient = jax.grad(value, argnums=(0, 1, 2))(gru, jnp.asarray(leaves[4]), jnp.asarray(leaves[5]))
+        gradient = jax.jit(jax.grad(value, argnums=(0, 1, 2)))(gru, jnp.asarray(leaves[4]), jnp.asarray(leaves[5]))
         ours = [np.asarray(x) for x in (*leaves_of(gradient[0]), *gradient[1:])]
     assert all(x.dtype == np.float64 for x in ours)
 

@@ -5,7 +5,7 @@ import pytest
 
 from coplayer.games.matrix import MatrixGame, prisoners_dilemma
 from coplayer.networks.world_model import RoundModel, TokenModel
-from oracles import RoundOracle, TokenOracle, as_float64, softmax
+from oracles import RoundOracle, TokenOracle, as_float64, softmax, with_random_weights
 
 HIDDEN, BATCH = 4, 6
 GAMES = {
@@ -15,13 +15,12 @@ GAMES = {
 CASES = [(kind, game) for kind in ("round", "token") for game in GAMES]
 
 
-def model_and_oracle(kind, game, seed=0):
-    """A model whose weights and biases are large enough that every prediction is far from uniform."""
-    key = jax.random.key(seed)
-    model = RoundModel(game, HIDDEN, key=key) if kind == "round" else TokenModel(game, HIDDEN, 3, key=key)
-    leaves, structure = jax.tree.flatten(model)
-    noise = [jax.random.normal(jax.random.fold_in(key, 100 + i), leaf.shape) for i, leaf in enumerate(leaves)]
-    model = jax.tree.unflatten(structure, [2 * leaf + 0.5 * z for leaf, z in zip(leaves, noise, strict=True)])
+def model_and_oracle(kind, game):
+    def build():
+        key = jax.random.key(0)
+        return RoundModel(game, HIDDEN, key=key) if kind == "round" else TokenModel(game, HIDDEN, 3, key=key)
+
+    model = with_random_weights(build, 0)
     return model, (RoundOracle if kind == "round" else TokenOracle)(model)
 
 
@@ -35,6 +34,16 @@ def episodes(game, seed=0, batch=BATCH):
 @jax.jit
 def loss_of(model, joint, reward):
     return model.episode_loss(joint, reward)
+
+
+@jax.jit
+def imagine(model, state, action, uniform):
+    return model.imagine(state, action, uniform)
+
+
+@jax.jit
+def observe(model, state, joint, reward):
+    return model.observe(state, joint, reward)
 
 
 @pytest.mark.parametrize(("kind", "name"), CASES)
@@ -75,7 +84,7 @@ def test_observed_states_are_those_inside_the_loss(kind, name):
             own, other = divmod(joint[t, b], n)
             losses.append(-np.log(prior[own]))
             states[b] = oracle.after(states[b], own, other, reward[t, b])
-        state = model.observe(state, jnp.asarray(joint[t]), jnp.asarray(reward[t]))
+        state = observe(model, state, jnp.asarray(joint[t]), jnp.asarray(reward[t]))
     loss = loss_of(model, jnp.asarray(joint), jnp.asarray(reward))
     np.testing.assert_allclose(loss.action, np.mean(losses), rtol=1e-5)
 
@@ -91,7 +100,7 @@ def test_the_replies_and_rewards_of_observed_states_give_the_other_losses():
             own, other = divmod(joint[t, b], 2)
             observation.append(-np.log(softmax(replies[own, :, b])[other]))
             squares.append((rewards[own, other, b] - reward[t, b]) ** 2)
-        state = model.observe(state, jnp.asarray(joint[t]), jnp.asarray(reward[t]))
+        state = observe(model, state, jnp.asarray(joint[t]), jnp.asarray(reward[t]))
     loss = loss_of(model, jnp.asarray(joint), jnp.asarray(reward))
     np.testing.assert_allclose(loss.observation, np.mean(observation), rtol=1e-5)
     np.testing.assert_allclose(loss.reward, np.mean(squares) / 2, rtol=1e-5)
@@ -107,7 +116,7 @@ def test_imagined_rounds_follow_the_heads(kind, name):
     state = jnp.broadcast_to(jnp.asarray(start, jnp.float32), (count, HIDDEN))
     uniform = (jnp.arange(count) + 0.5) / count
     for action in range(game.num_actions):
-        following, reward = model.imagine(state, jnp.full((count,), action), uniform)
+        following, reward = imagine(model, state, jnp.full((count,), action), uniform)
         probabilities, rewards, states = zip(*oracle.branches(start, action), strict=True)
         distance = np.abs(np.asarray(following)[:, None] - np.array(states)).max(-1)
         outcome = distance.argmin(1)

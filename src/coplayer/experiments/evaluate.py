@@ -61,7 +61,10 @@ def _one_seed(folder: RunFolder, phase: int, seed: int, episodes: int) -> list[d
     seats = [game, game.seen_by(1)]
     matches = [
         matches_against_fixed(
-            jax.device_put(player, devices[i % len(devices)]), seats[i], jax.random.fold_in(key, 1 + i), episodes=episodes
+            jax.device_put(player, devices[i % len(devices)]),
+            seats[i],
+            jax.random.fold_in(key, 1 + i),
+            episodes=episodes,
         )
         for i, player in enumerate(players)
     ]  # dispatched, not waited for

@@ -31,13 +31,18 @@ WEIGHTS, TABULAR, FIT, PLAY = range(4)  # streams of random numbers
 
 @dataclass(frozen=True)
 class PPIMixed:
-    """Two PPI learners in the mixed pool: half of the episodes against each other, half against tabular players."""
+    """Two PPI learners in the mixed pool: some episodes against each other, the others against tabular players."""
 
     payoffs: tuple[float, ...] = (1.0, -1.0, 2.0, 0.0)
     """One's own reward for each own action (rows) and co-player's action (columns), row by row: n * n numbers, or
     2 * n * n where the two players' tables differ. Action 0 counts as cooperation."""
     rounds: int = 100
     """Rounds of an episode."""
+    pool: tuple[str, ...] = ("uniform",)
+    """The tabular players, every entry equally likely in an episode: "uniform" (a fresh random one), a strategy's name
+    such as tit_for_tat, or five probabilities of cooperation such as 1,1,0,1,0 (after START, CC, CD, DC, DD)."""
+    learner_share: float = 0.5
+    """Share of the episodes that are against the other learner."""
     seeds: int = 1
     """Independent repetitions, numbered from --seed."""
     seed: int = 0
@@ -109,7 +114,7 @@ class PPIMixed:
 PRESETS: dict[str, PPIMixed] = {
     "paper": PPIMixed(),
     "quick": PPIMixed(
-        phases=18,
+        phases=20,
         model="round",
         hidden=32,
         tabular_episodes=20_000,
@@ -128,50 +133,43 @@ PRESETS: dict[str, PPIMixed] = {
 }
 
 
+MAY_BE_ZERO = {
+    *("seed", "first_updates", "updates", "later_rollouts", "later_from", "seed_batch"),
+    *("weight_decay", "observation_weight", "action_weight", "reward_weight", "beta1", "beta2", "learning_rate_end"),
+}
+
+
 def check(config: PPIMixed) -> None:
     """Refuse a config that cannot be trained, naming the setting and what is allowed."""
     for field in fields(config):
         value = getattr(config, field.name)
-        if field.type in (int, float) or field.type in ("int", "float"):
-            require(bool(np.isfinite(value)), f"{field.name}: must be a finite number, got {value}")
-    zero_allowed = ("seed", "first_updates", "updates", "weight_decay", "observation_weight", "action_weight")
-    zero_allowed += (
-        "reward_weight",
-        "seed_batch",
-        "later_rollouts",
-        "later_from",
-        "tabular_episodes",
-        "beta1",
-        "beta2",
-        "learning_rate_end",
-    )
-    for field in fields(config):
-        value = getattr(config, field.name)
         if isinstance(value, (int, float)) and not isinstance(value, bool):
-            low = "at least 0" if field.name in zero_allowed else "above 0"
+            zero = field.name in MAY_BE_ZERO
             require(
-                value > 0 or (value == 0 and field.name in zero_allowed), f"{field.name}: must be {low}, got {value}"
+                math.isfinite(value) and (value > 0 or (zero and value == 0)),
+                f"{field.name}: must be a finite number {'of at least' if zero else 'above'} 0, got {value}",
             )
     for name in ("beta1", "beta2"):
         require(getattr(config, name) < 1, f"{name}: must be below 1, got {getattr(config, name)}")
+    require(config.learner_share < 1, f"learner_share: must be below 1, got {config.learner_share}")
     require(config.learning_rate_end <= 1, f"learning_rate_end: must lie in [0, 1], got {config.learning_rate_end}")
     require(config.model in ("round", "token"), f"model: must be round or token, got {config.model!r}")
     require(
         config.model == "round" or not config.expected_rewards,
         "expected_rewards: needs --model round (the token model gives no reward before the outcome is drawn)",
     )
-    unit = 2 * config.play_blocks
+    size = config.episodes / config.play_blocks
+    for share in (size, size * config.learner_share):
+        require(
+            share >= 1 and abs(share - round(share)) < 1e-6,
+            f"episodes: {config.episodes} in play_blocks = {config.play_blocks} blocks with learner_share = "
+            f"{config.learner_share} against the learner must come out in whole episodes",
+        )
     require(
-        config.episodes % unit == 0,
-        f"episodes: must be a multiple of 2 * play_blocks = {unit}, half of each block is against the learner; "
-        f"got {config.episodes}",
-    )
-    require(
-        config.tabular_episodes + (config.phases - 1) * config.episodes >= config.batch
-        and config.tabular_episodes >= config.batch,
+        config.tabular_episodes >= config.batch,
         f"tabular_episodes: must be at least one batch, {config.batch}, got {config.tabular_episodes}",
     )
-    make_game(config)
+    tabular.pool_of(config.pool, make_game(config))
 
 
 class Setting(NamedTuple):
@@ -220,8 +218,9 @@ def make_game(config: PPIMixed) -> MatrixGame:
 
 def make_setting(config: PPIMixed, phase: int) -> Setting:
     """The numerical side of a config, as it is in `phase`."""
+    game = make_game(config)
     return Setting(
-        game=make_game(config),
+        game=game,
         fitting=ppi.Fitting(
             batch=config.batch,
             learning_rate=config.learning_rate,
@@ -234,6 +233,7 @@ def make_setting(config: PPIMixed, phase: int) -> Setting:
             action_weight=config.action_weight,
             reward_weight=config.reward_weight,
             fresh_tabular=config.tabular_episodes if config.fresh_tabular else 0,
+            pool=tabular.pool_of(config.pool, game),
         ),
         planner=PlannerSettings(
             rollouts=rollouts_in(config, phase),
@@ -248,7 +248,7 @@ def make_setting(config: PPIMixed, phase: int) -> Setting:
         embedding=config.embedding,
         tabular_episodes=config.tabular_episodes,
         episodes=config.episodes,
-        against_learner=config.episodes // 2,
+        against_learner=round(config.episodes * config.learner_share),
         blocks=config.play_blocks,
         phases=config.phases,
     )
@@ -284,7 +284,7 @@ def add_tabular_episodes(setting: Setting, learner: ppi.LearnerState) -> ppi.Lea
     if not count:
         return learner
     key = jax.random.fold_in(learner.key, TABULAR)
-    joint = tabular.play(key, setting.game, count).astype(jnp.uint8).T
+    joint = tabular.play(key, setting.game, count, setting.fitting.pool).astype(jnp.uint8).T
     return learner._replace(episodes=learner.episodes.at[:count].set(joint))
 
 
@@ -314,7 +314,7 @@ def play_phase(
 
     def block(index: Int[Array, ""]):
         block_key = jax.random.fold_in(key, index)
-        tables = tabular.draw_tables(jax.random.fold_in(block_key, 0), game, size - split)
+        tables = tabular.draw_tables(jax.random.fold_in(block_key, 0), game, size - split, setting.fitting.pool)
 
         def step(carry, index):
             state, observation = carry

@@ -12,8 +12,11 @@ from coplayer.experiments.evaluate import evaluate
 from coplayer.figures import published
 from coplayer.figures.panels import Line, draw
 from coplayer.figures.parity import Quantity, table
+from coplayer.games.matrix import prisoners_dilemma
 from coplayer.runs.files import write_atomically
 from coplayer.runs.folder import RunFolder
+
+TIT_FOR_TAT = "tit_for_tat"
 
 
 class Report(NamedTuple):
@@ -36,12 +39,15 @@ def over_training(folder: RunFolder, name: str) -> tuple[np.ndarray, np.ndarray]
     return np.array(phases), np.array([[np.mean(values[seed, phase]) for phase in phases] for seed in seeds])
 
 
-def training_lines(folder: RunFolder) -> list[Line]:
-    """Figure 1A of Weis et al. 2026: both learners against each other and against the tabular pool, by phase."""
+def training_lines(folder: RunFolder, *, compare: bool) -> list[Line]:
+    """Figure 1A of Weis et al. 2026: both learners against each other and against the tabular pool, by phase.
+
+    `compare`: with the published points, which are of the prisoner's dilemma.
+    """
     lines = []
     for kind, label, panel in (
-        ("learner", "PPI against PPI", "ppi_vs_ppi"),
-        ("tabular", "PPI against tabular", "ppi_vs_tabular"),
+        ("learner", "against PPI", "ppi_vs_ppi"),
+        ("tabular", "against tabular", "ppi_vs_tabular"),
     ):
         phases, reward = over_training(folder, f"reward_vs_{kind}")
         _, cooperation = over_training(folder, f"cooperation_vs_{kind}")
@@ -49,7 +55,7 @@ def training_lines(folder: RunFolder) -> list[Line]:
             "reward": published.curve("1A", "reward_per_round", panel),
             "cooperation": published.curve("1A", "cooperation_rate", panel),
         }
-        lines.append(Line(label, phases, reward, cooperation, points))
+        lines.append(Line(f"PPI {label}", phases, reward, cooperation, points if compare else None))
     return lines
 
 
@@ -80,67 +86,57 @@ def report(
     chosen = {"last": known[-1:], "all": known, "few": sorted({*known[:: max(1, len(known) // 5)], known[-1]})}
     require(phases in chosen, f"phases: must be one of {', '.join(chosen)}, got {phases!r}")
     result = evaluate(folder, chosen[phases], episodes=episodes, told=told)
-    last = known[-1]
-    seeds = len(next(iter(result[last].values()))["reward"])
-    title = f"{folder.path.name}: {seeds} seed{'s' if seeds > 1 else ''}, mean and one standard deviation"
-    folder.figures.mkdir(exist_ok=True)
-    draw(folder.figures / "training", training_lines(folder), x_label="phase", title=title)
-    draw(
-        folder.figures / "within_episode",
-        evaluation_lines(result, last),
-        x_label="round",
-        title=f"{title}; phase {last}",
-    )
+    module, config = registry.config_of(folder)
+    compare = module.make_game(config) == prisoners_dilemma(config.rounds)
+    count = f"{config.seeds} seed{'s' if config.seeds > 1 else ''}"
+    title = f"{folder.path.name}: {count}, mean and one standard deviation"
+    training, within, evaluation = (folder.figures / name for name in ("training", "within_episode", "evaluation"))
+    draw(training, training_lines(folder, compare=compare), x_label="phase", title=title)
+    draw(within, evaluation_lines(result, known[-1]), x_label="round", title=f"{title}; phase {known[-1]}")
     if len(result) > 1:
-        draw(folder.figures / "evaluation", evaluation_lines(result, None), x_label="phase", title=title)
-    text = table(quantities(folder, result[last]))
+        draw(evaluation, evaluation_lines(result, None), x_label="phase", title=title)
+    text = table(quantities(folder, result[known[-1]], compare=compare))
     write_atomically(folder.path / "summary.md", text.encode())
-    return Report(str(folder.figures / "training.png"), str(folder.path / "summary.md"), text)
+    return Report(str(training.with_suffix(".png")), str(folder.path / "summary.md"), text)
 
 
-def quantities(folder: RunFolder, final: dict) -> list[Quantity]:
-    """The rows of the parity table. Ours: the mean over learners and over the last three phases, one value a seed."""
+LAST_PHASES = 3  # what "at the end of training" means in the table
+LATE = 0.4  # share of an episode's rounds that "late" means
 
-    def trained(name: str) -> np.ndarray:
-        return over_training(folder, name)[1][:, -3:].mean(1)
 
-    def evaluated(opponent: str, field: str, rounds: slice = slice(None)) -> np.ndarray:
-        return final[opponent][field][..., rounds].mean((1, 2))
+def quantities(folder: RunFolder, final: dict, *, compare: bool) -> list[Quantity]:
+    """The rows of the parity table, one value a seed: the mean over both learners, and over the last phases where it
+    was measured in training. `final`: the evaluation of the last phase. `compare`: with the paper and its bounds.
+    """
 
-    def paper(panel: str, metric: str, name: str, last: int = 5) -> float:
-        return float(published.curve(panel, metric, name)[1][-last:].mean())
+    def trained(label: str, name: str, curve: str, at_least: float | None = None) -> Quantity:
+        """A metric of training beside the mean of the last points of its published curve."""
+        metric = {"cooperation": "cooperation_rate", "reward": "reward_per_round"}[name.split("_")[0]]
+        paper = float(published.curve("1A", metric, curve)[1][-5:].mean()) if compare else None
+        ours = over_training(folder, name)[1][:, -LAST_PHASES:].mean(1)
+        return Quantity(label, paper, ours, at_least if compare else None)
 
-    length = final[LEARNER]["reward"].shape[-1]
-    late = slice(-max(1, length * 2 // 5), None)
-    return [
-        Quantity(
-            "cooperation, learner against learner",
-            paper("1A", "cooperation_rate", "ppi_vs_ppi"),
-            trained("cooperation_vs_learner"),
-            at_least=0.8,
-        ),
-        Quantity(
-            "reward, learner against learner",
-            paper("1A", "reward_per_round", "ppi_vs_ppi"),
-            trained("reward_vs_learner"),
-        ),
-        Quantity(
-            "cooperation against tabular",
-            paper("1A", "cooperation_rate", "ppi_vs_tabular"),
-            trained("cooperation_vs_tabular"),
-        ),
-        Quantity(
-            "reward against tabular", paper("1A", "reward_per_round", "ppi_vs_tabular"), trained("reward_vs_tabular")
-        ),
-        Quantity(
-            "cooperation with tit-for-tat, last 40% of rounds",
-            None,
-            evaluated("tit_for_tat", "cooperation", late),
-            at_least=0.8,
-        ),
-        Quantity("reward against always-cooperate", None, evaluated("always_cooperate", "reward"), at_least=1.95),
-        Quantity("reward against always-defect", None, evaluated("always_defect", "reward"), at_least=-0.1),
-        Quantity("reward against win-stay-lose-shift", None, evaluated("win_stay_lose_shift", "reward")),
-        Quantity("reward against generous tit-for-tat", None, evaluated("generous_tit_for_tat", "reward")),
-        Quantity("reward against fresh tabular, evaluated", None, evaluated(TABULAR, "reward")),
+    def evaluated(
+        label: str, opponent: str, field: str, at_least: float | None = None, *, late: bool = False
+    ) -> Quantity:
+        """A mean over the evaluation's episodes, over all rounds or the late ones."""
+        values = final[opponent][field]
+        first = round(values.shape[-1] * (1 - LATE)) if late else 0
+        return Quantity(label, None, values[..., first:].mean((1, 2)), at_least if compare else None)
+
+    rows = [
+        trained("cooperation, learner against learner", "cooperation_vs_learner", "ppi_vs_ppi", 0.8),
+        trained("reward, learner against learner", "reward_vs_learner", "ppi_vs_ppi"),
+        trained("cooperation against tabular", "cooperation_vs_tabular", "ppi_vs_tabular"),
+        trained("reward against tabular", "reward_vs_tabular", "ppi_vs_tabular"),
+        evaluated("reward against fresh tabular, evaluated", TABULAR, "reward"),
     ]
+    if TIT_FOR_TAT in final:
+        rows += [
+            evaluated("late cooperation with tit-for-tat", TIT_FOR_TAT, "cooperation", 0.8, late=True),
+            evaluated("reward against always-cooperate", "always_cooperate", "reward", 1.95),
+            evaluated("reward against always-defect", "always_defect", "reward", -0.1),
+            evaluated("reward against win-stay-lose-shift", "win_stay_lose_shift", "reward"),
+            evaluated("reward against generous tit-for-tat", "generous_tit_for_tat", "reward"),
+        ]
+    return rows

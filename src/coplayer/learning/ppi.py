@@ -44,6 +44,7 @@ class Fitting(NamedTuple):
     action_weight: float
     reward_weight: float
     fresh_tabular: int  # this many first episodes are drawn anew for each batch; 0: all are stored
+    pool: tabular.TabularPool = tabular.UNIFORM  # of which these episodes' players are
 
 
 def optimiser(fitting: Fitting) -> optax.GradientTransformation:
@@ -89,7 +90,7 @@ def take_batch(
     joint = learner.episodes[stored].T.astype(jnp.int32)
     if not fitting.fresh_tabular:
         return joint
-    fresh = tabular.play(key, game, indices.shape[0])
+    fresh = tabular.play(key, game, indices.shape[0], fitting.pool)
     return jnp.where(indices < fitting.fresh_tabular, fresh, joint)
 
 

@@ -1,22 +1,74 @@
-"""The tabular pool: memory-1 players whose action distributions are drawn uniformly from the simplex."""
+"""The tabular pool: memory-1 players, one drawn for each episode. The papers draw each one's action distributions
+uniformly; a pool can hold fixed players too, or only such.
+"""
+
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from coplayer.errors import CoplayerError, require
 from coplayer.games.matrix import START, MatrixGame, observe
-from coplayer.players.memory1 import sample
+from coplayer.players.memory1 import PRISONERS_DILEMMA_STRATEGIES, cooperation, named_strategy, sample
 
 
-def draw_tables(key: PRNGKeyArray, game: MatrixGame, batch: int) -> Float[Array, "observations actions batch"]:
-    """Fresh memory-1 players, one an episode. With two actions: five cooperation probabilities, uniform in [0, 1]
-    (Weis et al. 2026, the tabular agents); with more, uniform on the simplex. Batch last, for speed.
+class TabularPool(NamedTuple):
+    """Which memory-1 players there are; every entry is equally likely. Hashable, a constant under `jit`."""
+
+    fresh: bool = True  # one entry is a new uniformly random player each time
+    fixed: tuple = ()  # tables [observation][action], an entry each
+
+
+UNIFORM = TabularPool()
+
+
+def pool_of(entries: tuple[str, ...], game: MatrixGame) -> TabularPool:
+    """A pool from words: "uniform", the name of a strategy, or probabilities of action 0 for START and each joint
+    action, separated by commas. Names and probabilities need a two-action game.
     """
+    require(bool(entries), "pool: must have at least one entry")
+    require(
+        entries == ("uniform",) or game.num_actions == 2,
+        f"pool: entries other than uniform need a game of two actions, this one has {game.num_actions}",
+    )
+    fixed = tuple(_table(entry) for entry in entries if entry != "uniform")
+    return TabularPool("uniform" in entries, fixed)
+
+
+def _table(entry: str) -> tuple:
+    if entry in PRISONERS_DILEMMA_STRATEGIES:
+        player = named_strategy(entry)
+    else:
+        try:
+            player = cooperation([float(word) for word in entry.split(",")])
+        except ValueError as error:
+            reason = f" ({error})" if isinstance(error, CoplayerError) else ""
+            names = ", ".join(("uniform", *PRISONERS_DILEMMA_STRATEGIES))
+            raise CoplayerError(f"pool: {entry!r} is not {names}, or five probabilities{reason}") from error
+    return tuple(map(tuple, np.asarray(player.probabilities, dtype=float).tolist()))
+
+
+def draw_tables(
+    key: PRNGKeyArray, game: MatrixGame, batch: int, pool: TabularPool = UNIFORM
+) -> Float[Array, "observations actions batch"]:
+    """A memory-1 player for each of `batch` episodes. A fresh one has, with two actions, cooperation probabilities
+    uniform in [0, 1] (Weis et al. 2026, the tabular agents); with more, distributions uniform on the simplex. The batch
+    comes last, for speed.
+    """
+    entries = [_fresh_tables(key, game, batch)] if pool.fresh else []
+    entries += [jnp.asarray(table)[:, :, None] for table in pool.fixed]
+    chosen = jax.random.randint(jax.random.fold_in(key, 1), (batch,), 0, len(entries))
     shape = (game.num_observations, game.num_actions, batch)
+    return sum(jnp.where(chosen == i, entry, 0.0) for i, entry in enumerate(entries)) + jnp.zeros(shape)
+
+
+def _fresh_tables(key: PRNGKeyArray, game: MatrixGame, batch: int) -> Float[Array, "observations actions batch"]:
     if game.num_actions == 2:
         cooperate = jax.random.uniform(key, (game.num_observations, batch))
         return jnp.stack([cooperate, 1 - cooperate], axis=1)
-    weights = jax.random.exponential(key, shape)
+    weights = jax.random.exponential(key, (game.num_observations, game.num_actions, batch))
     return weights / weights.sum(1, keepdims=True)
 
 
@@ -30,10 +82,10 @@ def act(
     return sample(rows, uniform)
 
 
-def play(key: PRNGKeyArray, game: MatrixGame, batch: int) -> Int[Array, "rounds batch"]:
-    """Episodes of fresh tabular players against fresh tabular players: joint actions in the first one's view."""
-    own = draw_tables(jax.random.fold_in(key, 0), game, batch)
-    other = draw_tables(jax.random.fold_in(key, 1), game, batch)
+def play(key: PRNGKeyArray, game: MatrixGame, batch: int, pool: TabularPool = UNIFORM) -> Int[Array, "rounds batch"]:
+    """Episodes of the pool's players among themselves: joint actions in the first one's view."""
+    own = draw_tables(jax.random.fold_in(key, 0), game, batch, pool)
+    other = draw_tables(jax.random.fold_in(key, 1), game, batch, pool)
     uniforms = jax.random.uniform(jax.random.fold_in(key, 2), (game.rounds, 2, batch))
 
     def step(observations, uniforms):
