@@ -1,0 +1,88 @@
+"""Progress of a run: a live panel on a terminal, a line a phase elsewhere."""
+
+import time
+
+import numpy as np
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from coplayer.runs.training import Chunk
+
+
+class Display:
+    """A `Reporter`; use as a context manager. Shows the newest value of every metric, averaged over seeds."""
+
+    def __init__(self, console: Console, title: str):
+        self._console = console
+        self._live = console.is_terminal
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[left]}"),
+        )
+        self._task = self._bar.add_task(title, total=1.0, left="")
+        self._values: dict[str, dict[int, list[float]]] = {}
+        self._rates: dict[str, float] = {}
+        self._begin: tuple[float, float] | None = None  # (time, share done) since when the time left is judged
+        self._view = Live(self._bar, console=console, refresh_per_second=2) if self._live else None
+
+    def __enter__(self):
+        if self._view:
+            self._view.start()
+        return self
+
+    def __exit__(self, *exception):
+        if self._view:
+            self._view.stop()
+
+    def resumed(self, chunk: int) -> None:
+        self._console.print(f"resumed after chunk {chunk}")
+
+    def advanced(self, chunk: Chunk, progress: float) -> None:
+        fresh: dict[str, dict[int, list[float]]] = {}
+        for row in chunk.rows:
+            for name, value in row.items():
+                if name not in ("phase", "update", "seed", "learner"):
+                    fresh.setdefault(name, {}).setdefault(row["learner"], []).append(value)
+        self._values.update(fresh)
+        self._rates.update({name: value for name, value in chunk.timing.items() if name.endswith("_per_second")})
+        left = self._time_left(progress)
+        self._bar.update(self._task, completed=progress, left=left, description=f"phase {chunk.phase}")
+        if self._view:
+            self._view.update(Group(self._bar, self._table()))
+        elif chunk.agents is not None:
+            self._console.print(f"phase {chunk.phase}: {self._line()}{', ' + left if left else ''}", soft_wrap=True)
+
+    def _time_left(self, progress: float) -> str:
+        now = time.monotonic()
+        if self._begin is None:  # the first chunk holds the compilation
+            self._begin = (now, progress)
+            return ""
+        start, done = self._begin
+        if progress <= done:
+            return ""
+        seconds = (now - start) * (1 - progress) / (progress - done)
+        return f"{seconds / 60:.1f} min left"
+
+    def _means(self, name: str) -> list[float]:
+        return [float(np.mean(values)) for _, values in sorted(self._values[name].items())]
+
+    def _table(self) -> Table:
+        learners = max((len(values) for values in self._values.values()), default=0)
+        table = Table(box=None, pad_edge=False)
+        table.add_column("")
+        for learner in range(learners):
+            table.add_column(f"learner {learner}", justify="right")
+        for name in self._values:
+            table.add_row(name.replace("_", " "), *(f"{value:.3f}" for value in self._means(name)))
+        for name, value in self._rates.items():
+            table.add_row(name.replace("_", " "), f"{value:,.0f}")
+        return table
+
+    def _line(self) -> str:
+        shown = [f"{name} {' / '.join(f'{v:.3f}' for v in self._means(name))}" for name in self._values]
+        return ", ".join(shown).replace("_", " ")

@@ -1,0 +1,37 @@
+"""Writing files so that a reader never sees half of one, and a full disk is one clear line."""
+
+import errno
+import os
+from pathlib import Path
+
+from coplayer.errors import CoplayerError
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write `data` to a temporary neighbour, flush it to the disk, then rename it to `path`."""
+    temporary = path.with_name(f".{path.name}.partial")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise cannot_write(path, error) from error
+
+
+def append(path: Path, data: bytes) -> None:
+    """Append and flush to the disk."""
+    try:
+        with open(path, "ab") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def cannot_write(path: Path, error: OSError) -> CoplayerError:
+    reason = "the disk is full" if error.errno == errno.ENOSPC else (error.strerror or str(error))
+    return CoplayerError(f"cannot write {path}: {reason}; what was saved before is intact, resume when it is mended")

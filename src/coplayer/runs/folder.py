@@ -1,0 +1,132 @@
+"""A run's folder.
+
+    config.json          all settings, versions, commit, random-number implementation
+    metrics.jsonl        one JSON object a line; a function of the settings alone
+    timing.jsonl         seconds and rates, which are not
+    checkpoints/         the newest two states of the run, each complete
+    agents/              weights at the end of each phase, enough to play with
+    figures/, summary.md made at the end, or by `coplayer evaluate`
+"""
+
+import contextlib
+import fcntl
+import importlib.metadata
+import json
+import platform
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import jax
+
+from coplayer.errors import CoplayerError, require
+from coplayer.runs.files import append, cannot_write, write_atomically
+
+
+class RunFolder:
+    """Paths and small files of one run."""
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+        self.config_file = self.path / "config.json"
+        self.metrics_file = self.path / "metrics.jsonl"
+        self.timing_file = self.path / "timing.jsonl"
+        self.checkpoints = self.path / "checkpoints"
+        self.agents = self.path / "agents"
+        self.figures = self.path / "figures"
+
+    @classmethod
+    def create(cls, path: str | Path, config: dict) -> "RunFolder":
+        """A new folder, `config` written to it. Never touches one that has anything in it."""
+        folder = cls(path)
+        exists = folder.path.exists()
+        require(
+            not exists or (folder.path.is_dir() and not any(folder.path.iterdir())),
+            f"out: {path} exists already; name a new folder, or go on with it by 'coplayer resume {path}'",
+        )
+        try:
+            for directory in (folder.path, folder.checkpoints, folder.agents, folder.figures):
+                directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise cannot_write(folder.path, error) from error
+        write_atomically(folder.config_file, json.dumps(config, indent=2).encode() + b"\n")
+        return folder
+
+    @classmethod
+    def open(cls, path: str | Path) -> "RunFolder":
+        """An existing run."""
+        folder = cls(path)
+        require(folder.path.is_dir(), f"{path}: no such run folder")
+        require(folder.config_file.is_file(), f"{path}: not a run folder (it has no config.json)")
+        return folder
+
+    def config(self) -> dict:
+        try:
+            return json.loads(self.config_file.read_bytes())
+        except (OSError, ValueError) as error:
+            raise CoplayerError(f"{self.config_file}: unreadable ({error})") from error
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder, so that no two processes train in it at once."""
+        with open(self.path / ".lock", "w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise CoplayerError(f"{self.path}: another process is training in this folder") from error
+            yield
+
+    def metrics(self) -> list[dict]:
+        """All complete rows of metrics.jsonl."""
+        return read_rows(self.metrics_file)
+
+    def timing(self) -> list[dict]:
+        return read_rows(self.timing_file)
+
+
+def read_rows(path: Path) -> list[dict]:
+    if not path.exists():
+        return []
+    lines = path.read_bytes().split(b"\n")
+    return [json.loads(line) for line in lines[:-1]]  # what follows the last newline is a row cut short
+
+
+def append_rows(path: Path, rows: list[dict]) -> None:
+    append(path, b"".join(json.dumps(row).encode() + b"\n" for row in rows))
+
+
+def keep_rows(path: Path, count: int) -> None:
+    """Cut a file of rows back to its first `count`: what a checkpoint knew of."""
+    data = path.read_bytes() if path.exists() else b""
+    lines = data.split(b"\n")[:-1]
+    require(len(lines) >= count, f"{path}: has {len(lines)} rows, and the checkpoint was made after {count}")
+    kept = b"".join(line + b"\n" for line in lines[:count])
+    if kept != data:
+        write_atomically(path, kept)
+
+
+def provenance() -> dict:
+    """What a result depends on besides its settings."""
+    names = ("jax", "jaxlib", "equinox", "optax", "numpy")
+    device = jax.local_devices()[0]
+    return {
+        "coplayer": importlib.metadata.version("coplayer"),
+        "commit": _commit(),
+        "python": platform.python_version(),
+        "packages": {name: importlib.metadata.version(name) for name in names},
+        "device": f"{jax.local_device_count()} x {device.device_kind}",
+        "random_numbers": jax.config.jax_default_prng_impl,
+    }
+
+
+def _commit() -> str | None:
+    """The commit of the source tree, with a mark if it was changed since; None for an installed package."""
+    root = Path(__file__).resolve().parents[3]
+    if not (root / ".git").exists():
+        return None
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True).stdout.strip()
+
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", "src")
+    return (git("rev-parse", "HEAD") + (" (changed)" if changed else "")) or None

@@ -1,0 +1,121 @@
+"""The host's side of training: chunks, metrics, checkpoints, progress, and going on after a stop.
+
+An experiment is a pure function of its settings, cut into chunks. What is written to metrics.jsonl and what the weights
+become does not depend on where a run was stopped, nor on how often its state was saved.
+"""
+
+import time
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import jax
+import numpy as np
+
+from coplayer.errors import CoplayerError
+from coplayer.runs import checkpoint
+from coplayer.runs.files import write_atomically
+from coplayer.runs.folder import RunFolder, append_rows, keep_rows
+
+
+class Chunk(NamedTuple):
+    """What one chunk of training gives back."""
+
+    state: Any
+    rows: list[dict]  # for metrics.jsonl
+    timing: dict  # for timing.jsonl, seconds added by the host
+    agents: dict[str, np.ndarray] | None  # weights to keep, at the end of a phase
+    phase: int
+
+
+@runtime_checkable
+class Experiment(Protocol):
+    """What the host needs to know of an experiment."""
+
+    def initial_state(self) -> Any:
+        """The state before the first chunk."""
+
+    def finished(self, state: Any) -> bool:
+        """Whether no chunk is left."""
+
+    def progress(self, state: Any) -> float:
+        """Share of the work done, in [0, 1]."""
+
+    def advance(self, state: Any) -> Chunk:
+        """One chunk of training. May consume the arrays of `state`."""
+
+    def pack(self, state: Any) -> dict[str, np.ndarray]:
+        """The state as arrays, compact."""
+
+    def unpack(self, arrays: dict[str, np.ndarray]) -> Any:
+        """The inverse of `pack`."""
+
+
+@runtime_checkable
+class Reporter(Protocol):
+    """Who shows a run to its user."""
+
+    def resumed(self, chunk: int) -> None: ...
+
+    def advanced(self, chunk: Chunk, progress: float) -> None: ...
+
+
+class Silence:
+    """A `Reporter` that shows nothing."""
+
+    def resumed(self, chunk: int) -> None:
+        pass
+
+    def advanced(self, chunk: Chunk, progress: float) -> None:
+        pass
+
+
+def train(experiment: Experiment, folder: RunFolder, reporter: Reporter, *, checkpoint_seconds: float) -> None:
+    """Run an experiment to its end in `folder`, from its newest checkpoint if it has one.
+
+    The state is saved at the end of each phase and whenever `checkpoint_seconds` have passed since the last time.
+    """
+    with folder.locked():
+        try:
+            _train(experiment, folder, reporter, checkpoint_seconds)
+        except jax.errors.JaxRuntimeError as error:
+            if "RESOURCE_EXHAUSTED" not in str(error):
+                raise
+            raise CoplayerError(
+                f"the device ran out of memory; lower --seed-batch or raise --play-blocks, then resume {folder.path}"
+            ) from error
+
+
+def _train(experiment: Experiment, folder: RunFolder, reporter: Reporter, checkpoint_seconds: float) -> None:
+    saved = checkpoint.newest(folder.checkpoints)
+    state = experiment.unpack(saved.arrays) if saved else experiment.initial_state()
+    step, rows = (saved.step, saved.rows) if saved else (0, 0)
+    if saved:
+        reporter.resumed(step)
+    keep_rows(folder.metrics_file, rows)
+
+    last_save = time.monotonic()
+    while not experiment.finished(state):
+        begin = time.monotonic()
+        chunk = experiment.advance(state)
+        state, step = chunk.state, step + 1
+        _stop_at_nan(chunk, folder)
+        append_rows(folder.metrics_file, chunk.rows)
+        rows += len(chunk.rows)
+        append_rows(folder.timing_file, [{"step": step, "seconds": time.monotonic() - begin, **chunk.timing}])
+        if chunk.agents is not None:
+            agents = checkpoint.dump(chunk.agents, {"phase": chunk.phase})
+            write_atomically(folder.agents / f"phase_{chunk.phase:04d}.npz", agents)
+        if chunk.agents is not None or time.monotonic() - last_save >= checkpoint_seconds:
+            checkpoint.write(folder.checkpoints, step, rows, experiment.pack(state))
+            last_save = time.monotonic()
+        reporter.advanced(chunk, experiment.progress(state))
+
+
+def _stop_at_nan(chunk: Chunk, folder: RunFolder) -> None:
+    """Refuse to go on, or to save, once a number of the metrics or of the weights is not finite."""
+    bad = [name for row in chunk.rows for name, value in row.items() if not np.all(np.isfinite(value))]
+    bad += [name for name, array in (chunk.agents or {}).items() if not np.isfinite(array).all()]
+    if bad:
+        raise CoplayerError(
+            f"{bad[0]} is not a finite number in phase {chunk.phase}: stopped; the last good checkpoint is kept in "
+            f"{folder.checkpoints}. A lower --learning-rate is the usual cure"
+        )
