@@ -1,7 +1,7 @@
 """The planner against a plainly written one: the time of a Q estimate of equal standard error.
 
 A policy needs the difference Q(D) - Q(C). With variance v of one estimate that takes t seconds, and a target variance
-v*, the time at equal error is t v / v*. It is the product of two ratios: the imagined rounds needed, and the time of one.
+w, the time at equal error is t v / w. It is the product of two ratios: the imagined rounds needed, and the time of one.
 """
 
 from collections.abc import Callable, Mapping
@@ -175,7 +175,9 @@ def measure(
 
 def _section(case: Case, entries: list[Entry], core: int, *, turns: int, turn_seconds: float) -> Section:
     process = Process(partial(contestants, case, entries), (core,))
-    timings = take_turns({name: Contestant(name, (process,)) for name in process.names}, turns=turns, turn_seconds=turn_seconds)
+    timings = take_turns(
+        {name: Contestant(name, (process,)) for name in process.names}, turns=turns, turn_seconds=turn_seconds
+    )
     process.end()
     ours = entries[0]
 
@@ -205,8 +207,8 @@ def _section(case: Case, entries: list[Entry], core: int, *, turns: int, turn_se
     factor = rows[-1]["time at equal error"]
     return Section(
         title=f"Planner: {case.name}, {ours.rollouts} rollouts",
-        text=f"Q(D) - Q(C) at {len(case.states)} states halfway through their episodes, hidden {case.model.gru.hidden}, "
-        f"{QUICK.horizon} imagined rounds, one core. Every planner has the rollouts that give it the standard error of "
+        text=f"Q(D) - Q(C) at {len(case.states)} states halfway through their episodes, hidden "
+        f"{case.model.gru.hidden}, {QUICK.horizon} imagined rounds, one core. Every planner has the rollouts that give it the standard error of "
         f"the first row. The three ratios are to the first row: time at equal error = rounds needed x time of a round.",
         rows=rows,
         verdict=verdict(

@@ -96,9 +96,7 @@ class Contestant(NamedTuple):
 def take_turns(contestants: Mapping[str, Contestant], *, turns: int, turn_seconds: float) -> dict[str, Timing]:
     """Time all contestants, alternately in this order and the reverse; a turn lasts at least `turn_seconds`."""
     first = {name: contestant.time(1) for name, contestant in contestants.items()}
-    times = {
-        name: max(1, math.ceil(turn_seconds / contestant.time(1))) for name, contestant in contestants.items()
-    }
+    times = {name: max(1, math.ceil(turn_seconds / contestant.time(1))) for name, contestant in contestants.items()}
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
     for turn in range(turns):
         for name in list(contestants)[:: -1 if turn % 2 else 1]:

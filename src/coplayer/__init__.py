@@ -6,8 +6,8 @@ What a user needs is importable from here; each name is documented where it is d
 from coplayer.analysis.evaluation import against_fixed, curves
 from coplayer.analysis.exact import joint_distribution, mean_reward
 from coplayer.errors import CoplayerError
-from coplayer.experiments.ppi_mixed import PPIMixed
-from coplayer.experiments.registry import load, train
+from coplayer.experiments.ppi_mixed import PRESETS, PPIMixed
+from coplayer.experiments.registry import load, resume, train
 from coplayer.games.matrix import MatrixGame, prisoners_dilemma
 from coplayer.players.match import Player, play_match
 from coplayer.players.memory1 import Memory1, cooperation, named_strategy
@@ -15,6 +15,7 @@ from coplayer.players.planner import PlannerSettings, PPIPlayer
 from coplayer.runtime import configure
 
 __all__ = [
+    "PRESETS",
     "CoplayerError",
     "MatrixGame",
     "Memory1",
@@ -32,5 +33,6 @@ __all__ = [
     "named_strategy",
     "play_match",
     "prisoners_dilemma",
+    "resume",
     "train",
 ]

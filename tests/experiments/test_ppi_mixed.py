@@ -5,11 +5,11 @@ import dataclasses
 import jax
 import numpy as np
 import pytest
-from tiny import TINY, TINY_TOKEN
 
 from coplayer.experiments import ppi_mixed
 from coplayer.experiments.ppi_mixed import PRESETS, Trainer
 from coplayer.runs import checkpoint, packing
+from tiny import TINY, TINY_TOKEN
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def played():
 
 
 def test_both_learners_store_the_same_games_among_them_each_in_its_own_view(played):
-    trainer, state = played
+    _, state = played
     episodes = np.asarray(state.learners.episodes)[:, 0, : TINY.episodes]
     blocks = episodes.reshape(2, TINY.play_blocks, -1, TINY.rounds)
     half = blocks.shape[2] // 2

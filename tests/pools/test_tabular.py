@@ -66,7 +66,7 @@ def episode_probability(joint, n):
 
 @pytest.mark.parametrize("game", [prisoners_dilemma(4), THREE], ids=["dilemma", "three_actions"])
 def test_whole_episodes_against_their_exact_probabilities(game):
-    """Shows at once: uniform tables, one for each player and episode, kept over its rounds, read in its own view."""
+    """Shows at once: uniform tables, one for each player and episode, kept over its rounds."""
     n, count = game.num_actions, 100_000
     episodes = list(itertools.product(range(n * n), repeat=game.rounds))
     exact = np.array([episode_probability(episode, n) for episode in episodes])
@@ -79,6 +79,20 @@ def test_whole_episodes_against_their_exact_probabilities(game):
     chi_squared = ((counts - count * exact) ** 2 / (count * exact)).sum()
     freedom = len(episodes) - 1
     assert abs(chi_squared - freedom) < 5 * np.sqrt(2 * freedom)
+
+
+def test_each_player_reads_its_own_view(monkeypatch):
+    """A coin against tit-for-tat: the law of uniform tables stays as it is when CD and DC change places, this does not."""
+    cooperates = iter([[0.5] * 5, [1, 1, 0, 1, 0]])
+
+    def draw_tables(key, game, batch):
+        p = jnp.repeat(jnp.asarray(next(cooperates), jnp.float32)[:, None], batch, axis=1)
+        return jnp.stack([p, 1 - p], axis=1)
+
+    monkeypatch.setattr(tabular, "draw_tables", draw_tables)
+    own, other = np.divmod(tabular.play(jax.random.key(5), prisoners_dilemma(10), 300), 2)
+    np.testing.assert_array_equal(other, np.concatenate([np.zeros((1, 300)), own[:-1]]))
+    assert abs(own.mean() - 0.5) < 5 * 0.5 / np.sqrt(own.size)
 
 
 def test_mean_reward_of_the_pool():

@@ -171,7 +171,7 @@ def test_killed_by_the_system_at_any_moment(tmp_path):
 
 def test_a_folder_that_exists_is_never_touched(tmp_path):
     (tmp_path / "keep.txt").write_text("mine")
-    with pytest.raises(CoplayerError, match="out: .* exists already"):
+    with pytest.raises(CoplayerError, match=r"out: .* exists already"):
         registry.train(TINY, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["keep.txt"]
 

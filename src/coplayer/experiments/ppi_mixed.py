@@ -27,6 +27,7 @@ from coplayer.runs.training import Chunk
 NAME = "ppi-mixed"
 NUM_LEARNERS = 2
 WEIGHTS, TABULAR, FIT, PLAY = range(4)  # streams of random numbers
+MOST_UPDATES = 256  # in one chunk: what a killed run loses of a phase at most
 
 
 @dataclass(frozen=True)
@@ -452,14 +453,14 @@ class Trainer:
         return done / total
 
     def advance(self, state: State) -> Chunk:
-        """Updates up to the end of an epoch, or the playing of a phase."""
+        """Updates up to the end of an epoch, `MOST_UPDATES` at most, or the playing of a phase."""
         learners, phase, update = state
         total = self.updates(phase)
         if update == 0:
             learners = self._restart(learners, phase)
         if update < total:
             per_epoch = ppi.updates_per_epoch(self.available(phase), self.config.batch)
-            stop = min(total, (update // per_epoch + 1) * per_epoch)
+            stop = min(total, (update // per_epoch + 1) * per_epoch, update + MOST_UPDATES)
             at = {"available": self.available(phase), "start": update, "stop": stop, "total": total, "phase": phase}
             learners, losses = self._fit(learners, at)
             named = {f"loss_{name}": value for name, value in losses._asdict().items()}

@@ -43,8 +43,8 @@ def newest(folder: Path) -> Checkpoint | None:
         head, arrays = load(paths[-1])
         return Checkpoint(head["step"], head["rows"], arrays, paths[-1])
     except CoplayerError as error:
-        before = f"remove it to go on from {paths[-2].name}" if len(paths) > 1 else "remove it to start from the beginning"
-        raise CoplayerError(f"{error}; {before}") from error
+        before = f"go on from {paths[-2].name}" if len(paths) > 1 else "start from the beginning"
+        raise CoplayerError(f"{error}; remove it to {before}") from error
 
 
 def _all(folder: Path) -> list[Path]:

@@ -1,11 +1,11 @@
 """A run's folder.
 
-    config.json          all settings, versions, commit, random-number implementation
-    metrics.jsonl        one JSON object a line; a function of the settings alone
-    timing.jsonl         seconds and rates, which are not
-    checkpoints/         the newest two states of the run, each complete
-    agents/              weights at the end of each phase, enough to play with
-    figures/, summary.md made at the end, or by `coplayer evaluate`
+config.json          all settings, versions, commit, random-number implementation
+metrics.jsonl        one JSON object a line; a function of the settings alone
+timing.jsonl         seconds and rates, which are not
+checkpoints/         the newest two states of the run, each complete
+agents/              weights at the end of each phase, enough to play with
+figures/, summary.md made at the end, or by `coplayer evaluate`
 """
 
 import contextlib
