@@ -115,7 +115,7 @@ def torch(*, threads: int) -> Mapping[str, Work]:
         trainer = TorchTrainer(learner.model, np.array(learner.episodes), FITTING)
         joint = learner.episodes[: FITTING.batch].T.astype(jnp.int32)
         expected = ppi.total_loss(FITTING, learner.model.episode_loss(joint, learner.model.game.reward(joint)))
-        loss = float(trainer.loss(library.arange(FITTING.batch)))
+        loss = trainer.loss(library.arange(FITTING.batch)).item()
         require(abs(loss - float(expected)) < 1e-4, f"{size.name}: PyTorch's loss is {loss}, ours {float(expected)}")
         return lambda: trainer.fit(UPDATES)
 

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from coplayer.errors import CoplayerError
 from coplayer.games.matrix import MatrixGame, prisoners_dilemma
 from coplayer.players.memory1 import Memory1
 from coplayer.pools import tabular
@@ -82,10 +83,10 @@ def test_whole_episodes_against_their_exact_probabilities(game):
 
 
 def test_each_player_reads_its_own_view(monkeypatch):
-    """A coin against tit-for-tat: the law of uniform tables stays as it is when CD and DC change places, this does not."""
+    """A coin against tit-for-tat. (Uniform tables would not tell: their law is the same with CD and DC exchanged.)"""
     cooperates = iter([[0.5] * 5, [1, 1, 0, 1, 0]])
 
-    def draw_tables(key, game, batch):
+    def draw_tables(key, game, batch, *pool):
         p = jnp.repeat(jnp.asarray(next(cooperates), jnp.float32)[:, None], batch, axis=1)
         return jnp.stack([p, 1 - p], axis=1)
 
@@ -125,3 +126,30 @@ def test_act_by_hand():
     np.testing.assert_array_equal(tabular.act(tables, jnp.array([4, 4]), uniform), [0, 1])
     np.testing.assert_array_equal(tabular.act(tables, jnp.array([0, 0]), jnp.array([0.05, 0.55])), [0, 0])
     np.testing.assert_array_equal(tabular.act(tables, jnp.array([3, 1]), jnp.array([0.15, 0.65])), [1, 1])
+
+
+def test_every_entry_of_a_pool_is_equally_likely():
+    count = 20_000
+    game = prisoners_dilemma()
+    pool = tabular.pool_of(("uniform", "tit_for_tat", "0.25,0.25,0.5,0.75,1"), game)
+    cooperates = np.asarray(tabular.draw_tables(jax.random.key(0), game, count, pool))[:, 0]
+    fixed = [np.all(cooperates == np.array(p)[:, None], axis=0) for p in ([1, 1, 0, 1, 0], [0.25, 0.25, 0.5, 0.75, 1])]
+    for drawn in fixed:
+        assert abs(drawn.mean() - 1 / 3) < 5 * np.sqrt(2 / 9 / count)
+    fresh = cooperates[:, ~(fixed[0] | fixed[1])].T
+    assert_within_five_sigma(fresh, 1 / 2)
+    assert_within_five_sigma(fresh**2, 1 / 3)  # still uniform: not tied to the choice of the entry
+    assert len(np.unique(fresh[:, 0])) > 0.99 * len(fresh)
+
+
+@pytest.mark.parametrize("entries", [(), ("tit_for_two",), ("0.5,0.5",), ("0.5,0.5,2,0.5,0.5",), ("uniform", "")])
+def test_bad_pools_are_refused_on_one_line(entries):
+    with pytest.raises(CoplayerError, match=r"^pool: ") as caught:
+        tabular.pool_of(entries, prisoners_dilemma())
+    assert "\n" not in str(caught.value)
+
+
+def test_named_players_need_a_game_of_two_actions():
+    with pytest.raises(CoplayerError, match=r"^pool: .*two actions"):
+        tabular.pool_of(("tit_for_tat",), THREE)
+    assert tabular.pool_of(("uniform",), THREE) == tabular.UNIFORM

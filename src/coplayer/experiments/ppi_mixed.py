@@ -352,7 +352,7 @@ def memory_bytes(config: PPIMixed, seed_batch: int) -> int:
     """About how much memory a run takes, in bytes: all data sets, and the larger of the two steps' working arrays."""
     setting = make_setting(config, config.phases)
     capacity = stored_tabular(setting) + config.phases * config.episodes
-    data = NUM_LEARNERS * config.seeds * capacity * config.rounds
+    data = 3 * NUM_LEARNERS * config.seeds * capacity * config.rounds  # copies, while it is mapped over seeds
     steps = config.rounds * (3 if setting.token_model else 1)
     fit = 14 * steps * config.batch * config.hidden  # states, four gates, and their gradients
     rollouts = max(config.rollouts, config.later_rollouts)
@@ -407,7 +407,6 @@ class Trainer:
                 key=phase_key(learner, FIT, at["phase"]),
             )
         )
-        self._refill = mapped(lambda learner, _: add_tabular_episodes(setting, learner))
 
     def keys(self) -> Key[Array, "learner seed"]:
         """One key a learner and seed, `[learner, seed]`: equal for a seed whatever the other seeds are."""

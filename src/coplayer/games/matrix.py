@@ -43,7 +43,10 @@ class MatrixGame(eqx.Module):
         )
         require(table.shape[1] <= 15, f"payoffs: at most 15 actions (a round is one byte), got {table.shape[1]}")
         require(bool(np.isfinite(table).all()), "payoffs: every entry must be finite")
-        require(rounds >= 1, f"rounds: must be at least 1, got {rounds}")
+        require(
+            isinstance(rounds, (int, np.integer)) and rounds >= 1,
+            f"rounds: must be a whole number of at least 1, got {rounds!r}",
+        )
         self.payoffs = tuple(tuple(tuple(float(x) for x in row) for row in player) for player in table)
         self.rounds = int(rounds)
 

@@ -33,7 +33,12 @@ class EpisodeLoss(NamedTuple):
 
 @runtime_checkable
 class WorldModel(Protocol):
-    """What planner and learner ask of a sequence model. `S` below is the batch of states, any length."""
+    """What planner and learner ask of a sequence model. `S` below is the batch of states, any length.
+
+    A model that can also average an imagined reward over the co-player's replies has `expected_reward` (`RoundModel`).
+    """
+
+    game: MatrixGame
 
     def initial_state(self, batch: int):
         """State before the first round, START observed."""

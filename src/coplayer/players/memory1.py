@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from coplayer.errors import require
+from coplayer.errors import CoplayerError, require
 from coplayer.games.matrix import START, observe
 
 # P(cooperate) after START, CC, CD, DC, DD (own action first).
@@ -31,9 +31,9 @@ class Memory1(eqx.Module):
     def __init__(self, probabilities):
         """Last axis: action distribution; last but one: observation, START first. Checked when given as numbers."""
         if not isinstance(probabilities, jax.core.Tracer):
-            table = np.asarray(probabilities, dtype=float)
+            table = _numbers(probabilities)
             require(
-                table.ndim >= 2 and table.shape[-2] == 1 + table.shape[-1] ** 2,
+                table.size > 0 and table.ndim >= 2 and table.shape[-2] == 1 + table.shape[-1] ** 2,
                 f"probabilities: shape must be (..., 1 + n * n, n), got {table.shape}",
             )
             require(
@@ -56,9 +56,16 @@ class Memory1(eqx.Module):
         return observe(joint)
 
 
+def _numbers(probabilities) -> np.ndarray:
+    try:
+        return np.asarray(probabilities, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise CoplayerError("probabilities: must be numbers, every row of the same length") from error
+
+
 def cooperation(probabilities) -> Memory1:
     """A player of a two-action game from P(action 0) for START, CC, CD, DC, DD; shape (..., 5)."""
-    cooperate = np.asarray(probabilities, dtype=float)
+    cooperate = _numbers(probabilities)
     require(cooperate.shape[-1:] == (5,), f"probabilities: the last axis must have 5 entries, got {cooperate.shape}")
     return Memory1(np.stack([cooperate, 1 - cooperate], axis=-1))
 

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from coplayer.errors import require
 from coplayer.networks.world_model import WorldModel
 from coplayer.players.memory1 import sample
 
@@ -30,6 +31,10 @@ class PlannerSettings(NamedTuple):
 
 def estimate_q(model: WorldModel, state, key: PRNGKeyArray, settings: PlannerSettings) -> Float[Array, "actions batch"]:
     """Monte Carlo estimate of Q for each state and first action, in units of summed reward."""
+    require(
+        not settings.expected_rewards or hasattr(model, "expected_reward"),
+        f"expected_rewards: a {type(model).__name__} cannot give them; use a RoundModel",
+    )
     actions = model.game.num_actions
     batch = jax.tree.leaves(state)[0].shape[0]
     shape = (actions, settings.rollouts, batch)
@@ -72,8 +77,10 @@ def estimate_q(model: WorldModel, state, key: PRNGKeyArray, settings: PlannerSet
 def improved_policy(
     logits: Float[Array, "actions batch"], q: Float[Array, "actions batch"], temperature: float
 ) -> Float[Array, "actions batch"]:
-    """Log-probabilities of the improved policy: prior times exp(Q / temperature), normalised."""
-    return jax.nn.log_softmax(jax.nn.log_softmax(logits, axis=0) + q / temperature, axis=0)
+    """Log-probabilities of the improved policy: prior times exp(Q / temperature), normalised. Only differences of Q
+    enter, so a small temperature loses neither the prior of actions that tie nor the range of floats.
+    """
+    return jax.nn.log_softmax(jax.nn.log_softmax(logits, axis=0) + (q - q.max(0)) / temperature, axis=0)
 
 
 class PPIPlayer(eqx.Module):

@@ -1,0 +1,43 @@
+"""Published points, tables and panels."""
+
+import numpy as np
+import pytest
+
+from coplayer.errors import CoplayerError
+from coplayer.figures import published
+from coplayer.figures.panels import Line, draw
+from coplayer.figures.parity import Quantity, table
+
+
+def test_published_points_are_those_of_the_figure():
+    x, y = published.curve("1A", "cooperation_rate", "ppi_vs_ppi")
+    assert (np.diff(x) > 0).all()
+    assert dict(zip(x, y, strict=True))[8] == 0.41
+    with pytest.raises(CoplayerError, match="curve: no published points for panel 9Z"):
+        published.curve("9Z", "cooperation_rate", "ppi_vs_ppi")
+
+
+def test_table_by_hand():
+    rows = [
+        Quantity("cooperation", 0.9, np.array([0.7, 0.9]), at_least=0.8),
+        Quantity("reward", 0.5, np.array([0.75, 0.75])),
+        Quantity("other", None, np.array([1.0])),
+    ]
+    assert table(rows).splitlines()[2:] == [
+        "| cooperation | 0.90 | 0.800 ± 0.100 | 2 | at least 0.8 in 1 of 2 |",
+        "| reward | 0.50 | 0.750 ± 0.000 | 2 | +0.25 |",
+        "| other |  | 1.000 ± 0.000 | 1 |  |",
+    ]
+
+
+def test_panels_show_every_curve_its_band_and_the_published_points(tmp_path):
+    x = np.arange(5.0)
+    lines = [
+        Line("ours", x, np.ones((3, 5)), np.full((3, 5), 0.5), {"reward": (x, x), "cooperation": (x, x / 5)}),
+        Line("others", x, np.zeros((1, 5)), np.zeros((1, 5))),
+    ]
+    draw(tmp_path / "figure", lines, x_label="phase", title="a title")
+    assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
+    text = (tmp_path / "figure.svg").read_text()
+    assert "FillBetweenPolyCollection" in text and text.count("<svg") == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["figure.png", "figure.svg"]
