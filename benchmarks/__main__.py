@@ -4,7 +4,7 @@ import importlib.metadata
 import json
 import os
 import platform
-import sys
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Literal
 
 import tyro
 
+from benchmarks.tables import Section
 from coplayer import runtime
 from coplayer.errors import require
 from coplayer.runs.files import write_atomically
@@ -29,7 +30,7 @@ class Options:
     """What to measure."""
     run: Path | None = None
     """Folder of a quick-preset run: plan with its last learners too, whose rollouts vary more."""
-    turns: int = 15
+    turns: int = 11
     """Times each contestant is measured, in turn with the others; the median counts."""
     turn_seconds: float = 0.5
     """Least length of a measurement; short work is repeated to fill it."""
@@ -80,8 +81,8 @@ def _gigabytes(kilobytes: str) -> str:
     return f"{int(kilobytes.split()[0]) / 1e6:.0f} GB" if kilobytes else "unknown"
 
 
-def measure(options: Options) -> list:
-    """All sections asked for."""
+def measure(options: Options) -> Iterator[Section]:
+    """All sections asked for, as they are done."""
     from benchmarks import memory, planner, training
 
     cores = tuple(sorted(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else (0, 1)
@@ -93,11 +94,8 @@ def measure(options: Options) -> list:
         ),
         "training": lambda: training.measure(cores=cores, **pace),
     }
-    sections = []
     for part in options.parts:
-        print(f"measuring: {part}", file=sys.stderr)
-        sections += measured[part]()
-    return sections
+        yield from measured[part]()
 
 
 def main() -> None:
@@ -105,7 +103,10 @@ def main() -> None:
     require(options.turns >= 1, f"turns: must be at least 1, got {options.turns}")
     runtime.configure()
     described = machine()
-    sections = measure(options)
+    sections = []
+    for section in measure(options):
+        print(section.markdown(), flush=True)
+        sections.append(section)
     lines = [
         "# Benchmarks",
         "",
@@ -124,7 +125,6 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     write_atomically(options.out / "benchmarks.md", text.encode())
     write_atomically(options.out / "benchmarks.json", (json.dumps(data, indent=1) + "\n").encode())
-    print(text)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ A policy needs the difference Q(D) - Q(C). With variance v of one estimate that 
 w, the time at equal error is t v / w. It is the product of two ratios: the imagined rounds needed, and the time of one.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -165,15 +165,14 @@ def _label(entry: Entry) -> str:
 
 def measure(
     *, core: int, updates: int, run: Path | None, samples: int, turns: int, turn_seconds: float
-) -> list[Section]:
+) -> Iterator[Section]:
     """One section for each model and number of rollouts of the quick preset."""
     cases = [first_phase(updates)] + ([last_phase(run)] if run else [])
     counts = [rollouts_in(QUICK, phase) for phase in (1, QUICK.phases)]
-    return [
-        _section(case, match_error(case, count, samples), core, turns=turns, turn_seconds=turn_seconds)
-        for case in cases
-        for count in counts
-    ]
+    for case in cases:
+        for count in counts:
+            entries = match_error(case, count, samples)
+            yield _section(case, entries, core, turns=turns, turn_seconds=turn_seconds)
 
 
 def _section(case: Case, entries: list[Entry], core: int, *, turns: int, turn_seconds: float) -> Section:

@@ -4,7 +4,7 @@ An update draws a batch of stored episodes and takes loss, gradient, bound on it
 here, `TorchTrainer.fit` there. Both start from the same weights and must agree on the loss.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import NamedTuple
 
@@ -136,7 +136,7 @@ def flops(size: Size) -> float:
     return 3 * 2 * model.game.rounds * (steps * 3 * hidden * (hidden + inputs) + heads * hidden)
 
 
-def measure(*, cores: tuple[int, ...], turns: int, turn_seconds: float) -> list[Section]:
+def measure(*, cores: tuple[int, ...], turns: int, turn_seconds: float) -> Iterator[Section]:
     """One section for each model."""
     first, both = cores[:1], cores[:2]
     setups: dict[tuple[str, str], list[tuple[Setup, tuple[int, ...]]]] = {
@@ -154,19 +154,16 @@ def measure(*, cores: tuple[int, ...], turns: int, turn_seconds: float) -> list[
     for group in processes.values():  # all are built before the first is timed
         for process in group:
             process.names  # noqa: B018
-    sections = []
     for size in SIZES:
         contestants = {}
         for (library, place), group in processes.items():
             contestants[f"{library}, {place}"] = Contestant(f"{library}: {size.name}", group)
             if library == OURS and place != PAIR:
                 contestants[f"{SCAN}, {place}"] = Contestant(f"{SCAN}: {size.name}", group)
-        timings = take_turns(contestants, turns=turns, turn_seconds=turn_seconds)
-        sections.append(_section(size, timings))
+        yield _section(size, take_turns(contestants, turns=turns, turn_seconds=turn_seconds))
     for group in processes.values():
         for process in group:
             process.end()
-    return sections
 
 
 def _section(size: Size, timings: Mapping[str, Timing]) -> Section:

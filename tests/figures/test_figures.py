@@ -24,9 +24,9 @@ def test_table_by_hand():
         Quantity("other", None, np.array([1.0])),
     ]
     assert table(rows).splitlines()[2:] == [
-        "| cooperation | 0.90 | 0.800 ± 0.100 | 2 | at least 0.8 in 1 of 2 |",
-        "| reward | 0.50 | 0.750 ± 0.000 | 2 | +0.25 |",
-        "| other |  | 1.000 ± 0.000 | 1 |  |",
+        "| cooperation | 0.90 | 0.800 ± 0.100 | 0.70 0.90 | at least 0.8 in 1 of 2 |",
+        "| reward | 0.50 | 0.750 ± 0.000 | 0.75 0.75 | +0.25 |",
+        "| other |  | 1.000 ± 0.000 | 1.00 |  |",
     ]
 
 

@@ -16,11 +16,12 @@ class Quantity(NamedTuple):
 
 def table(quantities: list[Quantity]) -> str:
     """The rows as a Markdown table."""
-    lines = ["| quantity | paper | ours (mean ± sd) | seeds | verdict |", "| --- | --- | --- | --- | --- |"]
+    lines = ["| quantity | paper | ours (mean ± sd) | by seed | verdict |", "| --- | --- | --- | --- | --- |"]
     for quantity in quantities:
         paper = "" if quantity.paper is None else f"{quantity.paper:.2f}"
         ours = f"{quantity.ours.mean():.3f} ± {quantity.ours.std():.3f}"
-        lines.append(f"| {quantity.name} | {paper} | {ours} | {len(quantity.ours)} | {_verdict(quantity)} |")
+        by_seed = " ".join(f"{value:.2f}" for value in quantity.ours)
+        lines.append(f"| {quantity.name} | {paper} | {ours} | {by_seed} | {_verdict(quantity)} |")
     return "\n".join(lines) + "\n"
 
 
