@@ -151,6 +151,7 @@ class Recorder(eqx.Module):
     """A model whose losses tell which episodes it was shown: 3^index, summed over the batch."""
 
     weight: jax.Array
+    game = GAME
 
     def episode_loss(self, joint, reward):
         index = sum(joint[t] * 4**t for t in range(joint.shape[0]))
