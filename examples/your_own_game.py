@@ -1,4 +1,4 @@
-"""Any game, any memory-1 players, a pool: two learners in an iterated stag hunt, then matches. Two minutes on a laptop.
+"""Any game, any memory-1 players, a pool: two learners in an iterated stag hunt, then matches. A minute on two cores.
 
 python examples/your_own_game.py
 """
