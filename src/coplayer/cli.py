@@ -55,26 +55,26 @@ class Evaluate:
 
 def train_ppi_mixed(command: TrainPPIMixed, console: Console) -> None:
     with Display(console, "compiling") as display:
-        folder = registry.train(command.config, command.out, preset=command.preset, reporter=display)
-    _show(folder, console)
+        registry.train(command.config, command.out, preset=command.preset, reporter=display)
+    evaluate(Evaluate(command.out), console)
 
 
 def resume(command: Resume, console: Console) -> None:
     with Display(console, "compiling") as display:
-        folder = registry.resume(command.folder, reporter=display)
-    _show(folder, console)
+        registry.resume(command.folder, reporter=display)
+    evaluate(Evaluate(command.folder), console)
 
 
 def evaluate(command: Evaluate, console: Console) -> None:
-    require(command.episodes >= 1, f"episodes: must be at least 1, got {command.episodes}")
-    _show(RunFolder.open(command.folder), console, phases=command.phases, episodes=command.episodes)
-
-
-def _show(folder: RunFolder, console: Console, *, phases: str = "few", episodes: int = 128) -> None:
     """Evaluate, draw, and say where the results are and what they say."""
+    require(command.episodes >= 1, f"episodes: must be at least 1, got {command.episodes}")
+    folder = RunFolder.open(command.folder)
     with console.status("evaluating") as status:
         made = report(
-            folder, phases=phases, episodes=episodes, told=lambda phase: status.update(f"evaluated phase {phase}")
+            folder,
+            phases=command.phases,
+            episodes=command.episodes,
+            told=lambda phase: status.update(f"evaluated phase {phase}"),
         )
     seconds = sum(row["seconds"] for row in folder.timing())
     console.print(Markdown(made.text))

@@ -1,7 +1,7 @@
 """Two PPI learners in the mixed pool of an iterated matrix game (Weis et al. 2026, figure 1A; spec section 6.1).
 
-Each learner has its own weights and its own data. Half of its episodes are against the other learner, half against a
-fresh tabular player each. Nothing tells it which.
+Each learner has its own weights and its own data. Some of its episodes (the paper: half) are against the other learner,
+the others against a tabular player drawn for each. Nothing tells it which.
 """
 
 import math

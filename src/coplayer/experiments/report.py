@@ -78,7 +78,7 @@ def evaluation_lines(result: dict, phase: int | None) -> list[Line]:
 
 
 def report(
-    folder: RunFolder, *, phases: str = "few", episodes: int = 128, told: Callable[[int], None] = lambda phase: None
+    folder: RunFolder, *, phases: str, episodes: int, told: Callable[[int], None] = lambda phase: None
 ) -> Report:
     """Evaluate a run and write its figures and summary.md. `phases`: "last", "few" (about six, evenly), or "all"."""
     known = registry.phases(folder)

@@ -16,7 +16,6 @@ class Display:
 
     def __init__(self, console: Console, title: str):
         self._console = console
-        self._live = console.is_terminal
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),
@@ -28,7 +27,7 @@ class Display:
         self._values: dict[str, dict[int, list[float]]] = {}
         self._rates: dict[str, float] = {}
         self._begin: tuple[float, float] | None = None  # (time, share done) since when the time left is judged
-        self._view = Live(self._bar, console=console, refresh_per_second=2) if self._live else None
+        self._view = Live(self._bar, console=console, refresh_per_second=2) if console.is_terminal else None
 
     def __enter__(self):
         if self._view:
