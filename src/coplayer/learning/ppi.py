@@ -71,9 +71,9 @@ def total_loss(fitting: Fitting, loss: EpisodeLoss) -> Float[Array, ""]:
     )
 
 
-def updates_per_epoch(available: int, batch: int) -> int:
-    """Whole batches in one pass over `available` episodes, at least one."""
-    return max(1, available // batch)
+def updates_per_epoch(available: int | Int[Array, ""], batch: int) -> int | Int[Array, ""]:
+    """Whole batches in one pass over `available` episodes, at least one; on the host and on the device alike."""
+    return available // batch + (available < batch)
 
 
 def epoch_order(key: PRNGKeyArray, available: Int[Array, ""], capacity: int) -> Int[Array, " capacity"]:
@@ -110,7 +110,7 @@ def fit(
     cross the end of an epoch. Returns the learner and the mean losses. `key` is the phase's key.
     """
     capacity = learner.episodes.shape[0] + fitting.fresh_tabular
-    per_epoch = jnp.maximum(1, available // fitting.batch)
+    per_epoch = updates_per_epoch(available, fitting.batch)
     order = epoch_order(jax.random.fold_in(jax.random.fold_in(key, 0), start // per_epoch), available, capacity)
     transform = optimiser(fitting)
 
