@@ -145,6 +145,31 @@ class TokenOracle:
         return sums
 
 
+class ActorCriticOracle:
+    """What an `ActorCritic` says, for one episode, from its weights. A state is the recurrent state."""
+
+    def __init__(self, network):
+        self.n, self.context = network.game.num_actions, network.context
+        self.gru = gru_weights(network.gru)
+        self.weights, self.bias = as_float64(network.head_weights), as_float64(network.head_bias)
+
+    def see(self, state, observation, context):
+        return gru_step(self.gru, state, np.concatenate([np.eye(1 + self.n**2)[observation], context]))
+
+    def start(self, context=None):
+        context = np.zeros(self.context) if context is None else context
+        return self.see(np.zeros(self.weights.shape[1]), 0, context)
+
+    def after(self, state, own, other):
+        return self.see(state, 1 + own * self.n + other, np.zeros(self.context))
+
+    def policy(self, state):
+        return softmax((self.weights @ swish(state) + self.bias)[:-1])
+
+    def value(self, state):
+        return (self.weights @ swish(state) + self.bias)[-1]
+
+
 def joint_distributions(own, other, rounds):
     """P(joint action) in each round, in the first one's view, of two memory-1 tables [observation, action]."""
     n = own.shape[1]

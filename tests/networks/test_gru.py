@@ -158,3 +158,25 @@ def test_backward_pass_against_finite_differences():
                 moved[i][at] += sign * step
                 values.append(in_numpy(moved))
             assert ours[i][at] == pytest.approx((values[0] - values[1]) / (2 * step), rel=1e-6, abs=1e-8)
+
+
+def test_column_step_is_step_with_the_batch_last():
+    gru, hidden, inputs = example(3)
+    state, gates = jax.jit(GRU.column_step)(gru, hidden.T, inputs[0].T)
+    np.testing.assert_allclose(state.T, jax.jit(GRU.step)(gru, hidden, inputs[0]), atol=1e-6)
+    assert all(gate.shape == (HIDDEN, BATCH) for gate in gates)
+
+
+def test_backward_of_a_column_step_against_plain_reverse_mode():
+    gru, hidden, inputs = example(4)
+    bar = jnp.asarray(np.random.default_rng(5).normal(size=(HIDDEN, BATCH)), jnp.float32)
+
+    def both(gru, hidden, inputs):
+        gates = gru.column_step(hidden, inputs)[1]
+        _, vjp = jax.vjp(lambda gru, hidden: gru.column_step(hidden, inputs)[0], gru, hidden)
+        return gru.column_step_backward(bar, hidden, inputs, gates), vjp(bar)
+
+    ours, theirs = jax.jit(both)(gru, hidden.T, inputs[0].T)
+    for one, other in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+        assert np.abs(other).max() > 1e-2
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)

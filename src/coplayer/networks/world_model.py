@@ -20,6 +20,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from coplayer.games.matrix import START, MatrixGame, observe
 from coplayer.networks.gru import GRU
+from coplayer.networks.layers import new_linear, pick
 from coplayer.players.memory1 import sample
 
 
@@ -56,21 +57,10 @@ class WorldModel(Protocol):
         """Prediction losses on whole episodes."""
 
 
-def _linear(key: PRNGKeyArray, inputs: int, outputs: int) -> tuple[Array, Array]:
-    bound = inputs**-0.5
-    weights = jax.random.uniform(jax.random.fold_in(key, 0), (outputs, inputs), minval=-bound, maxval=bound)
-    return weights, jnp.zeros((outputs,))
-
-
 def _nll(logits: Float[Array, "choices ..."], choice: Int[Array, "..."]) -> Float[Array, ""]:
     """Mean negative log-likelihood of `choice`."""
     logs = jax.nn.log_softmax(logits, axis=0)
     return -sum(jnp.where(choice == c, logs[c], 0.0).mean() for c in range(logits.shape[0]))
-
-
-def _pick(values: Float[Array, "choices ... S"], choice: Int[Array, " S"]) -> Float[Array, "... S"]:
-    """`values[choice]`, column by column, as a sum of selects: a gather would not vectorise."""
-    return sum(jnp.where(choice == c, values[c], 0.0) for c in range(values.shape[0]))
 
 
 class RoundModel(eqx.Module):
@@ -85,7 +75,7 @@ class RoundModel(eqx.Module):
         self.game = game
         self.gru = GRU(game.num_observations, hidden, key=jax.random.fold_in(key, 0))
         outputs = game.num_actions + 2 * game.num_joint
-        self.head_weights, self.head_bias = _linear(jax.random.fold_in(key, 1), hidden, outputs)
+        self.head_weights, self.head_bias = new_linear(jax.random.fold_in(key, 1), hidden, outputs)
 
     def _one_hot(self, observation: Int[Array, "..."]) -> Float[Array, "... observations"]:
         return jax.nn.one_hot(observation, self.game.num_observations)
@@ -112,9 +102,9 @@ class RoundModel(eqx.Module):
 
     def imagine(self, state, action, uniform):
         _, replies, rewards = self.heads(state)
-        reply = sample(jax.nn.softmax(_pick(replies, action), axis=0), uniform)
+        reply = sample(jax.nn.softmax(pick(replies, action), axis=0), uniform)
         joint = self.game.joint(action, reply)
-        return self.observe(state, joint, None), _pick(_pick(rewards, action), reply)
+        return self.observe(state, joint, None), pick(pick(rewards, action), reply)
 
     def expected_reward(self, state) -> Float[Array, "actions S"]:
         """Mean imagined reward of the coming round for each own action, over the co-player's reply."""
@@ -128,9 +118,9 @@ class RoundModel(eqx.Module):
         actions, replies, rewards = self.heads(states.reshape(-1, self.gru.hidden))
         joint, reward = joint.reshape(-1), reward.reshape(-1)
         own, other = self.game.own_action(joint), self.game.other_action(joint)
-        predicted = _pick(rewards.reshape(-1, joint.size), joint)
+        predicted = pick(rewards.reshape(-1, joint.size), joint)
         return EpisodeLoss(
-            observation=_nll(_pick(replies, own), other),
+            observation=_nll(pick(replies, own), other),
             action=_nll(actions, own),
             reward=0.5 * jnp.mean((predicted - reward) ** 2),
         )
@@ -156,10 +146,10 @@ class TokenModel(eqx.Module):
         self.game = game
         self.gru = GRU(embedding, hidden, key=named(0))
         sizes = (game.num_observations, 1, game.num_actions)
-        self.embeddings = tuple(_linear(named(1 + i), size, embedding) for i, size in enumerate(sizes))
-        self.observation_head = _linear(named(4), hidden, game.num_observations)
-        self.reward_head = _linear(named(5), hidden, 1)
-        self.action_head = _linear(named(6), hidden, game.num_actions)
+        self.embeddings = tuple(new_linear(named(1 + i), size, embedding) for i, size in enumerate(sizes))
+        self.observation_head = new_linear(named(4), hidden, game.num_observations)
+        self.reward_head = new_linear(named(5), hidden, 1)
+        self.action_head = new_linear(named(6), hidden, game.num_actions)
 
     def _embed(self, modality: int, inputs: Float[Array, "*batch inputs"]) -> Float[Array, "*batch embedding"]:
         weights, bias = self.embeddings[modality]

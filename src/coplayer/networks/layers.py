@@ -1,0 +1,19 @@
+"""Small parts that the networks share."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+
+def new_linear(key: PRNGKeyArray, inputs: int, outputs: int) -> tuple[Array, Array]:
+    """Weights `[outputs, inputs]`, uniform in +-1/sqrt(inputs), and a bias of zeros."""
+    bound = inputs**-0.5
+    weights = jax.random.uniform(jax.random.fold_in(key, 0), (outputs, inputs), minval=-bound, maxval=bound)
+    return weights, jnp.zeros((outputs,))
+
+
+def pick(values: Float[Array, "choices ..."], choice: Int[Array, "..."]) -> Float[Array, "..."]:
+    """`values[choice]`, column by column, as a sum of selects: a gather would not vectorise. The shape of `choice` is
+    that of the last axes of `values`.
+    """
+    return sum(jnp.where(choice == c, values[c], 0.0) for c in range(values.shape[0]))
