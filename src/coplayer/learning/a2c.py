@@ -1,0 +1,138 @@
+"""Advantage actor-critic with a recurrent network, trained through whole episodes (Weis et al. 2026, A2C).
+
+    loss = mean over rounds and episodes of   -log pi(a_t | x_t) A_t  +  c_v (V(x_t) - G_t)^2  -  c_e H(pi(. | x_t))
+
+A_t is the generalised advantage, G_t the lambda return, both of scaled rewards and both held constant; the value after
+the last round is 0. One update is made of each batch of episodes, with the weights that played it.
+"""
+
+from typing import Literal, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from coplayer.learning.returns import generalised_advantages, lambda_returns
+from coplayer.networks.actor_critic import ActorCritic, Trace, replay
+from coplayer.networks.layers import pick
+
+ADAM_EPSILON = 1e-5
+
+
+class LearnerState(NamedTuple):
+    """All that one learner carries; a pytree, so learners and seeds are further axes."""
+
+    network: ActorCritic
+    optimiser: optax.OptState
+    key: PRNGKeyArray  # constant: every draw is a function of it and of the iteration
+
+
+class Schedule(NamedTuple):
+    """A number that goes from `start` to `start * end` in the first `iterations`, and stays there."""
+
+    start: float
+    end: float  # as a share of `start`
+    iterations: int
+    shape: Literal["linear", "cosine"]
+
+    def at(self, iteration: Int[Array, ""]) -> Float[Array, ""]:
+        progress = jnp.clip(iteration / self.iterations, 0.0, 1.0)
+        left = 1 - progress if self.shape == "linear" else 0.5 * (1 + jnp.cos(jnp.pi * progress))
+        return self.start * (self.end + (1 - self.end) * left)
+
+
+class Updating(NamedTuple):
+    """How a batch of episodes becomes an update."""
+
+    gamma: float
+    gae_lambda: float  # of the advantages
+    td_lambda: float  # of the value's targets
+    reward_scale: float  # of the rewards in the losses only
+    centred: bool  # advantages, separately by the kind of co-player
+    value_coefficient: float
+    entropy: Schedule
+    learning_rate: Schedule
+    max_gradient_norm: float
+
+
+class Losses(NamedTuple):
+    """Means over rounds and episodes of the loss's three parts, before their coefficients."""
+
+    policy: Float[Array, ""]
+    value: Float[Array, ""]  # squared error, in scaled rewards
+    entropy: Float[Array, ""]  # nats
+
+
+class Batch(NamedTuple):
+    """Episodes just played, in the learner's own view; the first `split` ones (static) are against the learner."""
+
+    joint: Int[Array, "rounds batch"]
+    rewards: Float[Array, "rounds batch"]  # the game's own
+    context: Float[Array, "context batch"]
+    trace: Trace
+
+
+def centre(advantages: Float[Array, "rounds batch"], split: int) -> Float[Array, "rounds batch"]:
+    """Advantages less their mean, separately for the first `split` episodes and for the others. Without it the kind of
+    co-player that pays more would raise the probability of whatever was done against it.
+    """
+    groups = [group for group in (advantages[:, :split], advantages[:, split:]) if group.size]
+    return jnp.concatenate([group - group.mean() for group in groups], axis=1)
+
+
+def losses(
+    logits: Float[Array, "actions rounds batch"],
+    values: Float[Array, "rounds batch"],
+    actions: Int[Array, "rounds batch"],
+    rewards: Float[Array, "rounds batch"],
+    split: int,
+    updating: Updating,
+) -> Losses:
+    """The parts of the loss, to be differentiated by `logits` and `values`. `rewards` are the game's, unscaled."""
+    rewards, fixed = updating.reward_scale * rewards, jax.lax.stop_gradient(values)
+    end = jnp.zeros(values.shape[1:])
+    advantages = generalised_advantages(rewards, fixed, end, gamma=updating.gamma, lambda_=updating.gae_lambda)
+    targets = lambda_returns(rewards, fixed, end, gamma=updating.gamma, lambda_=updating.td_lambda)
+    if updating.centred:
+        advantages = centre(advantages, split)
+    logs = jax.nn.log_softmax(logits, axis=0)
+    return Losses(
+        policy=-(pick(logs, actions) * advantages).mean(),
+        value=((values - targets) ** 2).mean(),
+        entropy=-(jnp.exp(logs) * logs).sum(0).mean(),
+    )
+
+
+def optimiser(updating: Updating) -> optax.GradientTransformation:
+    """Adam behind a bound on the gradient's norm, for a unit learning rate."""
+    return optax.chain(
+        optax.clip_by_global_norm(updating.max_gradient_norm),
+        optax.scale_by_adam(eps=ADAM_EPSILON),
+    )
+
+
+def gradient(
+    network: ActorCritic, batch: Batch, split: int, updating: Updating, entropy_coefficient: Float[Array, ""]
+) -> tuple[ActorCritic, Losses]:
+    """Gradient of the loss by the network's weights, through whole episodes; and the loss's parts."""
+
+    def loss_of(network: ActorCritic):
+        logits, values = replay(network, batch.context, batch.trace)
+        parts = losses(logits, values, network.game.own_action(batch.joint), batch.rewards, split, updating)
+        total = parts.policy + updating.value_coefficient * parts.value - entropy_coefficient * parts.entropy
+        return total, parts
+
+    return jax.grad(loss_of, has_aux=True)(network)
+
+
+def update(
+    learner: LearnerState, batch: Batch, split: int, updating: Updating, iteration: Int[Array, ""]
+) -> tuple[LearnerState, Losses, Float[Array, ""]]:
+    """The learner after one update, the loss's parts, and the gradient's norm before its bound."""
+    slope, parts = gradient(learner.network, batch, split, updating, updating.entropy.at(iteration))
+    steps, state = optimiser(updating).update(slope, learner.optimiser, learner.network)
+    rate = updating.learning_rate.at(iteration)
+    network = eqx.apply_updates(learner.network, jax.tree.map(lambda step: -rate * step, steps))
+    return learner._replace(network=network, optimiser=state), parts, optax.tree.norm(slope)

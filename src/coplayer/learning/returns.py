@@ -1,0 +1,59 @@
+"""Returns and advantages along a trajectory: pure functions of arrays, time on the first axis.
+
+Index t runs over the T rounds; the value after the last one, V_T, is given apart as `final_value` (zeros where the
+trajectory ends with the episode). All are in units of the discounted sum of the rewards given.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+
+def lambda_returns(
+    rewards: Float[Array, "time *batch"],
+    values: Float[Array, "time *batch"],
+    final_value: Float[Array, "*batch"],
+    *,
+    gamma: float,
+    lambda_: float,
+) -> Float[Array, "time *batch"]:
+    """Returns that mix all n-step returns with weights of lambda^n (Sutton and Barto 2018, section 12.1):
+
+        G_t = r_t + gamma * ((1 - lambda) * V_{t+1} + lambda * G_{t+1}),      G_T = V_T
+
+    lambda = 1 gives the discounted return, 0 the one-step target.
+    """
+
+    def step(following, at):
+        reward, value = at
+        following = reward + gamma * ((1 - lambda_) * value + lambda_ * following)
+        return following, following
+
+    return jax.lax.scan(step, final_value, (rewards, _next(values, final_value)), reverse=True)[1]
+
+
+def generalised_advantages(
+    rewards: Float[Array, "time *batch"],
+    values: Float[Array, "time *batch"],
+    final_value: Float[Array, "*batch"],
+    *,
+    gamma: float,
+    lambda_: float,
+) -> Float[Array, "time *batch"]:
+    """Generalised advantage estimates, GAE(gamma, lambda) (Schulman et al. 2016, equation 16):
+
+    delta_t = r_t + gamma * V_{t+1} - V_t
+    A_t = delta_t + gamma * lambda * A_{t+1},      A_T = 0
+    """
+    errors = rewards + gamma * _next(values, final_value) - values
+
+    def step(following, error):
+        following = error + gamma * lambda_ * following
+        return following, following
+
+    return jax.lax.scan(step, jnp.zeros_like(final_value), errors, reverse=True)[1]
+
+
+def _next(values: Array, final_value: Array) -> Array:
+    """V_{t+1} for every t."""
+    return jnp.concatenate([values[1:], final_value[None]])

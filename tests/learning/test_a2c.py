@@ -1,0 +1,233 @@
+"""The loss against loops, the update by hand, the gradient against enumeration of every course of a short game."""
+
+import itertools
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from coplayer.games.matrix import START, MatrixGame, observe
+from coplayer.learning import a2c
+from coplayer.networks.actor_critic import ActorCritic
+from oracles import ActorCriticOracle, softmax, with_random_weights
+
+CONSTANT = a2c.Schedule(start=0.1, end=1.0, iterations=10, shape="linear")
+UPDATING = a2c.Updating(
+    gamma=0.9,
+    gae_lambda=0.8,
+    td_lambda=0.6,
+    reward_scale=0.5,
+    centred=True,
+    value_coefficient=0.7,
+    entropy=CONSTANT,
+    learning_rate=CONSTANT,
+    max_gradient_norm=1.0,
+)
+ROUNDS, BATCH, SPLIT = 4, 5, 2
+
+
+def example(seed, actions=3):
+    rng = np.random.default_rng(seed)
+    logits, values = rng.normal(size=(actions, ROUNDS, BATCH)), rng.normal(size=(ROUNDS, BATCH))
+    chosen, rewards = rng.integers(actions, size=(ROUNDS, BATCH)), rng.normal(size=(ROUNDS, BATCH))
+    return jnp.asarray(logits), jnp.asarray(values), jnp.asarray(chosen), jnp.asarray(rewards)
+
+
+def advantages_in_numpy(values, rewards, updating):
+    """[rounds, batch], not centred, by double sums."""
+    values = np.concatenate([values, np.zeros((1, BATCH))])
+    errors = updating.reward_scale * rewards + updating.gamma * values[1:] - values[:-1]
+    decay = updating.gamma * updating.gae_lambda
+    return np.array([sum(decay ** (k - t) * errors[k] for k in range(t, ROUNDS)) for t in range(ROUNDS)])
+
+
+@pytest.mark.parametrize("split", [1, SPLIT, BATCH])
+def test_advantages_are_centred_separately_by_the_kind_of_co_player(split):
+    advantages = np.random.default_rng(0).normal(size=(ROUNDS, BATCH)) + 3 * (np.arange(BATCH) < split)
+    ours = np.asarray(a2c.centre(jnp.asarray(advantages), split))
+    for kind in (range(split), range(split, BATCH)):
+        if len(kind):
+            mean = sum(advantages[t, b] for t in range(ROUNDS) for b in kind) / (ROUNDS * len(kind))
+            for b in kind:
+                np.testing.assert_allclose(ours[:, b], advantages[:, b] - mean, atol=1e-5)
+
+
+@pytest.mark.parametrize("centred", [True, False])
+def test_losses_against_a_loop(centred):
+    logits, values, actions, rewards = (np.asarray(x) for x in example(1))
+    updating = UPDATING._replace(centred=centred)
+    ours = a2c.losses(*example(1), SPLIT, updating)
+    advantages = advantages_in_numpy(values, rewards, updating)
+    targets = values + advantages_in_numpy(values, rewards, updating._replace(gae_lambda=updating.td_lambda))
+    if centred:
+        advantages[:, :SPLIT] -= advantages[:, :SPLIT].mean()
+        advantages[:, SPLIT:] -= advantages[:, SPLIT:].mean()
+    sums = np.zeros(3)
+    for t, b in np.ndindex(ROUNDS, BATCH):
+        policy = softmax(logits[:, t, b])
+        sums[0] -= np.log(policy[actions[t, b]]) * advantages[t, b]
+        sums[1] += (values[t, b] - targets[t, b]) ** 2
+        sums[2] -= (policy * np.log(policy)).sum()
+    np.testing.assert_allclose(ours, sums / (ROUNDS * BATCH), rtol=1e-4)
+
+
+def test_advantages_and_targets_are_held_constant():
+    logits, values, actions, rewards = example(2)
+    slope = jax.grad(lambda v: a2c.losses(logits, v, actions, rewards, SPLIT, UPDATING).policy)(values)
+    assert not np.any(slope)
+    slope = jax.grad(lambda v: a2c.losses(logits, v, actions, rewards, SPLIT, UPDATING).value)(values)
+    targets = values + advantages_in_numpy(values, rewards, UPDATING._replace(gae_lambda=UPDATING.td_lambda))
+    np.testing.assert_allclose(slope, 2 * (values - targets) / (ROUNDS * BATCH), rtol=1e-4, atol=1e-6)
+
+
+def test_schedules_by_hand():
+    linear = a2c.Schedule(start=0.2, end=0.1, iterations=100, shape="linear")
+    cosine = linear._replace(shape="cosine")
+    for iteration, expected in ((0, 0.2), (50, 0.11), (100, 0.02), (1000, 0.02)):
+        assert float(linear.at(jnp.asarray(iteration))) == pytest.approx(expected)
+        assert float(cosine.at(jnp.asarray(iteration))) == pytest.approx(expected)
+    assert float(linear.at(jnp.asarray(25))) == pytest.approx(0.155)
+    assert float(cosine.at(jnp.asarray(25))) == pytest.approx(0.02 + 0.18 * (1 + np.sqrt(0.5)) / 2)
+
+
+# A game of two rounds between two networks, every course of which is enumerated.
+
+GAME = MatrixGame([[1.0, -1.0], [2.0, 0.3]], rounds=2)
+COURSES = np.array(list(itertools.product(range(4), repeat=GAME.rounds))).T  # [rounds, 16]
+HIDDEN = 3
+
+
+def network(seed, *, value=True):
+    drawn = with_random_weights(lambda: ActorCritic(GAME, HIDDEN, key=jax.random.key(0)), seed)
+    if value:
+        return drawn
+    zero = drawn.head_weights.at[-1].set(0.0), drawn.head_bias.at[-1].set(0.0)
+    return eqx.tree_at(lambda n: (n.head_weights, n.head_bias), drawn, zero)
+
+
+def courses_in_numpy(own, other):
+    """(probability, return) of every course, for two `ActorCriticOracle`s."""
+    for course in COURSES.T:
+        chance, mine, theirs = 1.0, own.start(), other.start()
+        for joint in course:
+            a, b = divmod(int(joint), 2)
+            chance *= own.policy(mine)[a] * other.policy(theirs)[b]
+            mine, theirs = own.after(mine, a, b), other.after(theirs, b, a)
+        yield chance, sum(np.ravel(GAME.payoffs[0])[joint] for joint in course)
+
+
+def batch_of(network, joint):
+    """The batch that played `joint`, one column an episode."""
+    observations = jnp.concatenate([jnp.full((1, joint.shape[1]), START), observe(joint[:-1])])
+    context = network.no_context(joint.shape[1])
+
+    def step(state, observation):
+        now = network.step(state, observation, context)
+        return now.state, now
+
+    trace = jax.lax.scan(step, network.initial_state(joint.shape[1]), observations)[1]
+    return a2c.Batch(joint, GAME.reward(joint), context, trace)
+
+
+def expected_gradient(learner, chances, updating, entropy_coefficient=0.0):
+    """Mean of the estimate over all courses, each a batch of its own."""
+
+    @jax.jit
+    def one(course):
+        batch = batch_of(learner, course[:, None])
+        return a2c.gradient(learner, batch, 1, updating, jnp.asarray(entropy_coefficient))[0]
+
+    gradients = [one(jnp.asarray(course)) for course in COURSES.T]
+    return jax.tree.map(
+        lambda *leaves: sum(c * np.asarray(leaf) for c, leaf in zip(chances, leaves, strict=True)), *gradients
+    )
+
+
+def slope_in_numpy(learner, value_of):
+    """Central differences of value_of(oracle) by every weight of the learner's oracle, in its leaves' order."""
+    oracle, step = ActorCriticOracle(learner), 1e-6
+    slopes = []
+    for leaf in (*oracle.gru, oracle.weights, oracle.bias):
+        slope = np.zeros_like(leaf)
+        for at in np.ndindex(leaf.shape):
+            kept, values = leaf[at], []
+            for sign in (1, -1):
+                leaf[at] = kept + sign * step
+                values.append(value_of(oracle))
+            leaf[at] = kept
+            slope[at] = (values[0] - values[1]) / (2 * step)
+        slopes.append(slope)
+    return slopes
+
+
+@pytest.mark.parametrize("value", [False, True], ids=["no baseline", "a baseline"])
+def test_mean_gradient_is_that_of_the_enumerated_return(value):
+    """Undiscounted, lambda 1, not centred: then the estimate is unbiased, whatever the value of a state is said to be.
+    The loss is a mean over rounds, of minus the return.
+    """
+    learner, other = network(0, value=value), ActorCriticOracle(network(1))
+    updating = UPDATING._replace(
+        gamma=1.0, gae_lambda=1.0, td_lambda=1.0, reward_scale=1.0, centred=False, value_coefficient=0.0
+    )
+    chances = [chance for chance, _ in courses_in_numpy(ActorCriticOracle(learner), other)]
+    assert sum(chances) == pytest.approx(1)
+    ours = expected_gradient(learner, chances, updating)
+    expected = slope_in_numpy(learner, lambda own: sum(p * g for p, g in courses_in_numpy(own, other)))
+    leaves = jax.tree.leaves(ours)
+    assert [leaf.shape for leaf in leaves] == [slope.shape for slope in expected]
+    for leaf, slope in zip(leaves, expected, strict=True):
+        assert np.abs(slope).max() > 1e-2
+        np.testing.assert_allclose(-GAME.rounds * leaf, slope, rtol=1e-3, atol=1e-5)
+
+
+def test_gradient_of_value_and_entropy_against_finite_differences():
+    """One course, lambda 1, the advantages' part removed by rewards of 0 and a value of 0 in the estimate's place."""
+    learner, course = network(2), COURSES[:, 6]
+    updating = UPDATING._replace(gamma=1.0, gae_lambda=1.0, td_lambda=1.0, reward_scale=1.0, value_coefficient=0.7)
+    joint = jnp.asarray(course)[:, None]
+    batch = batch_of(learner, joint)._replace(rewards=jnp.zeros(joint.shape))
+    ours, parts = jax.jit(lambda: a2c.gradient(learner, batch, 1, updating, jnp.asarray(0.4)))()
+    start = ActorCriticOracle(learner)
+    fixed = np.array([-start.value(state) for state in states_of(start, course)])
+    fixed -= fixed.mean()
+
+    def loss(oracle):
+        total = 0.0
+        for t, state in enumerate(states_of(oracle, course)):
+            policy = oracle.policy(state)
+            total -= np.log(policy[course[t] // 2]) * fixed[t]
+            total += 0.7 * oracle.value(state) ** 2 + 0.4 * (policy * np.log(policy)).sum()
+        return total / GAME.rounds
+
+    for leaf, slope in zip(jax.tree.leaves(ours), slope_in_numpy(learner, loss), strict=True):
+        np.testing.assert_allclose(leaf, slope, rtol=1e-3, atol=1e-5)
+    assert float(parts.policy + 0.7 * parts.value - 0.4 * parts.entropy) == pytest.approx(loss(start), abs=1e-5)
+
+
+def states_of(oracle, course):
+    """The state before each action of a course."""
+    state = oracle.start()
+    for joint in course:
+        yield state
+        state = oracle.after(state, *divmod(int(joint), 2))
+
+
+@pytest.mark.parametrize("bound", [0.01, 100.0])
+def test_first_update_by_hand(bound):
+    """Adam's first step is -rate * g / (|g| + eps), g the gradient after its norm is bounded."""
+    learner = network(3)
+    rate = a2c.Schedule(start=0.01, end=0.0, iterations=4, shape="linear")
+    updating = UPDATING._replace(max_gradient_norm=bound, learning_rate=rate)
+    batch = jax.jit(batch_of)(learner, jnp.asarray(COURSES))
+    state = a2c.LearnerState(learner, a2c.optimiser(updating).init(learner), jax.random.key(0))
+    new, _, norm = jax.jit(lambda: a2c.update(state, batch, 7, updating, jnp.asarray(1)))()
+    slope, _ = jax.jit(lambda: a2c.gradient(learner, batch, 7, updating, jnp.asarray(0.1)))()
+    leaves = [np.asarray(leaf, dtype=float) for leaf in jax.tree.leaves(slope)]
+    expected_norm = np.sqrt(sum((leaf**2).sum() for leaf in leaves))
+    assert float(norm) == pytest.approx(expected_norm, rel=1e-4)
+    for leaf, before, after in zip(leaves, jax.tree.leaves(learner), jax.tree.leaves(new.network), strict=True):
+        bounded = leaf * min(1.0, bound / expected_norm)
+        moved = 0.0075 * bounded / (np.abs(bounded) + 1e-5)
+        np.testing.assert_allclose(np.asarray(after) - before, -moved, atol=2e-6)
