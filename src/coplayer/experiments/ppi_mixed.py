@@ -4,19 +4,21 @@ Each learner has its own weights and its own data. Some of its episodes (the pap
 the others against a tabular player drawn for each. Nothing tells it which.
 """
 
-import math
 import time
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
+from jaxtyping import Array, Int, PRNGKeyArray
 
-from coplayer.errors import CoplayerError, require
-from coplayer.experiments.axes import LEARNERS, map_learners_and_seeds, swap_between_learners
-from coplayer.games.matrix import COOPERATE, START, MatrixGame, observe
+from coplayer.errors import require
+from coplayer.experiments import mixed_pool
+from coplayer.experiments.axes import swap_between_learners
+from coplayer.experiments.mixed_pool import NUM_LEARNERS
+from coplayer.figures.published import Panel
+from coplayer.games.matrix import START, MatrixGame, observe
 from coplayer.learning import ppi
 from coplayer.networks.world_model import RoundModel, TokenModel
 from coplayer.players.planner import PlannerSettings, PPIPlayer
@@ -25,7 +27,8 @@ from coplayer.runs import checkpoint, memory, packing
 from coplayer.runs.training import Chunk
 
 NAME = "ppi-mixed"
-NUM_LEARNERS = 2
+SOURCE = "Weis et al. 2026, figure 1A"
+PANEL = Panel("1A", "PPI", "phase", {"learner": "ppi_vs_ppi", "tabular": "ppi_vs_tabular"})
 WEIGHTS, TABULAR, FIT, PLAY = range(4)  # streams of random numbers
 MOST_UPDATES = 256  # in one chunk: what a killed run loses of a phase at most
 
@@ -142,14 +145,7 @@ MAY_BE_ZERO = {
 
 def check(config: PPIMixed) -> None:
     """Refuse a config that cannot be trained, naming the setting and what is allowed."""
-    for field in fields(config):
-        value = getattr(config, field.name)
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
-            zero = field.name in MAY_BE_ZERO
-            require(
-                math.isfinite(value) and (value > 0 or (zero and value == 0)),
-                f"{field.name}: must be a finite number {'of at least' if zero else 'above'} 0, got {value}",
-            )
+    mixed_pool.check_numbers(config, MAY_BE_ZERO)
     for name in ("beta1", "beta2"):
         require(getattr(config, name) < 1, f"{name}: must be below 1, got {getattr(config, name)}")
     require(config.learner_share < 1, f"learner_share: must be below 1, got {config.learner_share}")
@@ -190,16 +186,6 @@ class Setting(NamedTuple):
     phases: int
 
 
-class PlayMetrics(NamedTuple):
-    """Means over the episodes of one phase. Cooperation is the rate of action 0."""
-
-    cooperation_vs_learner: Array
-    reward_vs_learner: Array
-    late_cooperation_vs_learner: Array  # over the last quarter of the rounds
-    cooperation_vs_tabular: Array
-    reward_vs_tabular: Array
-
-
 def rollouts_in(config: PPIMixed, phase: int) -> int:
     """Rollouts for each candidate action in a phase."""
     return config.later_rollouts if config.later_rollouts and phase >= config.later_from else config.rollouts
@@ -207,14 +193,7 @@ def rollouts_in(config: PPIMixed, phase: int) -> int:
 
 def make_game(config: PPIMixed) -> MatrixGame:
     """The game of a config."""
-    count = len(config.payoffs)
-    for tables in (1, 2):
-        actions = math.isqrt(count // tables)
-        if actions >= 2 and tables * actions**2 == count:
-            return MatrixGame(
-                np.reshape(config.payoffs, (tables, actions, actions)).repeat(3 - tables, 0), config.rounds
-            )
-    raise CoplayerError(f"payoffs: needs n * n numbers, or 2 * n * n, for n >= 2 actions; got {count}")
+    return mixed_pool.make_game(config.payoffs, config.rounds)
 
 
 def make_setting(config: PPIMixed, phase: int) -> Setting:
@@ -297,17 +276,11 @@ def restart(setting: Setting, learner: ppi.LearnerState, phase: Int[Array, ""]) 
     return learner._replace(model=model, optimiser=ppi.optimiser(setting.fitting).init(model))
 
 
-def own_payoffs(setting: Setting) -> Float[Array, " joint"]:
-    """The payoff vector of the learner whose turn it is in a mapped function; learner i sits in seat i."""
-    seats = jnp.stack([setting.game.payoff_vector(player) for player in range(NUM_LEARNERS)])
-    return seats[jax.lax.axis_index(LEARNERS)]
-
-
 def play_phase(
     setting: Setting, learner: ppi.LearnerState, phase: Int[Array, ""]
-) -> tuple[ppi.LearnerState, PlayMetrics]:
-    """Play one phase's episodes with the improved policy and add them to the data set."""
-    payoffs = own_payoffs(setting)
+) -> tuple[ppi.LearnerState, dict[str, Array]]:
+    """Play one phase's episodes with the improved policy and add them to the data set. Returns the metrics beside."""
+    payoffs = mixed_pool.own_payoffs(setting.game)
     game, split = setting.game, setting.against_learner // setting.blocks
     size = setting.episodes // setting.blocks
     player = PPIPlayer(learner.model, setting.planner)
@@ -335,16 +308,7 @@ def play_phase(
     first_row = stored_tabular(setting) + (phase - 1) * setting.episodes
     episodes = jax.lax.dynamic_update_slice(learner.episodes, rows, (first_row, jnp.zeros_like(first_row)))
 
-    cooperates = (game.own_action(joint) == COOPERATE).astype(jnp.float32)
-    reward = payoffs[joint]
-    late = game.rounds - max(1, game.rounds // 4)
-    metrics = PlayMetrics(
-        cooperation_vs_learner=cooperates[..., :split].mean(),
-        reward_vs_learner=reward[..., :split].mean(),
-        late_cooperation_vs_learner=cooperates[:, late:, :split].mean(),
-        cooperation_vs_tabular=cooperates[..., split:].mean(),
-        reward_vs_tabular=reward[..., split:].mean(),
-    )
+    metrics = mixed_pool.play_metrics(joint, payoffs, game, split)
     return learner._replace(episodes=episodes), metrics
 
 
@@ -377,16 +341,13 @@ class Trainer:
         self.config = config
         self.setting = setting = make_setting(config, phase=1)
 
-        asked = config.seed_batch or (1 if jax.default_backend() == "cpu" else config.seeds)
-        seed_batch = min(asked, config.seeds)
         memory.require_fit(
-            memory_bytes(config, seed_batch),
+            memory_bytes(config, mixed_pool.seed_batch(config)),
             "lower --seeds, --seed-batch, --episodes, --tabular-episodes, --batch or --hidden, or raise --play-blocks",
         )
 
         def mapped(function):
-            both = map_learners_and_seeds(function, num_learners=NUM_LEARNERS, seed_batch=seed_batch)
-            return jax.jit(both, donate_argnums=0)
+            return mixed_pool.mapped(config, function)
 
         self._initial = mapped(lambda key, _: new_learner(setting, key))
         self._restart = mapped(lambda learner, phase: restart(setting, learner, phase))
@@ -399,7 +360,7 @@ class Trainer:
                 learner,
                 setting.fitting,
                 setting.game,
-                own_payoffs(setting),
+                mixed_pool.own_payoffs(setting.game),
                 available=at["available"],
                 start=at["start"],
                 stop=at["stop"],
@@ -408,16 +369,8 @@ class Trainer:
             )
         )
 
-    def keys(self) -> Key[Array, "learner seed"]:
-        """One key a learner and seed, `[learner, seed]`: equal for a seed whatever the other seeds are."""
-        seeds = self.config.seed + jnp.arange(self.config.seeds)
-        by_seed = jax.vmap(jax.random.key)(seeds)
-        return jax.vmap(lambda learner: jax.vmap(lambda key: jax.random.fold_in(key, learner))(by_seed))(
-            jnp.arange(NUM_LEARNERS)
-        )
-
     def initial_state(self) -> State:
-        return State(self._initial(self.keys(), 0), phase=1, update=0)
+        return State(self._initial(mixed_pool.keys(self.config), 0), phase=1, update=0)
 
     def finished(self, state: State) -> bool:
         return state.phase > self.config.phases
@@ -463,27 +416,17 @@ class Trainer:
             at = {"available": self.available(phase), "start": update, "stop": stop, "total": total, "phase": phase}
             learners, losses = self._fit(learners, at)
             named = {f"loss_{name}": value for name, value in losses._asdict().items()}
-            rows = self._rows(named, phase=phase, update=stop)
+            rows = mixed_pool.metric_rows(self.config, named, phase=phase, update=stop)
             return Chunk(State(learners, phase, stop), rows, {"phase": phase, "updates": stop - update}, None, phase)
 
         begin = time.monotonic()
         learners, metrics = self._play[rollouts_in(self.config, phase)](learners, phase)
-        rows = self._rows(metrics._asdict(), phase=phase)
+        rows = mixed_pool.metric_rows(self.config, metrics, phase=phase)
         decisions = NUM_LEARNERS * self.config.seeds * self.config.episodes * self.config.rounds
         imagined = decisions * self.imagined_rounds(phase)
         timing = {"phase": phase, "imagined_rounds_per_second": imagined / (time.monotonic() - begin)}
         agents = checkpoint.flatten(learners.model, "model")
         return Chunk(State(learners, phase + 1, 0), rows, timing, agents, phase)
-
-    def _rows(self, values: dict, **where: int) -> list[dict]:
-        """One metrics row a seed and learner, from arrays `[learner, seed]`."""
-        values = {name: np.asarray(array) for name, array in values.items()}
-        return [
-            {**where, "seed": self.config.seed + seed, "learner": learner}
-            | {name: float(array[learner, seed]) for name, array in values.items()}
-            for seed in range(self.config.seeds)
-            for learner in range(NUM_LEARNERS)
-        ]
 
     def _filled(self, phase: int) -> slice:
         """Rows of the data set that phases before `phase` have played."""
@@ -502,7 +445,7 @@ class Trainer:
 
     def unpack(self, arrays: dict[str, np.ndarray]) -> State:
         phase, update = int(arrays["phase"]), int(arrays["update"])
-        empty = self._initial(self.keys(), 0)
+        empty = self._initial(mixed_pool.keys(self.config), 0)
         loaded = checkpoint.unflatten(empty._replace(episodes=None), arrays, "learners")
         filled = self._filled(phase)
         shape = (NUM_LEARNERS, self.config.seeds, filled.stop - filled.start, self.config.rounds)
@@ -516,17 +459,5 @@ def players(config: PPIMixed, agents: dict[str, np.ndarray], *, phase: int, seed
     """The learners of one seed as players, from the arrays of `phase`'s agents file."""
     check(config)
     setting = make_setting(config, phase)
-    require(
-        config.seed <= seed < config.seed + config.seeds,
-        f"seed: this run has seeds {config.seed} to {config.seed + config.seeds - 1}, got {seed}",
-    )
-    one = jax.eval_shape(lambda: new_model(setting, jax.random.key(0)))
-    stacked = jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct((NUM_LEARNERS, config.seeds, *leaf.shape), leaf.dtype), one
-    )
-    models = checkpoint.unflatten(stacked, agents, "model")
-    index = seed - config.seed
-    return [
-        PPIPlayer(jax.tree.map(lambda leaf, i=i: jnp.asarray(leaf[i, index]), models), setting.planner)
-        for i in range(NUM_LEARNERS)
-    ]
+    models = mixed_pool.learners_of(config, lambda: new_model(setting, jax.random.key(0)), agents, "model", seed)
+    return [PPIPlayer(model, setting.planner) for model in models]

@@ -12,6 +12,7 @@ from coplayer.experiments.evaluate import evaluate
 from coplayer.figures import published
 from coplayer.figures.panels import Line, draw
 from coplayer.figures.parity import Quantity, table
+from coplayer.figures.published import Panel
 from coplayer.games.matrix import prisoners_dilemma
 from coplayer.runs.files import write_atomically
 from coplayer.runs.folder import RunFolder
@@ -27,35 +28,42 @@ class Report(NamedTuple):
     text: str
 
 
-def over_training(folder: RunFolder, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """(phases [P], values [seed, P]) of a per-phase metric, averaged over the learners."""
+def over_training(folder: RunFolder, name: str, x: str = "phase") -> tuple[np.ndarray, np.ndarray]:
+    """(xs [P], values [seed, P]) of a metric of training, averaged over the learners and over all rows of the same `x`:
+    "phase", or "iteration" where metrics come by iteration.
+    """
     rows = [row for row in folder.metrics() if name in row]
     require(bool(rows), f"{folder.path}: no phase is done yet")
-    phases = sorted({row["phase"] for row in rows})
+    xs = sorted({row[x] for row in rows})
     seeds = sorted({row["seed"] for row in rows})
-    values = {(seed, phase): [] for seed in seeds for phase in phases}
+    values = {(seed, at): [] for seed in seeds for at in xs}
     for row in rows:
-        values[row["seed"], row["phase"]].append(row[name])
-    return np.array(phases), np.array([[np.mean(values[seed, phase]) for phase in phases] for seed in seeds])
+        values[row["seed"], row[x]].append(row[name])
+    return np.array(xs), np.array([[np.mean(values[seed, at]) for at in xs] for seed in seeds])
 
 
-def training_lines(folder: RunFolder, *, compare: bool) -> list[Line]:
-    """Figure 1A of Weis et al. 2026: both learners against each other and against the tabular pool, by phase.
+def kinds(folder: RunFolder) -> list[str]:
+    """The kinds of co-player met in training: "learner" and, unless there are none, "tabular"."""
+    measured = set().union(*folder.metrics())
+    return [kind for kind in ("learner", "tabular") if f"reward_vs_{kind}" in measured]
 
-    `compare`: with the published points, which are of the prisoner's dilemma.
+
+def training_lines(folder: RunFolder, panel: Panel, *, compare: bool) -> list[Line]:
+    """Figure 1A or 1B of Weis et al. 2026: both learners against each other and against the tabular pool, over
+    training. `compare`: with the published points, which are of the prisoner's dilemma.
     """
     lines = []
-    for kind, label, panel in (
-        ("learner", "against PPI", "ppi_vs_ppi"),
-        ("tabular", "against tabular", "ppi_vs_tabular"),
-    ):
-        phases, reward = over_training(folder, f"reward_vs_{kind}")
-        _, cooperation = over_training(folder, f"cooperation_vs_{kind}")
-        points = {
-            "reward": published.curve("1A", "reward_per_round", panel),
-            "cooperation": published.curve("1A", "cooperation_rate", panel),
-        }
-        lines.append(Line(f"PPI {label}", phases, reward, cooperation, points if compare else None))
+    for kind in kinds(folder):
+        x, reward = over_training(folder, f"reward_vs_{kind}", panel.x)
+        _, cooperation = over_training(folder, f"cooperation_vs_{kind}", panel.x)
+        points = None
+        if compare and kind in panel.curves:
+            points = {
+                "reward": published.curve(panel.name, "reward_per_round", panel.curves[kind]),
+                "cooperation": published.curve(panel.name, "cooperation_rate", panel.curves[kind]),
+            }
+        against = panel.label if kind == "learner" else kind
+        lines.append(Line(f"{panel.label} against {against}", x, reward, cooperation, points))
     return lines
 
 
@@ -91,11 +99,11 @@ def report(
     count = f"{config.seeds} seed{'s' if config.seeds > 1 else ''}"
     title = f"{folder.path.name}: {count}, mean and one standard deviation"
     training, within, evaluation = (folder.figures / name for name in ("training", "within_episode", "evaluation"))
-    draw(training, training_lines(folder, compare=compare), x_label="phase", title=title)
+    draw(training, training_lines(folder, module.PANEL, compare=compare), x_label=module.PANEL.x, title=title)
     draw(within, evaluation_lines(result, known[-1]), x_label="round", title=f"{title}; phase {known[-1]}")
     if len(result) > 1:
         draw(evaluation, evaluation_lines(result, None), x_label="phase", title=title)
-    text = table(quantities(folder, result[known[-1]], compare=compare))
+    text = table(quantities(folder, module.PANEL, result[known[-1]], compare=compare))
     write_atomically(folder.path / "summary.md", text.encode())
     return Report(str(training.with_suffix(".png")), str(folder.path / "summary.md"), text)
 
@@ -104,16 +112,17 @@ LAST_PHASES = 3  # what "at the end of training" means in the table
 LATE = 0.4  # share of an episode's rounds that "late" means
 
 
-def quantities(folder: RunFolder, final: dict, *, compare: bool) -> list[Quantity]:
+def quantities(folder: RunFolder, panel: Panel, final: dict, *, compare: bool) -> list[Quantity]:
     """The rows of the parity table, one value a seed: the mean over both learners, and over the last phases where it
     was measured in training. `final`: the evaluation of the last phase. `compare`: with the paper and its bounds.
     """
 
-    def trained(label: str, name: str, curve: str, at_least: float | None = None) -> Quantity:
-        """A metric of training beside the mean of the last points of its published curve."""
-        metric = {"cooperation": "cooperation_rate", "reward": "reward_per_round"}[name.split("_")[0]]
-        paper = float(published.curve("1A", metric, curve)[1][-5:].mean()) if compare else None
-        ours = over_training(folder, name)[1][:, -LAST_PHASES:].mean(1)
+    def trained(label: str, metric: str, kind: str, at_least: float | None = None) -> Quantity:
+        """A metric of training beside the mean of the last points of its published curve, if there is one."""
+        curve = {"cooperation": "cooperation_rate", "reward": "reward_per_round"}[metric]
+        known = compare and kind in panel.curves
+        paper = float(published.curve(panel.name, curve, panel.curves[kind])[1][-5:].mean()) if known else None
+        ours = over_training(folder, f"{metric}_vs_{kind}")[1][:, -LAST_PHASES:].mean(1)
         return Quantity(label, paper, ours, at_least if compare else None)
 
     def evaluated(
@@ -125,12 +134,15 @@ def quantities(folder: RunFolder, final: dict, *, compare: bool) -> list[Quantit
         return Quantity(label, None, values[..., first:].mean((1, 2)), at_least if compare else None)
 
     rows = [
-        trained("cooperation, learner against learner", "cooperation_vs_learner", "ppi_vs_ppi", 0.8),
-        trained("reward, learner against learner", "reward_vs_learner", "ppi_vs_ppi"),
-        trained("cooperation against tabular", "cooperation_vs_tabular", "ppi_vs_tabular"),
-        trained("reward against tabular", "reward_vs_tabular", "ppi_vs_tabular"),
-        evaluated("reward against fresh tabular, evaluated", TABULAR, "reward"),
+        trained("cooperation, learner against learner", "cooperation", "learner", 0.8),
+        trained("reward, learner against learner", "reward", "learner"),
     ]
+    if "tabular" in kinds(folder):
+        rows += [
+            trained("cooperation against tabular", "cooperation", "tabular"),
+            trained("reward against tabular", "reward", "tabular"),
+        ]
+    rows.append(evaluated("reward against fresh tabular, evaluated", TABULAR, "reward"))
     if TIT_FOR_TAT in final:
         rows += [
             evaluated("late cooperation with tit-for-tat", TIT_FOR_TAT, "cooperation", 0.8, late=True),

@@ -3,10 +3,20 @@
 import csv
 import functools
 from importlib import resources
+from typing import NamedTuple
 
 import numpy as np
 
 from coplayer.errors import require
+
+
+class Panel(NamedTuple):
+    """A panel of Weis et al. 2026 that an experiment's training curves are drawn beside."""
+
+    name: str  # "1A"
+    label: str  # the learners' kind, for the legend
+    x: str  # "phase" or "iteration": the metrics' column, and the axis
+    curves: dict[str, str]  # the published curve against "learner" and "tabular", where there is one
 
 
 @functools.cache

@@ -45,7 +45,7 @@ class Display:
         fresh: dict[str, dict[int, list[float]]] = {}
         for row in chunk.rows:
             for name, value in row.items():
-                if name not in ("phase", "update", "seed", "learner"):
+                if name not in ("phase", "update", "iteration", "seed", "learner"):
                     fresh.setdefault(name, {}).setdefault(row["learner"], []).append(value)
         self._values.update(fresh)
         self._rates.update({name: value for name, value in chunk.timing.items() if name.endswith("_per_second")})

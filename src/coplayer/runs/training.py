@@ -80,7 +80,8 @@ def train(experiment: Experiment, folder: RunFolder, reporter: Reporter, *, chec
             if "RESOURCE_EXHAUSTED" not in str(error):
                 raise
             raise CoplayerError(
-                f"the device ran out of memory; lower --seed-batch or raise --play-blocks, then resume {folder.path}"
+                "the device ran out of memory; lower --seed-batch or the episodes played at a time, then resume "
+                f"{folder.path}"
             ) from error
 
 
