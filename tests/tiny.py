@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from coplayer.experiments.a2c_mixed import A2CMixed
 from coplayer.experiments.ppi_mixed import PPIMixed
 
 TINY = PPIMixed(
@@ -37,4 +38,19 @@ TINY_TOKEN = dataclasses.replace(
     epochs=2,
     embedding=3,
     seeds=2,
+)
+
+TINY_A2C = A2CMixed(
+    rounds=5,
+    iterations=12,
+    phases=3,
+    log_every=2,
+    hidden=4,
+    episodes=8,
+    reward_scale=0.2,
+    entropy_end=0.5,
+    learning_rate_end=0.5,
+    annealing="cosine",
+    seeds=2,
+    checkpoint_seconds=0.001,
 )

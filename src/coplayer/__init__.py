@@ -6,16 +6,21 @@ What a user needs is importable from here; each name is documented where it is d
 from coplayer.analysis.evaluation import against_fixed, curves
 from coplayer.analysis.exact import joint_distribution, mean_reward
 from coplayer.errors import CoplayerError
+from coplayer.experiments.a2c_mixed import PRESETS as A2C_PRESETS
+from coplayer.experiments.a2c_mixed import A2CMixed
 from coplayer.experiments.ppi_mixed import PRESETS, PPIMixed
 from coplayer.experiments.registry import load, resume, train
 from coplayer.games.matrix import MatrixGame, prisoners_dilemma
 from coplayer.players.match import Player, play_match
 from coplayer.players.memory1 import Memory1, cooperation, named_strategy
 from coplayer.players.planner import PlannerSettings, PPIPlayer
+from coplayer.players.recurrent import RecurrentPlayer
 from coplayer.runtime import configure
 
 __all__ = [
+    "A2C_PRESETS",
     "PRESETS",
+    "A2CMixed",
     "CoplayerError",
     "MatrixGame",
     "Memory1",
@@ -23,6 +28,7 @@ __all__ = [
     "PPIPlayer",
     "PlannerSettings",
     "Player",
+    "RecurrentPlayer",
     "against_fixed",
     "configure",
     "cooperation",

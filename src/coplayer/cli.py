@@ -3,7 +3,8 @@
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from types import ModuleType
+from typing import Annotated, Generic, Literal, TypeVar, get_args
 
 import tyro
 from rich.console import Console
@@ -12,7 +13,7 @@ from tyro.extras import SubcommandApp
 
 from coplayer import runtime
 from coplayer.errors import CoplayerError, require
-from coplayer.experiments import ppi_mixed, registry
+from coplayer.experiments import registry
 from coplayer.experiments.report import report
 from coplayer.runs.display import Display
 from coplayer.runs.folder import RunFolder
@@ -23,14 +24,14 @@ Flat = Annotated[tyro.conf.OmitArgPrefixes[tyro.conf.OmitSubcommandPrefixes[_T]]
 
 
 @dataclass(frozen=True)
-class TrainPPIMixed:
-    """Train two PPI learners in the mixed pool of an iterated matrix game."""
+class Train(Generic[_T]):
+    """Train an experiment whose settings are a `_T`."""
 
-    config: tyro.conf.OmitArgPrefixes[ppi_mixed.PPIMixed]
-    preset: Preset = "quick"
-    """Where all other settings start from: "quick" cooperates on a 2-core CPU, "paper" is the published setting."""
-    out: Path = Path("runs/ppi-mixed")
+    config: tyro.conf.OmitArgPrefixes[_T]
+    out: Path
     """The run's folder; a new one."""
+    preset: Preset = "quick"
+    """Where all other settings start from: "quick" is made for a 2-core CPU, "paper" is the published setting."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Evaluate:
     """Episodes for each learner and opponent."""
 
 
-def train_ppi_mixed(command: TrainPPIMixed, console: Console) -> None:
+def train(command: Train, console: Console) -> None:
     with Display(console, "compiling") as display:
         registry.train(command.config, command.out, preset=command.preset, reporter=display)
     evaluate(Evaluate(command.out), console)
@@ -85,15 +86,10 @@ def evaluate(command: Evaluate, console: Console) -> None:
 
 def make_app(preset: Preset, console: Console) -> SubcommandApp:
     """The tree of commands, every setting's default taken from `preset`."""
-    app, train = SubcommandApp(), SubcommandApp()
-    start = TrainPPIMixed(config=ppi_mixed.PRESETS[preset], preset=preset)
-
-    @train.command(name=ppi_mixed.NAME)
-    def _(command: Flat[TrainPPIMixed] = start) -> None:
-        """Train two PPI learners in the mixed pool of an iterated matrix game (Weis et al. 2026, figure 1A)."""
-        train_ppi_mixed(command, console)
-
-    app.command(train, name="train")
+    app, training = SubcommandApp(), SubcommandApp()
+    for experiment in registry.EXPERIMENTS.values():
+        add_training(training, experiment, preset, console)
+    app.command(training, name="train")
 
     @app.command(name="resume")
     def _(command: Flat[Resume]) -> None:
@@ -108,11 +104,23 @@ def make_app(preset: Preset, console: Console) -> SubcommandApp:
     return app
 
 
+def add_training(app: SubcommandApp, experiment: ModuleType, preset: Preset, console: Console) -> None:
+    """Add the command that trains `experiment`, every setting's default taken from `preset`."""
+    config = experiment.PRESETS[preset]
+    start = Train(config, Path("runs") / experiment.NAME, preset)
+
+    def command(command: Flat[Train[type(config)]] = start) -> None:
+        train(command, console)
+
+    command.__doc__ = f"{type(config).__doc__} ({experiment.SOURCE})"
+    app.command(command, name=experiment.NAME)
+
+
 def preset_in(arguments: list[str]) -> Preset:
     """The preset asked for: found before all else, since it sets the other flags' defaults."""
     for name, value in zip(arguments, [*arguments[1:], ""], strict=True):
         given = value if name == "--preset" else name.removeprefix("--preset=")
-        if given in ppi_mixed.PRESETS:
+        if given in get_args(Preset):
             return given
     return "quick"
 

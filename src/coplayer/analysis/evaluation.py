@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Integer, PRNGKeyArray, UInt8
 
 from coplayer.games.matrix import COOPERATE, MatrixGame
-from coplayer.players.match import Player, play_match
+from coplayer.players.match import InformedPlayer, Player, play_match
 from coplayer.players.memory1 import Memory1, named_strategy
 from coplayer.pools.tabular import draw_tables
 
@@ -50,7 +50,7 @@ def matches_against_fixed(
     player: Player, game: MatrixGame, key: PRNGKeyArray, *, episodes: int
 ) -> dict[str, UInt8[Array, "rounds episodes"]]:
     """Joint actions of `player` against fresh tabular players and, in a two-action game, each named strategy; played
-    as one match of all of them.
+    as one match of all of them. A player who can be told whom it meets is told.
     """
     tables = [jnp.moveaxis(draw_tables(jax.random.fold_in(key, 0), game, episodes), -1, 0)]
     names = [TABULAR]
@@ -59,6 +59,8 @@ def matches_against_fixed(
         named = jnp.stack([named_strategy(name).probabilities for name in OPPONENTS])
         tables.append(jnp.repeat(named, episodes, axis=0))
     opponents = jax.device_put(Memory1(jnp.concatenate(tables)), _device_of(player))
+    if isinstance(player, InformedPlayer):
+        player = player.told(opponents.probabilities)
     joint = play_match(player, opponents, game, jax.random.fold_in(key, 1), episodes=len(names) * episodes)
     return {name: joint[:, i * episodes : (i + 1) * episodes] for i, name in enumerate(names)}
 

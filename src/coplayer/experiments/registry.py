@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from coplayer.errors import CoplayerError, require
-from coplayer.experiments import ppi_mixed
+from coplayer.experiments import a2c_mixed, ppi_mixed
 from coplayer.players.match import Player
 from coplayer.runs import checkpoint, training
 from coplayer.runs.folder import RunFolder, provenance
 from coplayer.runs.training import Reporter, Silence
 
-EXPERIMENTS = {ppi_mixed.NAME: ppi_mixed}
+EXPERIMENTS = {module.NAME: module for module in (ppi_mixed, a2c_mixed)}
 
 
 def config_of(folder: RunFolder) -> tuple[Any, Any]:

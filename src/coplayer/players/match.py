@@ -28,6 +28,14 @@ class Player(Protocol):
     def update(self, state: Any, joint: Int[Array, " batch"], reward: Float[Array, " batch"]) -> Any: ...
 
 
+@runtime_checkable
+class InformedPlayer(Player, Protocol):
+    """A player that can be told whom it meets."""
+
+    def told(self, probabilities: Float[Array, "batch observations actions"]) -> Player:
+        """The player who knows the memory-1 co-player of each of its next `batch` episodes."""
+
+
 @eqx.filter_jit
 def play_match(
     first: Player, second: Player, game: MatrixGame, key: PRNGKeyArray, *, episodes: int = 1

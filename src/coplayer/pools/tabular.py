@@ -22,6 +22,7 @@ class TabularPool(NamedTuple):
 
 
 UNIFORM = TabularPool()
+LEAST_PROBABILITY = 1e-4  # smaller ones count as this where a logarithm is taken
 
 
 def pool_of(entries: tuple[str, ...], game: MatrixGame) -> TabularPool:
@@ -80,6 +81,13 @@ def act(
     """Each player's action after its own `observation`."""
     rows = sum(jnp.where(observation == o, tables[o], 0.0) for o in range(tables.shape[0]))
     return sample(rows, uniform)
+
+
+def identity(tables: Float[Array, "observations actions batch"]) -> Float[Array, "identity batch"]:
+    """What names each tabular player to who is told it: log pi(a | o), nats, observation by observation (Weis et al.
+    2026, the ablation with opponent identity). Probabilities below `LEAST_PROBABILITY` count as that.
+    """
+    return jnp.log(jnp.maximum(tables, LEAST_PROBABILITY)).reshape(-1, tables.shape[-1])
 
 
 def play(key: PRNGKeyArray, game: MatrixGame, batch: int, pool: TabularPool = UNIFORM) -> Int[Array, "rounds batch"]:

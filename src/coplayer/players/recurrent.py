@@ -1,0 +1,52 @@
+"""A trained recurrent actor as a player."""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from coplayer.games.matrix import START, observe
+from coplayer.networks.actor_critic import ActorCritic
+from coplayer.players.memory1 import sample
+from coplayer.pools import tabular
+
+
+class Memory(NamedTuple):
+    """What the player remembers when it is about to act."""
+
+    state: Float[Array, "hidden batch"]
+    logits: Float[Array, "actions batch"]
+
+
+class RecurrentPlayer(eqx.Module):
+    """Samples its actions from the policy of an `ActorCritic`. `context` names its co-players, where the network takes
+    that and where they are tabular (see `told`); without it they are learners.
+    """
+
+    network: ActorCritic
+    context: Float[Array, "context batch"] | None = None
+
+    def told(self, probabilities: Float[Array, "batch observations actions"]) -> "RecurrentPlayer":
+        """The player who knows the memory-1 co-player of each of its next `batch` episodes, if its network takes a
+        context; itself otherwise.
+        """
+        if not self.network.context:
+            return self
+        return RecurrentPlayer(self.network, tabular.identity(jnp.moveaxis(probabilities, 0, -1)))
+
+    def initial_state(self, batch: int) -> Memory:
+        context = self.network.no_context(batch) if self.context is None else self.context
+        return self._see(self.network.initial_state(batch), jnp.full((batch,), START), context)
+
+    def act(self, state: Memory, key: PRNGKeyArray) -> Int[Array, " batch"]:
+        policy = jax.nn.softmax(state.logits, axis=0)
+        return sample(policy, jax.random.uniform(key, policy.shape[1:]))
+
+    def update(self, state: Memory, joint: Int[Array, " batch"], reward: Float[Array, " batch"]) -> Memory:
+        return self._see(state.state, observe(joint), self.network.no_context(joint.shape[0]))
+
+    def _see(self, state, observation, context) -> Memory:
+        now = self.network.step(state, observation, context)
+        return Memory(now.state, now.outputs[:-1])
