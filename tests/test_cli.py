@@ -17,7 +17,9 @@ def run(*arguments: object) -> int:
     return cli.main([str(argument) for argument in arguments])
 
 
-@pytest.mark.parametrize("command", [[], ["train"], ["train", "ppi-mixed"], ["train", "a2c-mixed"], ["resume"], ["evaluate"]])
+@pytest.mark.parametrize(
+    "command", [[], ["train"], ["train", "ppi-mixed"], ["train", "a2c-mixed"], ["resume"], ["evaluate"]]
+)
 def test_every_help_reads(command, capsys):
     with pytest.raises(SystemExit) as stop:
         run(*command, "--help")
