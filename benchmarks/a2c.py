@@ -75,7 +75,7 @@ def _section(timings: Mapping[str, Timing]) -> Section:
     ]
     return Section(
         title="Training: A2C",
-        text=f"Two learners in the mixed pool, {EPISODES} episodes of {rounds} rounds each an iteration: playing, and one "
-        "update with backpropagation through the whole episode. An agent step is one learner's action in one round.",
+        text=f"Two learners in the mixed pool, {EPISODES} episodes of {rounds} rounds each an iteration: playing, and "
+        "one update with backpropagation through whole episodes. An agent step is one learner's action in one round.",
         rows=rows,
     )

@@ -19,6 +19,7 @@ from coplayer.players.memory1 import PRISONERS_DILEMMA_STRATEGIES
 from coplayer.runs import checkpoint
 from coplayer.runs.folder import RunFolder
 from coplayer.runs.training import Silence
+from oracles import ActorCriticOracle, softmax, with_random_weights
 from tiny import TINY_A2C
 
 ONE_SEED = dataclasses.replace(TINY_A2C, seeds=1)
@@ -126,6 +127,19 @@ def test_opponent_identity_adds_a_vector_to_the_first_round_and_nothing_else():
     assert before.context.shape[1] == 0
 
 
+def test_what_is_kept_of_playing_is_what_the_network_says_of_it():
+    """Against numpy: the co-player's name in the first round alone, then the rounds played."""
+    network = with_random_weights(lambda: a2c_mixed.new_network(a2c_mixed.make_setting(NAMED), jax.random.key(0)), 1)
+    batch, oracle = play(NAMED, network), ActorCriticOracle(network)
+    for learner, episode in ((0, 0), (0, NAMED.episodes - 1), (1, NAMED.episodes // 2)):
+        state = oracle.start(batch.context[learner, :, episode])
+        for t in range(NAMED.rounds):
+            outputs = batch.trace.outputs[learner, t, :, episode]
+            np.testing.assert_allclose(softmax(outputs[:2]), oracle.policy(state), atol=1e-4)
+            assert outputs[2] == pytest.approx(oracle.value(state), abs=1e-3)
+            state = oracle.after(state, *divmod(int(batch.joint[learner, t, episode]), 2))
+
+
 def train(config, iterations=None):
     """Every row of a run, and its last state."""
     trainer = a2c_mixed.Trainer(config)
@@ -143,11 +157,13 @@ def test_without_tabular_players_all_episodes_are_among_learners():
 
 
 def test_a_row_is_the_mean_of_its_iterations():
-    """The first iteration's metrics are those of its batch; a row of two is the mean of two rows of one."""
+    """A row of two is the mean of two rows of one, which are of episodes of their own."""
     single, _ = train(dataclasses.replace(ONE_SEED, log_every=1), iterations=2)
     double, _ = train(ONE_SEED, iterations=2)
     for learner in (0, 1):
         first, second = (row for row in single if row["learner"] == learner)
+        assert first["reward_vs_tabular"] != second["reward_vs_tabular"]
+        assert first["reward_vs_learner"] != second["reward_vs_learner"]
         both = next(row for row in double if row["learner"] == learner)
         assert both["iteration"] == 2 and both["phase"] == 1
         for name in both.keys() - {"iteration"}:

@@ -153,3 +153,11 @@ def test_named_players_need_a_game_of_two_actions():
     with pytest.raises(CoplayerError, match=r"^pool: .*two actions"):
         tabular.pool_of(("tit_for_tat",), THREE)
     assert tabular.pool_of(("uniform",), THREE) == tabular.UNIFORM
+
+
+def test_identity_by_hand():
+    """log pi(a | o), observation by observation; a probability of 0 counts as the least one."""
+    table = np.array([[0.25, 0.75], [1, 0], [0.5, 0.5], [0, 1], [0.1, 0.9]])
+    least = tabular.LEAST_PROBABILITY
+    expected = np.log([0.25, 0.75, 1, least, 0.5, 0.5, least, 1, 0.1, 0.9])
+    np.testing.assert_allclose(tabular.identity(jnp.asarray(table)[:, :, None])[:, 0], expected, rtol=1e-5, atol=1e-7)
