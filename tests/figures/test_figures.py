@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from coplayer.errors import CoplayerError
-from coplayer.figures import published
+from coplayer.figures import panels, published
 from coplayer.figures.panels import Line, draw
 from coplayer.figures.parity import Quantity, table
 
@@ -41,3 +41,17 @@ def test_panels_show_every_curve_its_band_and_the_published_points(tmp_path):
     text = (tmp_path / "figure.svg").read_text()
     assert "FillBetweenPolyCollection" in text and text.count("<svg") == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["figure.png", "figure.svg"]
+
+
+def test_a_long_axis_is_labelled_in_thousands(tmp_path, monkeypatch):
+    labels = {}
+
+    def look(figure, path):
+        figure.canvas.draw()
+        labels[path.name] = [tick.get_text() for tick in figure.axes[0].get_xticklabels()]
+
+    monkeypatch.setattr(panels, "save", look)
+    for last in (40, 40_000):
+        x = np.linspace(0, last, 5)
+        panels.draw(tmp_path / str(last), [Line("ours", x, x[None], x[None])], x_label="iteration", title="")
+    assert "40" in labels["40"] and "40k" in labels["40000"] and "40000" not in labels["40000"]

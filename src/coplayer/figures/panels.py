@@ -12,6 +12,7 @@ import numpy as np
 
 from coplayer.runs.files import write_atomically
 
+THOUSANDS_FROM = 10_000  # an axis that goes so far is labelled in thousands
 LABELS = {"reward": "mean reward per round", "cooperation": "cooperation rate"}
 
 
@@ -39,6 +40,8 @@ def draw(path: Path, lines: list[Line], *, x_label: str, title: str) -> None:
             if line.published and metric in line.published:
                 axis.plot(*line.published[metric], "o", color=color, markersize=3.5, fillstyle="none")
         axis.set_xlabel(x_label)
+        if axis.get_xlim()[1] >= THOUSANDS_FROM:
+            axis.xaxis.set_major_formatter(lambda x, _: f"{x / 1000:g}k")
         axis.set_ylabel(label)
         axis.grid(alpha=0.3)
         axis.spines[["top", "right"]].set_visible(False)
