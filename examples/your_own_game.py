@@ -32,7 +32,7 @@ def main() -> None:
     for name, opponent in (("the other learner", other), ("the one who answers", friend)):
         joint = cp.play_match(one, opponent, game, jax.random.key(1), episodes=200)
         print(f"reward a round against {name}: {game.reward(joint).mean():.2f}")
-    print(f"two who answer, exactly: {cp.mean_reward(friend, friend, game):.2f}")
+    print(f"two who answer, exactly: {cp.mean_rewards(friend, friend, game)[0]:.2f}")
 
 
 if __name__ == "__main__":

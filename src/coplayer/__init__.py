@@ -4,7 +4,7 @@ What a user needs is importable from here; each name is documented where it is d
 """
 
 from coplayer.analysis.evaluation import against_fixed, curves
-from coplayer.analysis.exact import joint_distribution, mean_reward
+from coplayer.analysis.exact import discounted_returns, joint_distribution, mean_rewards, stationary_rewards
 from coplayer.errors import CoplayerError
 from coplayer.experiments.a2c_mixed import PRESETS as A2C_PRESETS
 from coplayer.experiments.a2c_mixed import A2CMixed
@@ -33,12 +33,14 @@ __all__ = [
     "configure",
     "cooperation",
     "curves",
+    "discounted_returns",
     "joint_distribution",
     "load",
-    "mean_reward",
+    "mean_rewards",
     "named_strategy",
     "play_match",
     "prisoners_dilemma",
     "resume",
+    "stationary_rewards",
     "train",
 ]

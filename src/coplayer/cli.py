@@ -1,6 +1,7 @@
 """The command line: each command is a function of a frozen dataclass. See `coplayer --help`."""
 
 import sys
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +15,7 @@ from tyro.extras import SubcommandApp
 from coplayer import runtime
 from coplayer.errors import CoplayerError, require
 from coplayer.experiments import registry
+from coplayer.experiments import reproduce as reproduction
 from coplayer.experiments.report import report
 from coplayer.runs.display import Display
 from coplayer.runs.folder import RunFolder
@@ -54,6 +56,20 @@ class Evaluate:
     """Episodes for each learner and opponent."""
 
 
+@dataclass(frozen=True)
+class Reproduce:
+    """Train what a published figure needs, draw its panels, and write a table of the paper's numbers beside ours."""
+
+    figure: tyro.conf.Positional[str]
+    """Its name, or "list" for all of them."""
+    out: Path = Path("runs/reproduce")
+    """Where the runs and the figures go; finished runs in it are used again, broken ones resumed."""
+    seeds: int = 0
+    """Repetitions; 0: the published number."""
+    seed: int = 0
+    """The first seed."""
+
+
 def train(command: Train, console: Console) -> None:
     with Display(console, "compiling") as display:
         registry.train(command.config, command.out, preset=command.preset, reporter=display)
@@ -84,6 +100,26 @@ def evaluate(command: Evaluate, console: Console) -> None:
         console.print(f"{name}: {path}", highlight=False, soft_wrap=True)
 
 
+def reproduce(command: Reproduce, console: Console) -> None:
+    """Reproduce a figure, or list them all."""
+    if command.figure == "list":
+        console.print(Markdown(reproduction.listing()))
+        return
+    for name, value in (("seeds", command.seeds), ("seed", command.seed)):
+        require(value >= 0, f"{name}: must be at least 0, got {value}")
+    with ExitStack() as shown:
+        made = reproduction.reproduce(
+            command.figure,
+            command.out,
+            seeds=command.seeds or None,
+            seed=command.seed,
+            reporter=lambda run: shown.enter_context(Display(console, run)),
+        )
+    console.print(Markdown(made.text))
+    for name, path in (("figure", made.figure), ("table", made.table)):
+        console.print(f"{name}: {path}", highlight=False, soft_wrap=True)
+
+
 def make_app(preset: Preset, console: Console) -> SubcommandApp:
     """The tree of commands, every setting's default taken from `preset`."""
     app, training = SubcommandApp(), SubcommandApp()
@@ -100,6 +136,11 @@ def make_app(preset: Preset, console: Console) -> SubcommandApp:
     def _(command: Flat[Evaluate]) -> None:
         """Play a run's learners against each other and against fixed players; draw the figures and the table."""
         evaluate(command, console)
+
+    @app.command(name="reproduce")
+    def _(command: Flat[Reproduce]) -> None:
+        """Reproduce a published figure: train, draw its panels, set its numbers beside the paper's."""
+        reproduce(command, console)
 
     return app
 

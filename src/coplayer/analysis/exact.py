@@ -1,27 +1,152 @@
-"""Exact values of memory-1 players, from the Markov chain of joint actions."""
+"""Exact values of memory-1 players, from the Markov chain of joint actions.
+
+Each function takes players and batches of players (`Memory1.probabilities[..., observation, action]`), whose batch axes
+broadcast, and gives the value of both: `[..., 0]` the first's, who sits in the game's seat 0, `[..., 1]` the second's.
+All are differentiable to any order. In float64 where JAX is told so (`jax.enable_x64`), in float32 otherwise.
+
+The chain itself is held with the batch on the *last* axes: the small axes then never reach the inner loop, and a batch
+of chains runs at the width of the vector unit.
+"""
+
+from functools import partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
+from coplayer.errors import require
 from coplayer.games.matrix import MatrixGame
 from coplayer.players.memory1 import Memory1
 
+Table = Float[Array, "observations actions *batch"]
+DOUBLINGS = 40  # the average over 2^40 rounds stands for the average over all
 
-def joint_distribution(first: Memory1, second: Memory1, game: MatrixGame) -> Float[Array, "rounds joint"]:
+
+def discounted_returns(first: Memory1, second: Memory1, game: MatrixGame, discount: float) -> Float[Array, "*batch 2"]:
+    """Expected discounted return, sum over t = 0, 1, .. of discount^t r_t, of each player.
+
+    J = r . (I - discount P)^-1 s_0, with s_0 the first round's joint actions and P[j, k] the probability of k after j
+    (Meulemans et al. 2025, section 4). Times (1 - discount) it is a reward a round. `game.rounds` plays no part.
+    """
+    return _batched(partial(discounted_values, game=game, discount=discount), first, second)
+
+
+def stationary_rewards(first: Memory1, second: Memory1, game: MatrixGame) -> Float[Array, "*batch 2"]:
+    """Expected reward a round of each player in the long run: the limit of the mean over T rounds as T grows.
+
+    It exists for every pair, periodic and reducible chains included, where it depends on the first move.
+    """
+    return _batched(partial(_stationary_values, game=game), first, second)
+
+
+def mean_rewards(first: Memory1, second: Memory1, game: MatrixGame) -> Float[Array, "*batch 2"]:
+    """Expected reward a round of each player over one episode of `game.rounds` rounds."""
+    return _batched(partial(_finite_values, game=game), first, second)
+
+
+def joint_distribution(first: Memory1, second: Memory1, game: MatrixGame) -> Float[Array, "rounds *batch joint"]:
     """Probability of each joint action in each round, in the view of `first`."""
-    joints = jnp.arange(game.num_joint)
-    own, other = first.probabilities, second.probabilities
-    start = jnp.outer(own[0], other[0]).reshape(-1)
-    # After joint action j, in first's view, the two observe 1 + j and 1 + swap(j).
-    transition = (own[1 + joints][:, :, None] * other[1 + game.swap(joints)][:, None, :]).reshape(game.num_joint, -1)
+    return jnp.moveaxis(_distributions(*_batch_last(first, second), game), 1, -1)
+
+
+def discounted_values(first: Table, second: Table, *, game: MatrixGame, discount: float) -> Float[Array, "2 *batch"]:
+    """`discounted_returns` on tables with the batch last: what the exact gradients of `learning` are taken of."""
+    require(0 <= discount < 1, f"discount: must lie in [0, 1), got {discount:g}")
+    start, transition = _markov_chain(first, second, game)
+    identity = jnp.eye(game.num_joint).reshape(transition.shape[:2] + (1,) * (transition.ndim - 2))
+    return _rewards(solve_dominant(identity - discount * transition.swapaxes(0, 1), start), game)
+
+
+def solve_dominant(
+    matrix: Float[Array, "size size *batch"], right: Float[Array, "size *batch"]
+) -> Float[Array, "size *batch"]:
+    """The x of matrix x = right, for matrices whose diagonal dominates their rows or their columns.
+
+    Elimination without pivoting, which is stable for these; all batch elements go side by side. Differentiated
+    implicitly: one more solve, instead of the elimination's own derivative.
+    """
+
+    def times(x):
+        return (matrix * x).sum(1)
+
+    return jax.lax.custom_linear_solve(
+        times,
+        right,
+        solve=lambda _, b: _eliminate(matrix, b),
+        transpose_solve=lambda _, b: _eliminate(matrix.swapaxes(0, 1), b),
+    )
+
+
+def _eliminate(matrix, right):
+    """Eliminate the last unknown, solve for the others, and put them back."""
+    if len(right) == 1:
+        return right / matrix[0]
+    share = matrix[:-1, -1] / matrix[-1, -1]
+    others = _eliminate(matrix[:-1, :-1] - share[:, None] * matrix[-1, :-1], right[:-1] - share * right[-1])
+    last = (right[-1] - (matrix[-1, :-1] * others).sum(0)) / matrix[-1, -1]
+    return jnp.concatenate([others, last[None]])
+
+
+def _markov_chain(first: Table, second: Table, game: MatrixGame):
+    """(start [joint, ...], transition [joint, joint, ...]) of joint actions in the first's view."""
+    joints = np.arange(game.num_joint)
+    # After joint action j, in the first's view, the two observe 1 + j and 1 + swap(j).
+    start = first[0][:, None] * second[0][None]
+    transition = first[1 + joints][:, :, None] * second[1 + game.swap(joints)][:, None]
+    batch = start.shape[2:]
+    return start.reshape(-1, *batch), transition.reshape(len(joints), -1, *batch)
+
+
+def _rewards(distribution: Float[Array, "joint *batch"], game: MatrixGame) -> Float[Array, "2 *batch"]:
+    """Both players' expected rewards under weights on the joint actions in the first's view."""
+    joints = np.arange(game.num_joint)
+    payoffs = np.stack([np.ravel(game.payoffs[0])[joints], np.ravel(game.payoffs[1])[game.swap(joints)]])
+    payoffs = payoffs.astype(distribution.dtype).reshape(payoffs.shape + (1,) * (distribution.ndim - 1))
+    return (payoffs * distribution).sum(1)
+
+
+def _distributions(first: Table, second: Table, game: MatrixGame) -> Float[Array, "rounds joint *batch"]:
+    start, transition = _markov_chain(first, second, game)
 
     def step(distribution, _):
-        return distribution @ transition, distribution
+        return (distribution[:, None] * transition).sum(0), distribution
 
     return jax.lax.scan(step, start, length=game.rounds)[1]
 
 
-def mean_reward(first: Memory1, second: Memory1, game: MatrixGame, player: int = 0) -> Float[Array, ""]:
-    """Expected reward a round of `first`, who sits in seat `player`, over one episode."""
-    return joint_distribution(first, second, game).mean(0) @ game.payoff_vector(player)
+def _finite_values(first: Table, second: Table, *, game: MatrixGame) -> Float[Array, "2 *batch"]:
+    return _rewards(_distributions(first, second, game).mean(0), game)
+
+
+def _stationary_values(first: Table, second: Table, *, game: MatrixGame) -> Float[Array, "2 *batch"]:
+    """The mean of P^0 .. P^(n-1) is that of half as many powers, A, followed by them again: (A + P^(n/2) A) / 2."""
+    start, transition = _markov_chain(first, second, game)
+
+    def product(a, b):
+        return (a[:, :, None] * b[None]).sum(1)
+
+    def double(carry, _):
+        power, mean = carry
+        mean = (mean + product(power, mean)) / 2
+        power = product(power, power)
+        return (power / power.sum(1, keepdims=True), mean / mean.sum(1, keepdims=True)), None
+
+    identity = jnp.eye(game.num_joint, dtype=transition.dtype)
+    identity = jnp.broadcast_to(identity.reshape(identity.shape + (1,) * (transition.ndim - 2)), transition.shape)
+    (_, mean), _ = jax.lax.scan(double, (transition, identity), length=DOUBLINGS)
+    return _rewards((start[:, None] * mean).sum(0), game)
+
+
+def _batched(values, first: Memory1, second: Memory1) -> Float[Array, "*batch 2"]:
+    return jnp.moveaxis(values(*_batch_last(first, second)), 0, -1)
+
+
+def _batch_last(first: Memory1, second: Memory1) -> tuple[Table, Table]:
+    """Both players' tables, with as many batch axes each."""
+    tables = (first.probabilities, second.probabilities)
+    batch = jnp.broadcast_shapes(*(table.shape[:-2] for table in tables))
+    return tuple(
+        jnp.moveaxis(table.reshape((1,) * (len(batch) + 2 - table.ndim) + table.shape), (-2, -1), (0, 1))
+        for table in tables
+    )

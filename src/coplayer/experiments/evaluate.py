@@ -24,7 +24,7 @@ def evaluate(
     Returns, and writes to evaluation.json, `[phase][opponent]`: the `Curves` fields as arrays [seed, learner, round].
     """
     _, config = registry.config_of(folder)
-    known = registry.phases(folder)
+    known = folder.phases()
     require(set(phases) <= set(known), f"phases: {folder.path} has {known[:1]} to {known[-1:]}, asked for {phases}")
     seeds = range(config.seed, config.seed + config.seeds)
     result = {}

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from coplayer.errors import CoplayerError, require
-from coplayer.experiments import a2c_mixed, ppi_mixed
+from coplayer.experiments import a2c_mixed, exact_ipd, ppi_mixed
 from coplayer.players.match import Player
 from coplayer.runs import checkpoint, training
 from coplayer.runs.folder import RunFolder, provenance
 from coplayer.runs.training import Reporter, Silence
 
-EXPERIMENTS = {module.NAME: module for module in (ppi_mixed, a2c_mixed)}
+EXPERIMENTS = {module.NAME: module for module in (ppi_mixed, a2c_mixed, exact_ipd)}
 
 
 def config_of(folder: RunFolder) -> tuple[Any, Any]:
@@ -33,11 +33,6 @@ def _tuples(value: Any) -> Any:
     return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
-def phases(folder: RunFolder) -> list[int]:
-    """The phases whose agents are kept in a folder."""
-    return sorted(int(path.stem.removeprefix("phase_")) for path in folder.agents.glob("phase_*.npz"))
-
-
 def load(path: str | Path, *, phase: int | None = None, seed: int | None = None) -> list[Player]:
     """The learners of a finished or unfinished run, ready to play.
 
@@ -45,12 +40,12 @@ def load(path: str | Path, *, phase: int | None = None, seed: int | None = None)
     """
     folder = RunFolder.open(path)
     module, config = config_of(folder)
-    known = phases(folder)
+    known = folder.phases()
     if not known:
         raise CoplayerError(f"{path}: no phase is done yet")
     phase = known[-1] if phase is None else phase
     require(phase in known, f"phase: {path} has phases {known[0]} to {known[-1]}, got {phase}")
-    _, agents = checkpoint.load(folder.agents / f"phase_{phase:04d}.npz")
+    _, agents = checkpoint.load(folder.agents_file(phase))
     return module.players(config, agents, phase=phase, seed=config.seed if seed is None else seed)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from coplayer.analysis.evaluation import LEARNER, TABULAR
 from coplayer.errors import require
-from coplayer.experiments import registry
+from coplayer.experiments import exact_figures, exact_ipd, registry
 from coplayer.experiments.evaluate import evaluate
 from coplayer.figures import published
 from coplayer.figures.panels import Line, draw
@@ -18,6 +18,7 @@ from coplayer.runs.files import write_atomically
 from coplayer.runs.folder import RunFolder
 
 TIT_FOR_TAT = "tit_for_tat"
+MORE_FIGURES = {exact_ipd.NAME: {"policy": exact_figures.draw_run}}  # of one experiment alone
 
 
 class Report(NamedTuple):
@@ -28,22 +29,9 @@ class Report(NamedTuple):
     text: str
 
 
-def over_training(folder: RunFolder, name: str, x: str = "phase") -> tuple[np.ndarray, np.ndarray]:
-    """(xs [P], values [seed, P]) of a metric of training, averaged over the learners and over all rows of the same `x`:
-    "phase", or "iteration" where metrics come by iteration.
-    """
-    rows = [row for row in folder.metrics() if name in row]
-    require(bool(rows), f"{folder.path}: no phase is done yet")
-    xs = sorted({row[x] for row in rows})
-    seeds = sorted({row["seed"] for row in rows})
-    values = {(seed, at): [] for seed in seeds for at in xs}
-    for row in rows:
-        values[row["seed"], row[x]].append(row[name])
-    return np.array(xs), np.array([[np.mean(values[seed, at]) for at in xs] for seed in seeds])
-
-
 def kinds(folder: RunFolder) -> list[str]:
-    """The kinds of co-player met in training: "learner" and, unless there are none, "tabular"."""
+    """The kinds of co-player whose rewards and cooperation were measured in training: "learner" and, unless there are
+    none, "tabular"."""
     measured = set().union(*folder.metrics())
     return [kind for kind in ("learner", "tabular") if f"reward_vs_{kind}" in measured]
 
@@ -54,8 +42,8 @@ def training_lines(folder: RunFolder, panel: Panel, *, compare: bool) -> list[Li
     """
     lines = []
     for kind in kinds(folder):
-        x, reward = over_training(folder, f"reward_vs_{kind}", panel.x)
-        _, cooperation = over_training(folder, f"cooperation_vs_{kind}", panel.x)
+        x, reward = folder.over_training(f"reward_vs_{kind}", panel.x)
+        _, cooperation = folder.over_training(f"cooperation_vs_{kind}", panel.x)
         points = None
         if compare and kind in panel.curves:
             points = {
@@ -89,13 +77,13 @@ def report(
     folder: RunFolder, *, phases: str, episodes: int, told: Callable[[int], None] = lambda phase: None
 ) -> Report:
     """Evaluate a run and write its figures and summary.md. `phases`: "last", "few" (about six, evenly), or "all"."""
-    known = registry.phases(folder)
+    known = folder.phases()
     require(bool(known), f"{folder.path}: no phase is done yet")
     chosen = {"last": known[-1:], "all": known, "few": sorted({*known[:: max(1, len(known) // 5)], known[-1]})}
     require(phases in chosen, f"phases: must be one of {', '.join(chosen)}, got {phases!r}")
     result = evaluate(folder, chosen[phases], episodes=episodes, told=told)
     module, config = registry.config_of(folder)
-    compare = module.make_game(config) == prisoners_dilemma(config.rounds)
+    compare = bool(module.PANEL.curves) and module.make_game(config) == prisoners_dilemma(config.rounds)
     count = f"{config.seeds} seed{'s' if config.seeds > 1 else ''}"
     title = f"{folder.path.name}: {count}, mean and one standard deviation"
     training, within, evaluation = (folder.figures / name for name in ("training", "within_episode", "evaluation"))
@@ -103,6 +91,8 @@ def report(
     draw(within, evaluation_lines(result, known[-1]), x_label="round", title=f"{title}; phase {known[-1]}")
     if len(result) > 1:
         draw(evaluation, evaluation_lines(result, None), x_label="phase", title=title)
+    for name, draw_figure in MORE_FIGURES.get(module.NAME, {}).items():
+        draw_figure(folder, config, folder.figures / name)
     text = table(quantities(folder, module.PANEL, result[known[-1]], compare=compare))
     write_atomically(folder.path / "summary.md", text.encode())
     return Report(str(training.with_suffix(".png")), str(folder.path / "summary.md"), text)
@@ -122,7 +112,7 @@ def quantities(folder: RunFolder, panel: Panel, final: dict, *, compare: bool) -
         curve = {"cooperation": "cooperation_rate", "reward": "reward_per_round"}[metric]
         known = compare and kind in panel.curves
         paper = float(published.curve(panel.name, curve, panel.curves[kind])[1][-5:].mean()) if known else None
-        ours = over_training(folder, f"{metric}_vs_{kind}")[1][:, -LAST_PHASES:].mean(1)
+        ours = folder.over_training(f"{metric}_vs_{kind}")[1][:, -LAST_PHASES:].mean(1)
         return Quantity(label, paper, ours, at_least if compare else None)
 
     def evaluated(

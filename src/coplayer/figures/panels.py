@@ -43,8 +43,7 @@ def draw(path: Path, lines: list[Line], *, x_label: str, title: str) -> None:
         if axis.get_xlim()[1] >= THOUSANDS_FROM:
             axis.xaxis.set_major_formatter(lambda x, _: f"{x / 1000:g}k")
         axis.set_ylabel(label)
-        axis.grid(alpha=0.3)
-        axis.spines[["top", "right"]].set_visible(False)
+        tidy(axis)
     axes[1].set_ylim(-0.03, 1.03)
     handles, labels = axes[0].get_legend_handles_labels()
     if any(line.published for line in lines):
@@ -53,6 +52,47 @@ def draw(path: Path, lines: list[Line], *, x_label: str, title: str) -> None:
     figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=8.5)
     figure.suptitle(title, fontsize=10)
     save(figure, path)
+
+
+class Band(NamedTuple):
+    """One curve with its repetitions."""
+
+    label: str
+    x: np.ndarray  # [points]
+    values: np.ndarray  # [seeds, points]
+
+
+class BandPanel(NamedTuple):
+    """One panel of curves, its middle and spread over seeds told by `spread`."""
+
+    title: str
+    x_label: str
+    y_label: str
+    bands: list[Band]
+    spread: str = "quartiles"  # "quartiles", around the median, or "error": standard errors, around the mean
+
+
+def draw_bands(axis: plt.Axes, panel: BandPanel) -> None:
+    """Draw one panel of curves."""
+    for index, band in enumerate(panel.bands):
+        if panel.spread == "quartiles":
+            low, middle, high = np.percentile(band.values, [25, 50, 75], axis=0)
+        else:
+            middle = band.values.mean(0)
+            error = band.values.std(0, ddof=1) / np.sqrt(len(band.values)) if len(band.values) > 1 else 0 * middle
+            low, high = middle - error, middle + error
+        axis.plot(band.x, middle, color=f"C{index}", label=band.label, linewidth=1.8)
+        axis.fill_between(band.x, low, high, color=f"C{index}", alpha=0.2, linewidth=0)
+    axis.set(title=panel.title, xlabel=panel.x_label, ylabel=panel.y_label)
+    axis.title.set_fontsize(9)
+    tidy(axis)
+    axis.legend(frameon=False, fontsize=7.5)
+
+
+def tidy(axis: plt.Axes) -> None:
+    """The grid and the open frame that all panels share."""
+    axis.grid(alpha=0.3)
+    axis.spines[["top", "right"]].set_visible(False)
 
 
 def save(figure: plt.Figure, path: Path) -> None:

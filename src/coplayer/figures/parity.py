@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+MOST_SHOWN = 10  # seeds whose values are listed one by one
+
 
 class Quantity(NamedTuple):
     """One row of a table."""
@@ -12,6 +14,7 @@ class Quantity(NamedTuple):
     paper: float | None
     ours: np.ndarray  # one value a seed
     at_least: float | None = None  # the bound to hold, seed by seed
+    at_most: float | None = None  # the same, from above
 
 
 def table(quantities: list[Quantity]) -> str:
@@ -20,15 +23,26 @@ def table(quantities: list[Quantity]) -> str:
     for quantity in quantities:
         paper = "" if quantity.paper is None else f"{quantity.paper:.2f}"
         ours = f"{quantity.ours.mean():.3f} ± {quantity.ours.std():.3f}"
-        by_seed = " ".join(f"{value:.2f}" for value in quantity.ours)
+        by_seed = _by_seed(quantity.ours)
         lines.append(f"| {quantity.name} | {paper} | {ours} | {by_seed} | {_verdict(quantity)} |")
     return "\n".join(lines) + "\n"
 
 
+def _by_seed(values: np.ndarray) -> str:
+    """Every value, or the quartiles of many."""
+    if len(values) <= MOST_SHOWN:
+        return " ".join(f"{value:.2f}" for value in values)
+    low, middle, high = np.percentile(values, [25, 50, 75])
+    return f"quartiles {low:.2f} {middle:.2f} {high:.2f} of {len(values)}"
+
+
 def _verdict(quantity: Quantity) -> str:
-    if quantity.at_least is not None:
-        held = int((quantity.ours >= quantity.at_least).sum())
-        return f"at least {quantity.at_least:g} in {held} of {len(quantity.ours)}"
+    for bound, words, holds in (
+        (quantity.at_least, "at least", np.greater_equal),
+        (quantity.at_most, "at most", np.less_equal),
+    ):
+        if bound is not None:
+            return f"{words} {bound:g} in {int(holds(quantity.ours, bound).sum())} of {len(quantity.ours)}"
     if quantity.paper is not None:
         return f"{quantity.ours.mean() - quantity.paper:+.2f}"
     return ""

@@ -41,7 +41,7 @@ class Memory1(eqx.Module):
                 f"probabilities: every entry must lie in [0, 1], got {table.min():g} to {table.max():g}",
             )
             require(bool(np.allclose(table.sum(-1), 1, atol=1e-5)), "probabilities: every row must sum to 1")
-        self.probabilities = jnp.asarray(probabilities, dtype=jnp.float32)
+        self.probabilities = jnp.asarray(probabilities, dtype=float)  # float64 where JAX has it enabled
 
     def initial_state(self, batch: int) -> Int[Array, " batch"]:
         """The state is the last observation."""

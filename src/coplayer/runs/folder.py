@@ -18,6 +18,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import jax
+import numpy as np
+from jaxtyping import Float, Num
 
 from coplayer.errors import CoplayerError, require
 from coplayer.runs.files import append, cannot_write, write_atomically
@@ -82,6 +84,29 @@ class RunFolder:
 
     def timing(self) -> list[dict]:
         return read_rows(self.timing_file)
+
+    def phases(self) -> list[int]:
+        """The phases whose agents are kept."""
+        return sorted(int(path.stem.removeprefix("phase_")) for path in self.agents.glob("phase_*.npz"))
+
+    def agents_file(self, phase: int) -> Path:
+        """Where the agents at the end of a phase are."""
+        return self.agents / f"phase_{phase:04d}.npz"
+
+    def over_training(
+        self, name: str, x: str = "phase"
+    ) -> tuple[Num[np.ndarray, " points"], Float[np.ndarray, "seeds points"]]:
+        """A metric of training, averaged over the learners and over all rows of the same `x`: "phase", or "iteration"
+        where metrics come by iteration. Returns the xs and the values.
+        """
+        rows = [row for row in self.metrics() if name in row]
+        require(bool(rows), f"{self.path}: no phase is done yet")
+        xs = sorted({row[x] for row in rows})
+        seeds = sorted({row["seed"] for row in rows})
+        values = {(seed, at): [] for seed in seeds for at in xs}
+        for row in rows:
+            values[row["seed"], row[x]].append(row[name])
+        return np.array(xs), np.array([[np.mean(values[seed, at]) for at in xs] for seed in seeds])
 
 
 def read_rows(path: Path) -> list[dict]:

@@ -104,7 +104,7 @@ def _train(experiment: Experiment, folder: RunFolder, reporter: Reporter, checkp
         append_rows(folder.timing_file, [{"step": step, "seconds": time.monotonic() - begin, **chunk.timing}])
         if chunk.agents is not None:
             agents = checkpoint.dump(chunk.agents, {"phase": chunk.phase})
-            write_atomically(folder.agents / f"phase_{chunk.phase:04d}.npz", agents)
+            write_atomically(folder.agents_file(chunk.phase), agents)
         if chunk.agents is not None or time.monotonic() - last_save >= checkpoint_seconds:
             checkpoint.write(folder.checkpoints, step, rows, experiment.pack(state))
             last_save = time.monotonic()

@@ -1,0 +1,116 @@
+"""Figures of one exact run: its rewards and policy over training, and where its agents lie in the extortion family."""
+
+from pathlib import Path
+
+import jax.numpy as jnp
+import matplotlib.pyplot as plt
+import numpy as np
+from jaxtyping import Float
+
+from coplayer.analysis.zero_determinant import ExtortionFit, fit_extortion
+from coplayer.errors import CoplayerError
+from coplayer.experiments import exact_ipd
+from coplayer.experiments.exact_ipd import ExactIPD
+from coplayer.figures.panels import Band, BandPanel, draw_bands, save
+from coplayer.games.matrix import MatrixGame
+from coplayer.players.memory1 import Memory1
+from coplayer.runs import checkpoint
+from coplayer.runs.folder import RunFolder
+
+REWARD = "reward a round"
+ITERATION = "iteration"
+
+
+def metric(folder: RunFolder, name: str) -> tuple[np.ndarray, Float[np.ndarray, "seeds points"]]:
+    """(iterations, values) of a metric, mean over the two agents."""
+    return folder.over_training(name, "iteration")
+
+
+def band(folder: RunFolder, name: str, label: str, *, since: int = 0, until: int | None = None) -> Band:
+    """A metric from iteration `since`, which becomes 0 on the axis, to `until`."""
+    x, values = metric(folder, name)
+    chosen = (x >= since) & (x <= (x[-1] if until is None else until))
+    return Band(label, x[chosen] - since, values[:, chosen])
+
+
+def final(folder: RunFolder, name: str) -> Float[np.ndarray, " seeds"]:
+    """A metric at the end of training, by seed."""
+    return metric(folder, name)[1][:, -1]
+
+
+def final_logits(folder: RunFolder, config: ExactIPD) -> Float[np.ndarray, "2 params seeds"]:
+    """The logits of all agents at the end of training."""
+    return exact_ipd.logits_of(config, checkpoint.load(folder.agents_file(folder.phases()[-1]))[1])
+
+
+def final_policies(folder: RunFolder, config: ExactIPD) -> Memory1:
+    """Both agents of every seed as a batch of players, [learner, seed]."""
+    tables = exact_ipd.table(jnp.asarray(final_logits(folder, config).swapaxes(0, 1)))  # [5, 2 actions, learner, seed]
+    return Memory1(np.asarray(jnp.moveaxis(tables, (0, 1), (-2, -1))))
+
+
+def draw_row(path: Path, panels: list[BandPanel], title: str) -> None:
+    """One row of panels."""
+    figure, axes = plt.subplots(1, len(panels), figsize=(4.2 * len(panels), 3.4), layout="constrained", squeeze=False)
+    for axis, panel in zip(axes[0], panels, strict=True):
+        draw_bands(axis, panel)
+    figure.suptitle(title, fontsize=10)
+    save(figure, path)
+
+
+def draw_family(axis: plt.Axes, fits: dict[str, ExtortionFit], game: MatrixGame) -> None:
+    """Where the fitted strategies lie in the family: the triangle of all (phi, phi chi)."""
+    (_, sucker), (temptation, punishment) = game.payoffs[0]
+    t = (temptation - punishment) / (punishment - sucker)
+    corners = np.array([[0, 0], [0, 1 / t], [1 / (1 + t), 1 / (1 + t)], [0, 0]])
+    axis.fill(*corners.T, color="0.92")
+    axis.plot(*corners.T, color="0.6", linewidth=1)
+    for chi in (1, 2, 4, 8):
+        phi = 1 / (1 + chi * t)
+        axis.plot([0, phi], [0, phi * chi], color="0.75", linewidth=0.8)
+        axis.annotate(f"chi {chi}", (phi, phi * chi), fontsize=7, color="0.4")
+    for index, (label, fit) in enumerate(fits.items()):
+        phi, residual, chi = (np.ravel(values) for values in (fit.phi, fit.residual, fit.chi))
+        psi = np.where(phi > 0, phi * np.where(phi > 0, chi, 0), np.nan)
+        axis.scatter(phi, psi, s=8 + 60 * residual, color=f"C{index}", alpha=0.6, label=label)
+    axis.set(xlabel="phi", ylabel="phi chi", title="the family; larger dots fit worse")
+    axis.title.set_fontsize(9)
+    axis.legend(frameon=False, fontsize=7.5)
+
+
+def training_panels(folder: RunFolder) -> list[BandPanel]:
+    """Rewards and the agents' policy over training."""
+    return [
+        BandPanel(
+            "rewards",
+            ITERATION,
+            REWARD,
+            [
+                band(folder, "reward_vs_learner", "agent against agent"),
+                band(folder, "reward_vs_naive", "agent against naive"),
+                band(folder, "reward_of_naive", "naive against agent"),
+            ],
+        ),
+        BandPanel(
+            "the agents' policy",
+            ITERATION,
+            "P(cooperate)",
+            [band(folder, f"p_{state}", state.upper()) for state in exact_ipd.OBSERVATIONS],
+        ),
+    ]
+
+
+def draw_run(folder: RunFolder, config: ExactIPD, path: Path) -> None:
+    """Rewards and policy over training, and the agents of the last phase in the extortion family, where the game is a
+    prisoner's dilemma.
+    """
+    panels, game = training_panels(folder), exact_ipd.make_game(config)
+    figure, axes = plt.subplots(1, 3, figsize=(12.6, 3.4), layout="constrained")
+    for axis, panel in zip(axes, panels, strict=False):
+        draw_bands(axis, panel)
+    try:
+        draw_family(axes[2], {"agents": fit_extortion(final_policies(folder, config), game)}, game)
+    except CoplayerError:  # another game: it has no such family
+        axes[2].set_axis_off()
+    figure.suptitle(f"{folder.path.name}: median and quartiles over seeds", fontsize=10)
+    save(figure, path)

@@ -1,0 +1,311 @@
+"""Two memory-1 agents with exact values, among naive learners and each other (Meulemans et al. 2025, sections 4 and 5).
+
+An agent's policy is five logits of cooperation. Its objective is a mixture: with weight p_naive its mean reward over
+the inner episodes in which a naive learner climbs its own exact gradient, differentiated through that learning; with
+the rest its reward against the other agent, moved by any method of `learning.exact_gradients`. Rewards are discounted,
+a round: (1 - discount) J.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float, Int, Key
+
+from coplayer.analysis.exact import discounted_values
+from coplayer.errors import require
+from coplayer.experiments import mixed_pool
+from coplayer.experiments.mixed_pool import NUM_LEARNERS
+from coplayer.figures.published import Panel
+from coplayer.games.matrix import MatrixGame
+from coplayer.learning import exact_gradients
+from coplayer.learning.exact_gradients import Method, Params, Values
+from coplayer.players.memory1 import Memory1
+from coplayer.runs import checkpoint
+from coplayer.runs.training import Chunk
+
+NAME = "exact-ipd"
+SOURCE = "Meulemans et al. 2025, figures 3, 4, 8, 9 and 10"
+PANEL = Panel("", "exact agent", "iteration", {})
+POLICY, TRAINING, MEASURING = range(3)  # streams of random numbers
+OBSERVATIONS = ("start", "cc", "cd", "dc", "dd")
+COOPERATION_GAME = MatrixGame([[1.0, 1.0], [0.0, 0.0]])  # pays 1 for one's own cooperation
+STARTING_POLICIES = {
+    "random": np.zeros(5),
+    "always_defect": np.full(5, -3.0),
+    "tit_for_tat": np.array([3.0, 3.0, -3.0, 3.0, -3.0]),
+}
+
+
+@dataclass(frozen=True)
+class ExactIPD:
+    """Two memory-1 agents with exact values and gradients, among naive learners and each other."""
+
+    payoffs: tuple[float, ...] = (1.0, -1.0, 2.0, 0.0)
+    """One's own reward at CC, CD, DC, DD (action 0 is C), or two such tables, one a player."""
+    discount: float = 0.99
+    """Discount a round."""
+    start: Literal["random", "always_defect", "tit_for_tat"] = "random"
+    """Where the agents begin: logits drawn around 0, or around those of probabilities .05 and .95."""
+    start_scale: float = 1.0
+    """Standard deviation of the first logits."""
+    naive_share: tuple[float, ...] = (0.1,)
+    """Weight of the naive learners in an agent's objective (p_naive), one for each of as many equal stages; the
+    optimiser begins anew with each."""
+    inner_episodes: int = 20
+    """Inner episodes a naive learner is met for; it makes one step after each."""
+    naive_rate: float = 5.0
+    """A naive learner's step size, on its reward a round."""
+    naive_learners: int = 16
+    """Naive learners an agent meets in an iteration, their first logits drawn anew."""
+    naive_scale: float = 1.0
+    """Standard deviation of these."""
+    method: Literal["naive", "lookahead", "lola", "sos"] = "naive"
+    """How the agents move against each other."""
+    method_share: float = 1.0
+    """Weight of that method; the rest goes to the naive gradient."""
+    lookaheads: int = 1
+    """Steps of the other agent looked ahead ("lookahead" only)."""
+    lookahead_rate: float = 5.0
+    """Step size that the other agent is assumed to have, on its reward a round."""
+    learning_rate: float = 0.01
+    """AdamW's learning rate."""
+    weight_decay: float = 1e-4
+    """AdamW's weight decay."""
+    iterations: int = 3000
+    """Updates of both agents, all stages together."""
+    log_every: int = 20
+    """Iterations from one row of metrics to the next."""
+    phases: int = 10
+    """Equal parts of the training; the agents at the end of each are kept."""
+    seeds: int = 32
+    """Independent repetitions, numbered from --seed."""
+    seed: int = 0
+    """The first seed."""
+    rounds: int = 100
+    """Rounds of an episode, where the agents are evaluated in matches."""
+    checkpoint_seconds: float = 60.0
+    """Save the state at the end of each phase, and when this much time has passed since the last save."""
+
+
+PRESETS = {"quick": ExactIPD(), "paper": ExactIPD()}  # the published size takes seconds on two cores
+
+MAY_BE_ZERO = {"seed", "discount", "start_scale", "naive_scale", "method_share", "weight_decay", "lookahead_rate"}
+
+
+def check(config: ExactIPD) -> None:
+    """Refuse a config that cannot be trained, naming the setting and what is allowed."""
+    mixed_pool.check_numbers(config, MAY_BE_ZERO)
+    require(make_game(config).num_actions == 2, "payoffs: needs a game of 2 actions: 4 numbers, or 8")
+    require(config.discount < 1, f"discount: must lie in [0, 1), got {config.discount:g}")
+    require(config.method_share <= 1, f"method_share: must lie in [0, 1], got {config.method_share:g}")
+    shares = config.naive_share
+    require(
+        bool(shares) and all(0 <= share <= 1 for share in shares),
+        f"naive_share: needs one or more numbers in [0, 1], got {shares}",
+    )
+    for name, allowed in (("start", STARTING_POLICIES), ("method", METHODS)):
+        value = getattr(config, name)
+        require(value in allowed, f"{name}: must be one of {', '.join(allowed)}, got {value!r}")
+    require(
+        config.iterations % (config.phases * config.log_every) == 0,
+        f"iterations: must be a multiple of phases * log_every = {config.phases * config.log_every}, "
+        f"got {config.iterations}",
+    )
+    require(
+        config.phases % len(shares) == 0,
+        f"phases: must be a multiple of the {len(shares)} stages of naive_share, got {config.phases}",
+    )
+
+
+METHODS: dict[str, Callable[[ExactIPD], Method]] = {
+    "naive": lambda config: exact_gradients.naive,
+    "lookahead": lambda config: partial(exact_gradients.lookahead, steps=config.lookaheads, rate=config.lookahead_rate),
+    "lola": lambda config: partial(exact_gradients.lola, rate=config.lookahead_rate),
+    "sos": lambda config: partial(exact_gradients.sos, rate=config.lookahead_rate),
+}
+
+
+def method_of(config: ExactIPD) -> Method:
+    """How an agent moves against the other one."""
+    method = METHODS[config.method](config)
+    if config.method_share == 1:
+        return method
+    return exact_gradients.mixture((config.method_share, method), (1 - config.method_share, exact_gradients.naive))
+
+
+def make_game(config: ExactIPD) -> MatrixGame:
+    """The game of a config."""
+    return mixed_pool.make_game(config.payoffs, config.rounds)
+
+
+def table(logits: Params) -> Float[Array, "observations actions *batch"]:
+    """The policy of five logits of cooperation, as the exact values take it."""
+    return jnp.stack([jax.nn.sigmoid(logits), jax.nn.sigmoid(-logits)], axis=1)
+
+
+def values_of(game: MatrixGame, discount: float) -> Values:
+    """Both players' expected discounted rewards a round, as a function of their logits."""
+
+    def values(own: Params, other: Params) -> Float[Array, "2 *batch"]:
+        return (1 - discount) * discounted_values(table(own), table(other), game=game, discount=discount)
+
+    return values
+
+
+def naive_logits(keys: Key[Array, " seeds"], config: ExactIPD) -> Float[Array, "params seeds learners"]:
+    """First logits of naive learners, drawn for each seed."""
+    draw = jax.vmap(lambda key: jax.random.normal(key, (5, config.naive_learners)), out_axes=1)
+    return config.naive_scale * draw(keys)
+
+
+def against_naive(
+    values: Values, own: Float[Array, "params seeds"], learners: Float[Array, "params seeds learners"], config: ExactIPD
+) -> Float[Array, "episodes 2 seeds"]:
+    """Rewards of an agent and of the naive learners it meets, by inner episode, means over the learners."""
+    history, _ = exact_gradients.naive_learning(
+        values, own[..., None], learners, steps=config.inner_episodes, rate=config.naive_rate
+    )
+    return history.mean(-1)
+
+
+class State(NamedTuple):
+    """A run between two chunks; `agents[learner, param, seed]`."""
+
+    agents: Float[Array, "2 params seeds"]
+    optimiser: optax.OptState
+    iteration: int
+
+
+class Trainer:
+    """The experiment as the host runs it (see `runs.training.Experiment`)."""
+
+    def __init__(self, config: ExactIPD):
+        check(config)
+        self.config = config
+        game = make_game(config)
+        self._seats = tuple(values_of(game.seen_by(seat), config.discount) for seat in range(NUM_LEARNERS))
+        self._cooperation = values_of(COOPERATION_GAME, config.discount)
+        self._keys = mixed_pool.keys(config)
+        self._optimiser = optax.adamw(config.learning_rate, weight_decay=config.weight_decay)
+        self._train = jax.jit(self._train_phase, static_argnums=2)
+
+    def initial_state(self) -> State:
+        config = self.config
+        keys = jax.vmap(jax.vmap(partial(jax.random.fold_in, data=POLICY)))(self._keys)
+        noise = jax.vmap(jax.vmap(lambda key: jax.random.normal(key, (5,)), out_axes=-1))(keys)
+        agents = jnp.asarray(STARTING_POLICIES[config.start])[:, None] + config.start_scale * noise
+        return State(agents, self._optimiser.init(agents), 0)
+
+    def finished(self, state: State) -> bool:
+        return state.iteration >= self.config.iterations
+
+    def progress(self, state: State) -> float:
+        return state.iteration / self.config.iterations
+
+    def _direction(self, learner: int, agents, keys, share: float) -> Params:
+        """The direction in which one agent moves."""
+        values, own, other = self._seats[learner], agents[learner], agents[1 - learner]
+        direction = jnp.zeros_like(own)
+        if share > 0:
+            learners = naive_logits(keys, self.config)
+            shaped = jax.grad(lambda own: against_naive(values, own, learners, self.config)[:, 0].mean(0).sum())
+            direction += share * shaped(own)
+        if share < 1:
+            direction += (1 - share) * method_of(self.config)(values, own, other)
+        return direction
+
+    def _iterate(self, carry, iteration: Int[Array, ""], share: float):
+        agents, optimiser = carry
+        keys = self._streams(TRAINING, iteration)
+        directions = jnp.stack([self._direction(i, agents, keys[i], share) for i in range(NUM_LEARNERS)])
+        updates, optimiser = self._optimiser.update(-directions, optimiser, agents)
+        return (optax.apply_updates(agents, updates), optimiser), None
+
+    def _streams(self, stream: int, index: Int[Array, ""]) -> Key[Array, "learner seed"]:
+        def fold(key):
+            return jax.random.fold_in(jax.random.fold_in(key, stream), index)
+
+        return jax.vmap(jax.vmap(fold))(self._keys)
+
+    def _measure(self, agents, iteration: Int[Array, ""]) -> dict[str, Float[Array, "learner seed"]]:
+        """An agent against the other, and against naive learners drawn for the occasion."""
+        keys = self._streams(MEASURING, iteration)
+        by_learner = []
+        for i, values in enumerate(self._seats):
+            own, other = agents[i], agents[1 - i]
+            met = against_naive(values, own, naive_logits(keys[i], self.config), self.config)
+            measured = {
+                "cooperation_vs_learner": self._cooperation(own, other)[0],
+                "reward_vs_learner": values(own, other)[0],
+                "reward_vs_naive": met[:, 0].mean(0),
+                "reward_of_naive": met[:, 1].mean(0),
+                "late_reward_vs_naive": met[-1, 0],
+                "late_reward_of_naive": met[-1, 1],
+            }
+            policy = jax.nn.sigmoid(own)
+            by_learner.append(measured | {f"p_{name}": policy[k] for k, name in enumerate(OBSERVATIONS)})
+        return jax.tree.map(lambda *leaves: jnp.stack(leaves), *by_learner)
+
+    def _train_phase(self, agents, optimiser, share: float, start: Int[Array, ""]):
+        """One phase from iteration `start` on. Metrics have the leading axis [row], measured before each row's part."""
+        config = self.config
+
+        def part(carry, first):
+            measured = self._measure(carry[0], first)
+            carry, _ = jax.lax.scan(partial(self._iterate, share=share), carry, first + jnp.arange(config.log_every))
+            return carry, measured
+
+        firsts = start + config.log_every * jnp.arange(config.iterations // config.phases // config.log_every)
+        (agents, optimiser), measured = jax.lax.scan(part, (agents, optimiser), firsts)
+        last = self._measure(agents, firsts[-1] + config.log_every)
+        return agents, optimiser, jax.tree.map(lambda rows, row: jnp.concatenate([rows, row[None]]), measured, last)
+
+    def advance(self, state: State) -> Chunk:
+        """One phase."""
+        config, begin = self.config, time.monotonic()
+        per_phase = config.iterations // config.phases
+        per_stage = config.iterations // len(config.naive_share)
+        share = config.naive_share[state.iteration // per_stage]
+        starts_stage = state.iteration % per_stage == 0
+        optimiser = self._optimiser.init(state.agents) if starts_stage else state.optimiser
+        agents, optimiser, metrics = self._train(state.agents, optimiser, share, state.iteration)
+        metrics = jax.tree.map(np.asarray, metrics)
+        phase, done = state.iteration // per_phase + 1, state.iteration + per_phase
+        skip = 0 if state.iteration == 0 else 1  # the last row of the phase before
+        rows = []
+        for index in range(skip, per_phase // config.log_every + 1):
+            at = {name: values[index] for name, values in metrics.items()}
+            iteration = state.iteration + index * config.log_every
+            rows += mixed_pool.metric_rows(config, at, phase=phase, iteration=iteration)
+        updates = NUM_LEARNERS * config.seeds * per_phase
+        timing = {"phase": phase, "updates_per_second": updates / (time.monotonic() - begin)}
+        return Chunk(State(agents, optimiser, done), rows, timing, checkpoint.flatten(agents, "logits"), phase)
+
+    def pack(self, state: State) -> dict[str, np.ndarray]:
+        return checkpoint.flatten(state._replace(iteration=np.asarray(state.iteration)), "state")
+
+    def unpack(self, arrays: dict[str, np.ndarray]) -> State:
+        like = self.initial_state()
+        loaded = checkpoint.unflatten(like._replace(iteration=np.asarray(0)), arrays, "state")
+        return jax.tree.map(jnp.asarray, loaded)._replace(iteration=int(loaded.iteration))
+
+
+def logits_of(config: ExactIPD, agents: dict[str, np.ndarray]) -> Float[np.ndarray, "2 params seeds"]:
+    """The logits of all agents, from the arrays of an agents file."""
+    like = jax.ShapeDtypeStruct((NUM_LEARNERS, 5, config.seeds), jnp.float32)
+    return np.asarray(checkpoint.unflatten(like, agents, "logits"))
+
+
+def players(config: ExactIPD, agents: dict[str, np.ndarray], *, phase: int, seed: int) -> list[Memory1]:
+    """The agents of one seed as players, from the arrays of `phase`'s agents file."""
+    check(config)
+    mixed_pool.check_seed(config, seed)
+    logits = logits_of(config, agents)[:, :, seed - config.seed]
+    return [Memory1(np.asarray(table(jnp.asarray(own)))) for own in logits]

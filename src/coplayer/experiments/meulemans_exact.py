@@ -1,0 +1,277 @@
+"""The exact figures of Meulemans et al. 2025 (3, 4, 8, 9, 10): which runs each needs, its panels, and its numbers."""
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import matplotlib.pyplot as plt
+import numpy as np
+from jaxtyping import Float
+
+from coplayer.analysis.zero_determinant import ExtortionFit, fit_extortion
+from coplayer.experiments import exact_ipd
+from coplayer.experiments.exact_figures import (
+    ITERATION,
+    REWARD,
+    band,
+    draw_family,
+    draw_row,
+    final,
+    final_logits,
+    final_policies,
+    metric,
+    training_panels,
+)
+from coplayer.experiments.exact_ipd import ExactIPD
+from coplayer.experiments.studies import Study
+from coplayer.figures.panels import Band, BandPanel, save, tidy
+from coplayer.figures.parity import Quantity
+from coplayer.learning.exact_gradients import naive_learning
+from coplayer.players.memory1 import Memory1, cooperation
+from coplayer.runs.folder import RunFolder
+
+Folders = dict[str, RunFolder]
+
+SHAPING = ExactIPD()
+TOGETHER = replace(SHAPING, naive_share=(1.0, 0.0), start="always_defect", start_scale=0.5, iterations=1200)
+LOOKAHEAD = ExactIPD(
+    discount=0.95,
+    naive_share=(0.0,),
+    method="lookahead",
+    start_scale=2.0,
+    learning_rate=0.005,
+    seeds=64,
+)
+LOOKAHEADS = {1: (10.0, 1.0), 2: (5.0, 1.0), 3: (5.0, 0.75), 10: (5.0, 0.6), 20: (5.0, 0.4)}  # rate, share of method
+PUBLISHED_LOOKAHEAD = {1: 0.99, 2: 0.98, 3: 0.95}  # LOLA-DiCE with exact gradients, payoffs shifted to ours
+NAIVE_STEPS = 100  # of a fresh naive learner against a frozen policy
+RANDOM_POLICIES = 64
+
+
+def lookahead_runs(*, mixed: bool) -> dict[str, ExactIPD]:
+    """Runs by number of look-aheads, plain or with the naive gradient mixed in."""
+    return {
+        f"lookahead-{steps}{'-mixed' if mixed and share < 1 else ''}": replace(
+            LOOKAHEAD, lookaheads=steps, lookahead_rate=rate, method_share=share if mixed else 1.0
+        )
+        for steps, (rate, share) in LOOKAHEADS.items()
+    }
+
+
+# Figure 3
+
+
+def figure3_runs() -> dict[str, ExactIPD]:
+    return {
+        "shaping-then-together": TOGETHER,
+        "mixed-from-random": SHAPING,
+        "meta-only-from-random": replace(SHAPING, naive_share=(0.0,)),
+    }
+
+
+def draw_figure3(folders: Folders, configs: dict[str, ExactIPD], path: Path) -> list[Quantity]:
+    together, mixed, alone = (folders[name] for name in figure3_runs())
+    turn = configs["shaping-then-together"].iterations // 2
+    panels = [
+        BandPanel(
+            "A  shaping naive learners, from pure defection",
+            ITERATION,
+            REWARD,
+            [
+                band(together, "reward_vs_naive", "shaper", until=turn),
+                band(together, "reward_of_naive", "naive learner", until=turn),
+            ],
+        ),
+        BandPanel(
+            "B  two such shapers, put together",
+            f"{ITERATION} since",
+            REWARD,
+            [band(together, "reward_vs_learner", "shaper against shaper", since=turn)],
+        ),
+        BandPanel(
+            "C  groups, from random policies",
+            ITERATION,
+            f"{REWARD}, meta against meta",
+            [
+                band(mixed, "reward_vs_learner", "naive and meta agents"),
+                band(alone, "reward_vs_learner", "meta agents only"),
+            ],
+        ),
+    ]
+    draw_row(path, panels, "Exact shaping: median and quartiles over seeds")
+    x, shaper = metric(together, "reward_vs_naive")
+    naive = metric(together, "reward_of_naive")[1]
+    at = int(np.searchsorted(x, turn))
+    return [
+        Quantity("A: shaper's reward against naive learners (mutual defection 0)", None, shaper[:, at], at_least=0.5),
+        Quantity("A: the naive learners' reward", None, naive[:, at]),
+        Quantity("A: difference, shaper less naive", None, shaper[:, at] - naive[:, at], at_least=0.3),
+        Quantity("B: shaper against shaper, as they meet", None, metric(together, "reward_vs_learner")[1][:, at]),
+        Quantity("B: the same, at the end", None, final(together, "reward_vs_learner"), at_least=0.8),
+        Quantity("C: meta against meta in the mixed group", None, final(mixed, "reward_vs_learner"), at_least=0.8),
+        Quantity("C: meta against meta, meta only", None, final(alone, "reward_vs_learner"), at_most=0.2),
+    ]
+
+
+# Figure 4
+
+
+def figure4_runs() -> dict[str, ExactIPD]:
+    return lookahead_runs(mixed=False) | lookahead_runs(mixed=True)
+
+
+def naive_against_frozen(folder: RunFolder, config: ExactIPD) -> Float[np.ndarray, "2 seeds steps"]:
+    """Rewards of a frozen agent (the first of each seed) and of a fresh naive learner, by the learner's step."""
+    frozen = jnp.asarray(final_logits(folder, config)[0])
+    learner = jax.random.normal(jax.random.key(config.seed), frozen.shape)
+    values = exact_ipd.values_of(exact_ipd.make_game(config), config.discount)
+    run = jax.jit(partial(naive_learning, values, steps=NAIVE_STEPS, rate=config.naive_rate))
+    return np.moveaxis(np.asarray(run(frozen, learner)[0]), 0, -1)
+
+
+def draw_figure4(folders: Folders, configs: dict[str, ExactIPD], path: Path) -> list[Quantity]:
+    plain, mixed = lookahead_runs(mixed=False), lookahead_runs(mixed=True)
+
+    def bands(runs: dict[str, ExactIPD]) -> list[Band]:
+        return [
+            band(folders[name], "reward_vs_learner", f"{config.lookaheads} look-ahead{'s' * (config.lookaheads > 1)}")
+            for name, config in runs.items()
+        ]
+
+    rewards = naive_against_frozen(folders["lookahead-20"], configs["lookahead-20"])
+    steps = np.arange(NAIVE_STEPS)
+    panels = [
+        BandPanel("A  look-aheads", ITERATION, REWARD, bands(plain), "error"),
+        BandPanel(
+            "B  a naive learner against the frozen\n20-look-ahead policy",
+            "naive step",
+            REWARD,
+            [Band("20 look-aheads, frozen", steps, rewards[0]), Band("naive learner", steps, rewards[1])],
+            "error",
+        ),
+        BandPanel("C  with the naive gradient mixed in", ITERATION, REWARD, bands(mixed), "error"),
+    ]
+    draw_row(path, panels, "LOLA with exact gradients: mean and standard error over seeds")
+    rows = []
+    for name, config in plain.items():
+        cooperative = config.lookaheads <= 3
+        rows.append(
+            Quantity(
+                f"A: {config.lookaheads} look-ahead(s), reward at the end",
+                PUBLISHED_LOOKAHEAD.get(config.lookaheads),
+                final(folders[name], "reward_vs_learner"),
+                at_least=0.5 if cooperative else None,
+                at_most=0.5 if config.lookaheads == 20 else None,
+            )
+        )
+    rows += [
+        Quantity("B: the frozen policy's reward, at the end", None, rewards[0, :, -1]),
+        Quantity("B: the naive learner's reward, at the end", None, rewards[1, :, -1]),
+        Quantity("B: difference, frozen less naive", None, rewards[0, :, -1] - rewards[1, :, -1], at_least=0.1),
+    ]
+    for name, config in mixed.items():
+        if config.method_share < 1:
+            label = f"C: {config.lookaheads} look-aheads with weight {config.method_share:g}, reward at the end"
+            rows.append(Quantity(label, None, final(folders[name], "reward_vs_learner"), at_least=0.5))
+    return rows
+
+
+# Figure 8
+
+
+def figure8_runs() -> dict[str, ExactIPD]:
+    return {"shaping-long-horizon": replace(SHAPING, naive_share=(1.0,), discount=0.999, iterations=1000, seeds=64)}
+
+
+def random_policies() -> Memory1:
+    """Memory-1 players with uniformly random probabilities."""
+    return cooperation(np.random.default_rng(0).random((RANDOM_POLICIES, 5)))
+
+
+def first_agents_fit(folder: RunFolder, config: ExactIPD) -> ExtortionFit:
+    """The nearest extortion strategy of the first agent of every seed."""
+    learned = Memory1(final_policies(folder, config).probabilities[0])
+    return fit_extortion(learned, exact_ipd.make_game(config))
+
+
+def draw_figure8(folders: Folders, configs: dict[str, ExactIPD], path: Path) -> list[Quantity]:
+    name = next(iter(folders))
+    game = exact_ipd.make_game(configs[name])
+    learned, chance = first_agents_fit(folders[name], configs[name]), fit_extortion(random_policies(), game)
+    figure, (left, right) = plt.subplots(1, 2, figsize=(8.4, 3.4), layout="constrained")
+    bins = np.linspace(0, 0.65, 40)
+    for label, fit in (("learned shapers", learned), ("random policies", chance)):
+        left.hist(np.asarray(fit.residual), bins=bins, alpha=0.6, label=label)
+    left.set(xlabel="residual of the nearest extortion strategy", ylabel="policies")
+    left.legend(frameon=False, fontsize=8)
+    draw_family(right, {"learned shapers": learned, "random policies": chance}, game)
+    for axis in (left, right):
+        tidy(axis)
+    figure.suptitle(f"Zero-determinant fit, discount {configs[name].discount:g}", fontsize=10)
+    save(figure, path)
+    return [
+        Quantity("residual, learned shapers", None, np.asarray(learned.residual), at_most=0.15),
+        Quantity("residual, random policies", None, np.asarray(chance.residual)),
+        Quantity("chi, learned shapers", None, np.asarray(learned.chi), at_least=1.0),
+        Quantity("phi, learned shapers", None, np.asarray(learned.phi)),
+    ]
+
+
+# Figures 9 and 10
+
+
+def group_run(start: str) -> dict[str, ExactIPD]:
+    return {f"mixed-from-{start.replace('_', '-')}": replace(SHAPING, start=start, start_scale=0.5, seeds=8)}
+
+
+def draw_group(folders: Folders, configs: dict[str, ExactIPD], path: Path) -> list[Quantity]:
+    name, folder = next(iter(folders.items()))
+    draw_row(path, training_panels(folder), f"{name.replace('-', ' ')}: median and quartiles over seeds")
+    moved = np.abs([final(folder, f"p_{s}") - metric(folder, f"p_{s}")[1][:, 0] for s in exact_ipd.OBSERVATIONS]).max(0)
+    return [
+        Quantity("reward meta against meta, first", None, metric(folder, "reward_vs_learner")[1][:, 0]),
+        Quantity("reward meta against meta, at the end", None, final(folder, "reward_vs_learner"), at_least=0.8),
+        Quantity("reward meta against naive, at the end", None, final(folder, "reward_vs_naive")),
+        Quantity("largest move of a probability", None, moved),
+    ]
+
+
+STUDIES = {
+    "meulemans-fig3": Study(
+        "Shaping from pure defection extorts naive learners; two shapers together, and mixed groups, cooperate",
+        "Meulemans et al. 2025, figure 3",
+        2.0,
+        figure3_runs,
+        draw_figure3,
+    ),
+    "meulemans-fig4": Study(
+        "LOLA: few look-aheads cooperate, many extort and defect, the naive gradient repairs it",
+        "Meulemans et al. 2025, figure 4",
+        3.0,
+        figure4_runs,
+        draw_figure4,
+    ),
+    "meulemans-fig8": Study(
+        "Learned shapers lie near the zero-determinant extortion family",
+        "Meulemans et al. 2025, figure 8",
+        0.5,
+        figure8_runs,
+        draw_figure8,
+    ),
+    "meulemans-fig9": Study(
+        "The mixed group leaves pure defection",
+        "Meulemans et al. 2025, figure 9",
+        0.5,
+        partial(group_run, "always_defect"),
+        draw_group,
+    ),
+    "meulemans-fig10": Study(
+        "The mixed group moves on from tit-for-tat",
+        "Meulemans et al. 2025, figure 10",
+        0.5,
+        partial(group_run, "tit_for_tat"),
+        draw_group,
+    ),
+}
