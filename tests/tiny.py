@@ -3,6 +3,7 @@
 import dataclasses
 
 from coplayer.experiments.a2c_mixed import A2CMixed
+from coplayer.experiments.exact_ipd import ExactIPD
 from coplayer.experiments.ppi_mixed import PPIMixed
 
 TINY = PPIMixed(
@@ -52,5 +53,19 @@ TINY_A2C = A2CMixed(
     learning_rate_end=0.5,
     annealing="cosine",
     seeds=2,
+    checkpoint_seconds=0.001,
+)
+
+TINY_EXACT = ExactIPD(
+    naive_share=(0.5, 0.0),
+    inner_episodes=2,
+    naive_learners=3,
+    method="lookahead",
+    method_share=0.5,
+    iterations=8,
+    log_every=2,
+    phases=4,
+    seeds=3,
+    rounds=5,
     checkpoint_seconds=0.001,
 )

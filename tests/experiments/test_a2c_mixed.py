@@ -237,7 +237,7 @@ def outcome(path):
 
 def test_agents_are_kept_at_the_end_of_every_phase_and_rows_for_every_interval(unbroken):
     folder = RunFolder.open(unbroken)
-    assert registry.phases(folder) == [1, 2, 3]
+    assert folder.phases() == [1, 2, 3]
     assert [(row["phase"], row["iteration"], row["seed"], row["learner"]) for row in folder.metrics()] == [
         (1 + (iteration - 1) // 4, iteration, seed, learner)
         for iteration in range(2, 13, 2)

@@ -20,14 +20,14 @@ from coplayer.players.memory1 import Memory1
 MOST_CANDIDATES = 100_000
 
 
-def rewards(first: Memory1, second: Memory1, game: MatrixGame, discount: float) -> Float[Array, "*batch 2"]:
+def rewards(first: Memory1, second: Memory1, game: MatrixGame, discount: float) -> Float[Array, "... 2"]:
     """Reward a round of both players, of the discounted game or of the long run."""
     if discount == 1:
         return stationary_rewards(first, second, game)
     return (1 - discount) * discounted_returns(first, second, game, discount)
 
 
-def best_response(opponent: Memory1, game: MatrixGame, discount: float) -> tuple[Memory1, Float[Array, "*batch"]]:
+def best_response(opponent: Memory1, game: MatrixGame, discount: float) -> tuple[Memory1, Float[Array, "..."]]:
     """A best response in seat 0 to a memory-1 player in seat 1, and its reward a round.
 
     Against a memory-1 player the last joint action is a Markov state, so some deterministic memory-1 player is best
@@ -43,7 +43,7 @@ def best_response(opponent: Memory1, game: MatrixGame, discount: float) -> tuple
     return Memory1(candidates[values.argmax(-1)]), values.max(-1)
 
 
-def regrets(first: Memory1, second: Memory1, game: MatrixGame, discount: float) -> Float[Array, "*batch 2"]:
+def regrets(first: Memory1, second: Memory1, game: MatrixGame, discount: float) -> Float[Array, "... 2"]:
     """What each player would gain a round by turning to a best response: both 0 at Nash equilibria, and only there."""
     best = jnp.stack(
         [best_response(second, game, discount)[1], best_response(first, game.seen_by(1), discount)[1]], axis=-1
@@ -54,7 +54,7 @@ def regrets(first: Memory1, second: Memory1, game: MatrixGame, discount: float) 
 @eqx.filter_jit
 def projected_gradients(
     first: Memory1, second: Memory1, game: MatrixGame, discount: float, *, step: float = 1.0
-) -> Float[Array, "*batch 2"]:
+) -> Float[Array, "... 2"]:
     """Length of each player's projected gradient step, ||project(p + step grad) - p|| / step, on the probabilities.
 
     Both are 0 at a Nash equilibrium. The converse holds where every joint action is met with some probability; where

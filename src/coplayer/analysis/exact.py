@@ -19,11 +19,11 @@ from coplayer.errors import require
 from coplayer.games.matrix import MatrixGame
 from coplayer.players.memory1 import Memory1
 
-Table = Float[Array, "observations actions *batch"]
+Table = Float[Array, "observations actions ..."]  # the batch axes of two players broadcast
 DOUBLINGS = 40  # the average over 2^40 rounds stands for the average over all
 
 
-def discounted_returns(first: Memory1, second: Memory1, game: MatrixGame, discount: float) -> Float[Array, "*batch 2"]:
+def discounted_returns(first: Memory1, second: Memory1, game: MatrixGame, discount: float) -> Float[Array, "... 2"]:
     """Expected discounted return, sum over t = 0, 1, .. of discount^t r_t, of each player.
 
     J = r . (I - discount P)^-1 s_0, with s_0 the first round's joint actions and P[j, k] the probability of k after j
@@ -32,7 +32,7 @@ def discounted_returns(first: Memory1, second: Memory1, game: MatrixGame, discou
     return _batched(partial(discounted_values, game=game, discount=discount), first, second)
 
 
-def stationary_rewards(first: Memory1, second: Memory1, game: MatrixGame) -> Float[Array, "*batch 2"]:
+def stationary_rewards(first: Memory1, second: Memory1, game: MatrixGame) -> Float[Array, "... 2"]:
     """Expected reward a round of each player in the long run: the limit of the mean over T rounds as T grows.
 
     It exists for every pair, periodic and reducible chains included, where it depends on the first move.
@@ -40,17 +40,17 @@ def stationary_rewards(first: Memory1, second: Memory1, game: MatrixGame) -> Flo
     return _batched(partial(_stationary_values, game=game), first, second)
 
 
-def mean_rewards(first: Memory1, second: Memory1, game: MatrixGame) -> Float[Array, "*batch 2"]:
+def mean_rewards(first: Memory1, second: Memory1, game: MatrixGame) -> Float[Array, "... 2"]:
     """Expected reward a round of each player over one episode of `game.rounds` rounds."""
     return _batched(partial(_finite_values, game=game), first, second)
 
 
-def joint_distribution(first: Memory1, second: Memory1, game: MatrixGame) -> Float[Array, "rounds *batch joint"]:
+def joint_distribution(first: Memory1, second: Memory1, game: MatrixGame) -> Float[Array, "rounds ... joint"]:
     """Probability of each joint action in each round, in the view of `first`."""
     return jnp.moveaxis(_distributions(*_batch_last(first, second), game), 1, -1)
 
 
-def discounted_values(first: Table, second: Table, *, game: MatrixGame, discount: float) -> Float[Array, "2 *batch"]:
+def discounted_values(first: Table, second: Table, *, game: MatrixGame, discount: float) -> Float[Array, "2 ..."]:
     """`discounted_returns` on tables with the batch last: what the exact gradients of `learning` are taken of."""
     require(0 <= discount < 1, f"discount: must lie in [0, 1), got {discount:g}")
     start, transition = _markov_chain(first, second, game)
@@ -90,7 +90,7 @@ def _eliminate(matrix, right):
 
 def _markov_chain(first: Table, second: Table, game: MatrixGame):
     """(start [joint, ...], transition [joint, joint, ...]) of joint actions in the first's view."""
-    joints = np.arange(game.num_joint)
+    joints = jnp.arange(game.num_joint)
     # After joint action j, in the first's view, the two observe 1 + j and 1 + swap(j).
     start = first[0][:, None] * second[0][None]
     transition = first[1 + joints][:, :, None] * second[1 + game.swap(joints)][:, None]
@@ -98,15 +98,15 @@ def _markov_chain(first: Table, second: Table, game: MatrixGame):
     return start.reshape(-1, *batch), transition.reshape(len(joints), -1, *batch)
 
 
-def _rewards(distribution: Float[Array, "joint *batch"], game: MatrixGame) -> Float[Array, "2 *batch"]:
+def _rewards(distribution: Float[Array, "joint ..."], game: MatrixGame) -> Float[Array, "2 ..."]:
     """Both players' expected rewards under weights on the joint actions in the first's view."""
-    joints = np.arange(game.num_joint)
-    payoffs = np.stack([np.ravel(game.payoffs[0])[joints], np.ravel(game.payoffs[1])[game.swap(joints)]])
+    own, other = (np.asarray(table) for table in game.payoffs)
+    payoffs = np.stack([own.ravel(), other.T.ravel()])
     payoffs = payoffs.astype(distribution.dtype).reshape(payoffs.shape + (1,) * (distribution.ndim - 1))
     return (payoffs * distribution).sum(1)
 
 
-def _distributions(first: Table, second: Table, game: MatrixGame) -> Float[Array, "rounds joint *batch"]:
+def _distributions(first: Table, second: Table, game: MatrixGame) -> Float[Array, "rounds joint ..."]:
     start, transition = _markov_chain(first, second, game)
 
     def step(distribution, _):
@@ -115,11 +115,11 @@ def _distributions(first: Table, second: Table, game: MatrixGame) -> Float[Array
     return jax.lax.scan(step, start, length=game.rounds)[1]
 
 
-def _finite_values(first: Table, second: Table, *, game: MatrixGame) -> Float[Array, "2 *batch"]:
+def _finite_values(first: Table, second: Table, *, game: MatrixGame) -> Float[Array, "2 ..."]:
     return _rewards(_distributions(first, second, game).mean(0), game)
 
 
-def _stationary_values(first: Table, second: Table, *, game: MatrixGame) -> Float[Array, "2 *batch"]:
+def _stationary_values(first: Table, second: Table, *, game: MatrixGame) -> Float[Array, "2 ..."]:
     """The mean of P^0 .. P^(n-1) is that of half as many powers, A, followed by them again: (A + P^(n/2) A) / 2."""
     start, transition = _markov_chain(first, second, game)
 
@@ -138,7 +138,7 @@ def _stationary_values(first: Table, second: Table, *, game: MatrixGame) -> Floa
     return _rewards((start[:, None] * mean).sum(0), game)
 
 
-def _batched(values, first: Memory1, second: Memory1) -> Float[Array, "*batch 2"]:
+def _batched(values, first: Memory1, second: Memory1) -> Float[Array, "... 2"]:
     return jnp.moveaxis(values(*_batch_last(first, second)), 0, -1)
 
 

@@ -29,18 +29,18 @@ REPEAT = np.array([1.0, 1.0, 0.0, 0.0])  # the player that repeats its last acti
 class LinearRelation(NamedTuple):
     """own * reward_own + other * reward_other + constant = 0, held up to `residual`."""
 
-    own: Float[Array, "*batch"]
-    other: Float[Array, "*batch"]
-    constant: Float[Array, "*batch"]
-    residual: Float[Array, "*batch"]  # root mean square over the four joint actions; 0: the relation is enforced
+    own: Float[Array, "..."]
+    other: Float[Array, "..."]
+    constant: Float[Array, "..."]
+    residual: Float[Array, "..."]  # root mean square over the four joint actions; 0: the relation is enforced
 
 
 class ExtortionFit(NamedTuple):
     """The member of the extortion family nearest to a player."""
 
-    chi: Float[Array, "*batch"]  # the player's surplus over mutual defection is chi times the co-player's; may be inf
-    phi: Float[Array, "*batch"]
-    residual: Float[Array, "*batch"]  # root mean square over the probabilities after CC, CD, DC, DD
+    chi: Float[Array, "..."]  # the player's surplus over mutual defection is chi times the co-player's; may be inf
+    phi: Float[Array, "..."]
+    residual: Float[Array, "..."]  # root mean square over the probabilities after CC, CD, DC, DD
 
 
 def extortion(game: MatrixGame, chi: float, phi: float, *, start: float = 0.0) -> Memory1:

@@ -145,7 +145,7 @@ def make_game(config: ExactIPD) -> MatrixGame:
     return mixed_pool.make_game(config.payoffs, config.rounds)
 
 
-def table(logits: Params) -> Float[Array, "observations actions *batch"]:
+def table(logits: Params) -> Float[Array, "observations actions ..."]:
     """The policy of five logits of cooperation, as the exact values take it."""
     return jnp.stack([jax.nn.sigmoid(logits), jax.nn.sigmoid(-logits)], axis=1)
 
@@ -153,7 +153,7 @@ def table(logits: Params) -> Float[Array, "observations actions *batch"]:
 def values_of(game: MatrixGame, discount: float) -> Values:
     """Both players' expected discounted rewards a round, as a function of their logits."""
 
-    def values(own: Params, other: Params) -> Float[Array, "2 *batch"]:
+    def values(own: Params, other: Params) -> Float[Array, "2 ..."]:
         return (1 - discount) * discounted_values(table(own), table(other), game=game, discount=discount)
 
     return values

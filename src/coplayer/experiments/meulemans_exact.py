@@ -214,7 +214,7 @@ def draw_figure8(folders: Folders, configs: dict[str, ExactIPD], path: Path) -> 
     return [
         Quantity("residual, learned shapers", None, np.asarray(learned.residual), at_most=0.15),
         Quantity("residual, random policies", None, np.asarray(chance.residual)),
-        Quantity("chi, learned shapers", None, np.asarray(learned.chi), at_least=1.0),
+        Quantity("1 / chi, learned shapers (1: fair, 0: takes all)", None, 1 / np.asarray(learned.chi), at_most=0.5),
         Quantity("phi, learned shapers", None, np.asarray(learned.phi)),
     ]
 

@@ -19,8 +19,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-Params = Float[Array, "params *batch"]
-Values = Callable[[Params, Params], Float[Array, "2 *batch"]]
+Params = Float[Array, "params ..."]
+Values = Callable[[Params, Params], Float[Array, "2 ..."]]
 Method = Callable[[Values, Params, Params], Params]
 
 
@@ -36,7 +36,7 @@ def naive(values: Values, own: Params, other: Params) -> Params:
 
 def naive_learning(
     values: Values, own: Params, learner: Params, *, steps: int, rate: float
-) -> tuple[Float[Array, "steps 2 *batch"], Params]:
+) -> tuple[Float[Array, "steps 2 ..."], Params]:
     """A co-player that climbs its own value's exact gradient while `own` stands still, differentiable in both.
 
     learner <- learner + rate * d V_learner(own, learner) / d learner, `steps` times. Returns both players' values

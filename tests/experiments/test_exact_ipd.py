@@ -1,0 +1,191 @@
+"""The exact experiment: its objective, its stages, its run folder."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from coplayer.analysis.exact import discounted_returns
+from coplayer.errors import CoplayerError
+from coplayer.experiments import exact_ipd, registry
+from coplayer.experiments.exact_ipd import ExactIPD, Trainer, check, values_of
+from coplayer.games.matrix import prisoners_dilemma
+from coplayer.learning import exact_gradients
+from coplayer.players.memory1 import cooperation
+from coplayer.runs import checkpoint
+from tiny import TINY_EXACT
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory):
+    return registry.train(TINY_EXACT, tmp_path_factory.mktemp("exact") / "run")
+
+
+def test_values_are_the_exact_rewards_a_round():
+    draws = np.random.default_rng(0)
+    own, other = draws.normal(size=(2, 5, 4))
+    both = values_of(prisoners_dilemma(), 0.9)(jnp.asarray(own), jnp.asarray(other))
+    for k in range(4):
+        players = (cooperation(1 / (1 + np.exp(-logits[:, k]))) for logits in (own, other))
+        expected = 0.1 * np.asarray(discounted_returns(*players, prisoners_dilemma(), 0.9))
+        np.testing.assert_allclose(both[:, k], expected, atol=1e-6)
+
+
+def one_update(config: ExactIPD) -> tuple[np.ndarray, np.ndarray]:
+    """All agents after the first iteration, and what they should be: the mixture of both gradients, one AdamW step."""
+    trainer = Trainer(config)
+    state = trainer.initial_state()
+    moved, _ = trainer._iterate((state.agents, state.optimiser), jnp.asarray(0), config.naive_share[0])
+    values, share = values_of(exact_ipd.make_game(config), config.discount), config.naive_share[0]
+    keys = trainer._streams(exact_ipd.TRAINING, jnp.asarray(0))
+    directions = []
+    for i in range(2):
+        own, other = state.agents[i], state.agents[1 - i]
+        learners = exact_ipd.naive_logits(keys[i], config)
+        shaped = np.mean(
+            [
+                exact_gradients.shaping(
+                    values, own, learners[..., k], steps=config.inner_episodes, rate=config.naive_rate
+                )
+                for k in range(config.naive_learners)
+            ],
+            axis=0,
+        )
+        ahead = exact_gradients.lookahead(values, own, other, steps=config.lookaheads, rate=config.lookahead_rate)
+        against = config.method_share * ahead + (1 - config.method_share) * exact_gradients.naive(values, own, other)
+        directions.append(share * shaped + (1 - share) * against)
+    optimiser = optax.adamw(config.learning_rate, weight_decay=config.weight_decay)
+    updates, _ = optimiser.update(-jnp.stack(directions), optimiser.init(state.agents), state.agents)
+    return np.asarray(moved[0]), np.asarray(state.agents + updates)
+
+
+def test_an_update_is_the_mixture_of_shaping_and_the_method():
+    moved, expected = one_update(TINY_EXACT)
+    np.testing.assert_allclose(moved, expected, atol=1e-6)
+
+
+def test_the_weights_of_the_mixture():
+    """Beside the update, of which Adam's first step shows little but the sign."""
+    config = dataclasses.replace(TINY_EXACT, naive_share=(0.3,))
+    trainer = Trainer(config)
+    agents, keys = trainer.initial_state().agents, trainer._streams(exact_ipd.TRAINING, jnp.asarray(0))
+    whole, only, none = (trainer._direction(0, agents, keys[0], share) for share in (0.3, 1.0, 0.0))
+    np.testing.assert_allclose(whole, 0.3 * only + 0.7 * none, atol=1e-7)
+    assert np.abs(only - none).max() > 1e-3
+
+
+def test_what_is_reported_is_what_the_kept_agents_give(unbroken):
+    """Each phase's last row, measured inside the compiled training, against the agents file, measured apart."""
+    game = exact_ipd.make_game(TINY_EXACT)
+    values = values_of(game, TINY_EXACT.discount)
+    for phase in unbroken.phases():
+        logits = exact_ipd.logits_of(TINY_EXACT, checkpoint.load(unbroken.agents_file(phase))[1])
+        iteration = phase * TINY_EXACT.iterations // TINY_EXACT.phases
+        rows = [row for row in unbroken.metrics() if row["iteration"] == iteration]
+        keys = Trainer(TINY_EXACT)._streams(exact_ipd.MEASURING, jnp.asarray(iteration))
+        assert len(rows) == 2 * TINY_EXACT.seeds
+        for row in rows:
+            learner, seed = row["learner"], row["seed"]
+            own, other = (jnp.asarray(logits[i, :, seed]) for i in (learner, 1 - learner))
+            assert row["reward_vs_learner"] == pytest.approx(float(values(own, other)[0]), abs=2e-5)
+            assert row["p_cd"] == pytest.approx(1 / (1 + np.exp(-own[2])), abs=1e-6)
+            naive = exact_ipd.naive_logits(keys[learner], TINY_EXACT)[:, seed]
+            met = np.zeros((2, 2))  # [episode, player]
+            for k in range(TINY_EXACT.naive_learners):
+                logit = naive[:, k]
+                for episode in range(2):
+                    met[episode] += np.asarray(values(own, logit)) / TINY_EXACT.naive_learners
+                    slope = exact_gradients.naive(exact_gradients.swapped(values), logit, own)
+                    logit = logit + TINY_EXACT.naive_rate * slope
+            assert row["reward_vs_naive"] == pytest.approx(met[:, 0].mean(), abs=2e-5)
+            assert row["late_reward_of_naive"] == pytest.approx(met[1, 1], abs=2e-5)
+
+
+def test_a_row_for_every_interval_and_agents_for_every_phase(unbroken):
+    assert unbroken.phases() == [1, 2, 3, 4]
+    iterations, values = unbroken.over_training("cooperation_vs_learner", "iteration")
+    assert iterations.tolist() == [0, 2, 4, 6, 8] and values.shape == (3, 5)
+
+
+def test_a_stopped_run_goes_on_to_the_same_numbers(unbroken, tmp_path):
+    class Stop(Exception):
+        pass
+
+    class StopAfterThree:
+        def __init__(self):
+            self.chunks = 0
+
+        def resumed(self, chunk):
+            assert chunk == 3
+
+        def advanced(self, chunk, progress):
+            self.chunks += 1
+            if self.chunks == 3:
+                raise Stop
+
+    with pytest.raises(Stop):
+        registry.train(TINY_EXACT, tmp_path / "run", reporter=StopAfterThree())
+    folder = registry.resume(tmp_path / "run", reporter=StopAfterThree())
+    assert folder.metrics_file.read_bytes() == unbroken.metrics_file.read_bytes()
+    last = [checkpoint.load(one.agents_file(4))[1] for one in (folder, unbroken)]
+    assert all(np.array_equal(last[0][name], last[1][name]) for name in last[1])
+
+
+def test_a_seed_is_the_same_whoever_runs_beside(unbroken, tmp_path):
+    alone = registry.train(dataclasses.replace(TINY_EXACT, seed=1, seeds=1), tmp_path / "run")
+    beside = [row for row in unbroken.metrics() if row["seed"] == 1]
+    for one, other in zip(alone.metrics(), beside, strict=True):
+        assert one == pytest.approx(other, abs=1e-5)
+
+
+def test_loaded_agents_are_players(unbroken):
+    one, other = registry.load(unbroken.path, seed=2)
+    logits = exact_ipd.logits_of(TINY_EXACT, checkpoint.load(unbroken.agents_file(4))[1])
+    for player, mine in zip((one, other), logits[:, :, 2], strict=True):
+        np.testing.assert_allclose(player.probabilities[:, 0], 1 / (1 + np.exp(-mine)), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"payoffs": (1.0,) * 9}, "payoffs: needs a game of 2 actions"),
+        ({"discount": 1.0}, r"discount: must lie in \[0, 1\)"),
+        ({"naive_share": ()}, "naive_share: needs one or more numbers"),
+        ({"naive_share": (1.5,)}, "naive_share: needs one or more numbers"),
+        ({"naive_share": (0.5, 0.5, 0.5)}, "phases: must be a multiple of the 3 stages"),
+        ({"method": "pola"}, "method: must be one of naive, lookahead, lola, sos, got 'pola'"),
+        ({"start": "grim"}, "start: must be one of random"),
+        ({"iterations": 9}, "iterations: must be a multiple"),
+        ({"method_share": 2.0}, r"method_share: must lie in \[0, 1\]"),
+        ({"learning_rate": 0.0}, "learning_rate: must be a finite number above 0"),
+    ],
+)
+def test_bad_settings_are_refused_with_one_line(change, message):
+    with pytest.raises(CoplayerError, match=message) as caught:
+        config = dataclasses.replace(TINY_EXACT)
+        for name, value in change.items():  # past the run-time types of the tests, as a user would get there
+            object.__setattr__(config, name, value)
+        check(config)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("method", ["naive", "lola", "sos"])
+def test_every_method_moves_the_agents(method):
+    config = dataclasses.replace(TINY_EXACT, method=method, naive_share=(0.0,), method_share=1.0)
+    trainer = Trainer(config)
+    agents = trainer.initial_state().agents
+    direction = trainer._direction(0, agents, None, 0.0)
+    assert bool(jnp.isfinite(direction).all()) and float(jnp.abs(direction).max()) > 1e-4
+
+
+def test_a_new_stage_begins_with_a_fresh_optimiser():
+    trainer = Trainer(TINY_EXACT)
+    state = trainer.initial_state()
+    counts = []
+    for _ in range(4):
+        state = trainer.advance(state).state
+        counts.append(int(jax.tree.leaves(state.optimiser)[0]))
+    assert counts == [2, 4, 2, 4]
