@@ -10,7 +10,7 @@ import pytest
 
 from coplayer.analysis.exact import discounted_returns
 from coplayer.errors import CoplayerError
-from coplayer.experiments import exact_ipd, registry
+from coplayer.experiments import exact_ipd, mixed_pool, registry
 from coplayer.experiments.exact_ipd import ExactIPD, Trainer, check, values_of
 from coplayer.games.matrix import prisoners_dilemma
 from coplayer.learning import exact_gradients
@@ -38,9 +38,9 @@ def one_update(config: ExactIPD) -> tuple[np.ndarray, np.ndarray]:
     """All agents after the first iteration, and what they should be: the mixture of both gradients, one AdamW step."""
     trainer = Trainer(config)
     state = trainer.initial_state()
-    moved, _ = trainer._iterate((state.agents, state.optimiser), jnp.asarray(0), config.naive_share[0])
+    moved, _ = trainer._iterate((state.agents, state.optimiser), jnp.asarray(0), trainer._keys, config.naive_share[0])
     values, share = values_of(exact_ipd.make_game(config), config.discount), config.naive_share[0]
-    keys = trainer._streams(exact_ipd.TRAINING, jnp.asarray(0))
+    keys = exact_ipd.streams(trainer._keys, exact_ipd.TRAINING, jnp.asarray(0))
     directions = []
     for i in range(2):
         own, other = state.agents[i], state.agents[1 - i]
@@ -71,7 +71,7 @@ def test_the_weights_of_the_mixture():
     """Beside the update, of which Adam's first step shows little but the sign."""
     config = dataclasses.replace(TINY_EXACT, naive_share=(0.3,))
     trainer = Trainer(config)
-    agents, keys = trainer.initial_state().agents, trainer._streams(exact_ipd.TRAINING, jnp.asarray(0))
+    agents, keys = trainer.initial_state().agents, exact_ipd.streams(trainer._keys, exact_ipd.TRAINING, jnp.asarray(0))
     whole, only, none = (trainer._direction(0, agents, keys[0], share) for share in (0.3, 1.0, 0.0))
     np.testing.assert_allclose(whole, 0.3 * only + 0.7 * none, atol=1e-7)
     assert np.abs(only - none).max() > 1e-3
@@ -85,7 +85,7 @@ def test_what_is_reported_is_what_the_kept_agents_give(unbroken):
         logits = exact_ipd.logits_of(TINY_EXACT, checkpoint.load(unbroken.agents_file(phase))[1])
         iteration = phase * TINY_EXACT.iterations // TINY_EXACT.phases
         rows = [row for row in unbroken.metrics() if row["iteration"] == iteration]
-        keys = Trainer(TINY_EXACT)._streams(exact_ipd.MEASURING, jnp.asarray(iteration))
+        keys = exact_ipd.streams(mixed_pool.keys(TINY_EXACT), exact_ipd.MEASURING, jnp.asarray(iteration))
         assert len(rows) == 2 * TINY_EXACT.seeds
         for row in rows:
             learner, seed = row["learner"], row["seed"]
@@ -138,6 +138,13 @@ def test_a_seed_is_the_same_whoever_runs_beside(unbroken, tmp_path):
     alone = registry.train(dataclasses.replace(TINY_EXACT, seed=1, seeds=1), tmp_path / "run")
     beside = [row for row in unbroken.metrics() if row["seed"] == 1]
     for one, other in zip(alone.metrics(), beside, strict=True):
+        assert one == pytest.approx(other, abs=1e-5)
+
+
+def test_seeds_that_do_not_fit_side_by_side_are_trained_in_blocks(unbroken, tmp_path, monkeypatch):
+    monkeypatch.setattr(exact_ipd, "MOST_AT_ONCE", 2)  # of three seeds: one after the other
+    blocks = registry.train(TINY_EXACT, tmp_path / "run")
+    for one, other in zip(blocks.metrics(), unbroken.metrics(), strict=True):
         assert one == pytest.approx(other, abs=1e-5)
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -36,6 +37,7 @@ PANEL = Panel("", "exact agent", "iteration", {})
 POLICY, TRAINING, MEASURING = range(3)  # streams of random numbers
 OBSERVATIONS = ("start", "cc", "cd", "dc", "dd")
 COOPERATION_GAME = MatrixGame([[1.0, 1.0], [0.0, 0.0]])  # pays 1 for one's own cooperation
+MOST_AT_ONCE = 8  # seeds trained side by side: more no longer fit the cache with all that the backward pass keeps
 STARTING_POLICIES = {
     "random": np.zeros(5),
     "always_defect": np.full(5, -3.0),
@@ -165,6 +167,11 @@ def naive_logits(keys: Key[Array, " seeds"], config: ExactIPD) -> Float[Array, "
     return config.naive_scale * draw(keys)
 
 
+def streams(keys: Key[Array, "learner seed"], stream: int, index: Int[Array, ""]) -> Key[Array, "learner seed"]:
+    """The keys of one iteration's random numbers of one kind."""
+    return jax.vmap(jax.vmap(lambda key: jax.random.fold_in(jax.random.fold_in(key, stream), index)))(keys)
+
+
 def against_naive(
     values: Values, own: Float[Array, "params seeds"], learners: Float[Array, "params seeds learners"], config: ExactIPD
 ) -> Float[Array, "episodes 2 seeds"]:
@@ -194,7 +201,7 @@ class Trainer:
         self._cooperation = values_of(COOPERATION_GAME, config.discount)
         self._keys = mixed_pool.keys(config)
         self._optimiser = optax.adamw(config.learning_rate, weight_decay=config.weight_decay)
-        self._train = jax.jit(self._train_phase, static_argnums=2)
+        self._train = jax.jit(self._train_phase, static_argnums=3)
 
     def initial_state(self) -> State:
         config = self.config
@@ -221,22 +228,18 @@ class Trainer:
             direction += (1 - share) * method_of(self.config)(values, own, other)
         return direction
 
-    def _iterate(self, carry, iteration: Int[Array, ""], share: float):
+    def _iterate(self, carry, iteration: Int[Array, ""], keys: Key[Array, "learner seed"], share: float):
         agents, optimiser = carry
-        keys = self._streams(TRAINING, iteration)
+        keys = streams(keys, TRAINING, iteration)
         directions = jnp.stack([self._direction(i, agents, keys[i], share) for i in range(NUM_LEARNERS)])
         updates, optimiser = self._optimiser.update(-directions, optimiser, agents)
         return (optax.apply_updates(agents, updates), optimiser), None
 
-    def _streams(self, stream: int, index: Int[Array, ""]) -> Key[Array, "learner seed"]:
-        def fold(key):
-            return jax.random.fold_in(jax.random.fold_in(key, stream), index)
-
-        return jax.vmap(jax.vmap(fold))(self._keys)
-
-    def _measure(self, agents, iteration: Int[Array, ""]) -> dict[str, Float[Array, "learner seed"]]:
+    def _measure(
+        self, agents, iteration: Int[Array, ""], keys: Key[Array, "learner seed"]
+    ) -> dict[str, Float[Array, "learner seed"]]:
         """An agent against the other, and against naive learners drawn for the occasion."""
-        keys = self._streams(MEASURING, iteration)
+        keys = streams(keys, MEASURING, iteration)
         by_learner = []
         for i, values in enumerate(self._seats):
             own, other = agents[i], agents[1 - i]
@@ -253,18 +256,36 @@ class Trainer:
             by_learner.append(measured | {f"p_{name}": policy[k] for k, name in enumerate(OBSERVATIONS)})
         return jax.tree.map(lambda *leaves: jnp.stack(leaves), *by_learner)
 
-    def _train_phase(self, agents, optimiser, share: float, start: Int[Array, ""]):
-        """One phase from iteration `start` on. Metrics have the leading axis [row], measured before each row's part."""
+    def _train_phase(self, agents, optimiser, keys, share: float, start: Int[Array, ""]):
+        """One phase from iteration `start` on, some seeds after the others. Metrics: `[row, learner, seed]`."""
+        size = max(size for size in range(1, MOST_AT_ONCE + 1) if self.config.seeds % size == 0)
+
+        def split(leaf):  # [..., seed] -> [block, ..., seed of the block]; what is shared stays
+            return jnp.moveaxis(leaf.reshape(*leaf.shape[:-1], -1, size), -2, 0) if leaf.ndim else leaf
+
+        def join(leaf):
+            return jnp.moveaxis(leaf, 0, -2).reshape(*leaf.shape[1:-1], -1) if leaf.ndim > 1 else leaf[0]
+
+        mapped, shared = eqx.partition((agents, optimiser, keys), lambda leaf: leaf.ndim > 0)
+
+        def one_block(block):
+            return self._train_block(*eqx.combine(block, shared), share, start)
+
+        return jax.tree.map(join, jax.lax.map(one_block, jax.tree.map(split, mapped)))
+
+    def _train_block(self, agents, optimiser, keys, share: float, start: Int[Array, ""]):
+        """The same of seeds side by side; the metrics before each part of `log_every` iterations, and at the end."""
         config = self.config
+        iterate = partial(self._iterate, keys=keys, share=share)
 
         def part(carry, first):
-            measured = self._measure(carry[0], first)
-            carry, _ = jax.lax.scan(partial(self._iterate, share=share), carry, first + jnp.arange(config.log_every))
+            measured = self._measure(carry[0], first, keys)
+            carry, _ = jax.lax.scan(iterate, carry, first + jnp.arange(config.log_every))
             return carry, measured
 
         firsts = start + config.log_every * jnp.arange(config.iterations // config.phases // config.log_every)
         (agents, optimiser), measured = jax.lax.scan(part, (agents, optimiser), firsts)
-        last = self._measure(agents, firsts[-1] + config.log_every)
+        last = self._measure(agents, firsts[-1] + config.log_every, keys)
         return agents, optimiser, jax.tree.map(lambda rows, row: jnp.concatenate([rows, row[None]]), measured, last)
 
     def advance(self, state: State) -> Chunk:
@@ -275,7 +296,7 @@ class Trainer:
         share = config.naive_share[state.iteration // per_stage]
         starts_stage = state.iteration % per_stage == 0
         optimiser = self._optimiser.init(state.agents) if starts_stage else state.optimiser
-        agents, optimiser, metrics = self._train(state.agents, optimiser, share, state.iteration)
+        agents, optimiser, metrics = self._train(state.agents, optimiser, self._keys, share, state.iteration)
         metrics = jax.tree.map(np.asarray, metrics)
         phase, done = state.iteration // per_phase + 1, state.iteration + per_phase
         skip = 0 if state.iteration == 0 else 1  # the last row of the phase before
