@@ -3,8 +3,10 @@
 What a user needs is importable from here; each name is documented where it is defined.
 """
 
+from coplayer.analysis.equilibrium import best_response, projected_gradients, regrets
 from coplayer.analysis.evaluation import against_fixed, curves
 from coplayer.analysis.exact import discounted_returns, joint_distribution, mean_rewards, stationary_rewards
+from coplayer.analysis.zero_determinant import enforced_relation, extortion, fit_extortion
 from coplayer.errors import CoplayerError
 from coplayer.experiments.a2c_mixed import PRESETS as A2C_PRESETS
 from coplayer.experiments.a2c_mixed import A2CMixed
@@ -30,16 +32,22 @@ __all__ = [
     "Player",
     "RecurrentPlayer",
     "against_fixed",
+    "best_response",
     "configure",
     "cooperation",
     "curves",
     "discounted_returns",
+    "enforced_relation",
+    "extortion",
+    "fit_extortion",
     "joint_distribution",
     "load",
     "mean_rewards",
     "named_strategy",
     "play_match",
     "prisoners_dilemma",
+    "projected_gradients",
+    "regrets",
     "resume",
     "stationary_rewards",
     "train",
