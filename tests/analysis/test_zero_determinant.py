@@ -51,11 +51,11 @@ def test_a_relation_enforced_in_a_discounted_game(discount):
         player = cooperation([start, *p])
         found = enforced_relation(player, game, discount=discount)
         both = (1 - discount) * np.asarray(discounted_returns(player, random_players(50), game, discount))
-    assert float(found.residual) < 1e-12
-    np.testing.assert_allclose(
-        [found.own, found.other, found.constant], np.array([own, other, constant]) / 0.4, atol=1e-10
-    )
-    np.testing.assert_allclose(found.own * both[:, 0] + found.other * both[:, 1] + found.constant, 0, atol=1e-10)
+        assert float(found.residual) < 1e-12
+        np.testing.assert_allclose(
+            [found.own, found.other, found.constant], np.array([own, other, constant]) / 0.4, atol=1e-10
+        )
+        np.testing.assert_allclose(found.own * both[:, 0] + found.other * both[:, 1] + found.constant, 0, atol=1e-10)
 
 
 def test_who_enforces_a_relation_and_who_does_not():
