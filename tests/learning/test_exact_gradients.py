@@ -15,6 +15,7 @@ from coplayer.learning.exact_gradients import (
     mixture,
     naive,
     naive_learning,
+    rescaled,
     shaping,
     sos,
     swapped,
@@ -166,6 +167,14 @@ def test_a_mixture_is_the_weighted_sum():
     ahead = partial(lookahead, steps=2, rate=1.0)
     mixed = mixture((0.4, ahead), (0.6, naive))(values, own, other)
     np.testing.assert_allclose(mixed, 0.4 * ahead(values, own, other) + 0.6 * naive(values, own, other), atol=1e-14)
+
+
+def test_in_other_units_a_step_size_goes_with_the_inverse():
+    values, own, other = setting(8)
+    plain = lola(values, own, other, rate=3.0)
+    np.testing.assert_allclose(rescaled(partial(lola, rate=0.3), 10.0)(values, own, other), 10 * plain, rtol=1e-10)
+    near, far = (rescaled(partial(sos, rate=0.3), factor)(values, own, other) / factor for factor in (10.0, 0.01))
+    assert np.abs(near - far).max() > 1e-6  # sos has a radius, in the values' units
 
 
 @pytest.mark.parametrize(

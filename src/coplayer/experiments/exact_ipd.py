@@ -130,7 +130,10 @@ METHODS: dict[str, Callable[[ExactIPD], Method]] = {
     "naive": lambda config: exact_gradients.naive,
     "lookahead": lambda config: partial(exact_gradients.lookahead, steps=config.lookaheads, rate=config.lookahead_rate),
     "lola": lambda config: partial(exact_gradients.lola, rate=config.lookahead_rate),
-    "sos": lambda config: partial(exact_gradients.sos, rate=config.lookahead_rate),
+    # Its radius is stated for gradients of the discounted sum J, which is 1 / (1 - discount) times the reward a round.
+    "sos": lambda config: exact_gradients.rescaled(
+        partial(exact_gradients.sos, rate=config.lookahead_rate * (1 - config.discount)), 1 / (1 - config.discount)
+    ),
 }
 
 

@@ -114,6 +114,11 @@ def mixture(*weighted: tuple[float, Method]) -> Method:
     return lambda values, own, other: sum(weight * method(values, own, other) for weight, method in weighted)
 
 
+def rescaled(method: Method, factor: float) -> Method:
+    """The method on values `factor` times as large: for those whose settings are stated for other units."""
+    return lambda values, own, other: method(lambda one, two: factor * values(one, two), own, other)
+
+
 def _shaping_term(values: Values, own: Params, other: Params) -> Params:
     """(d^2 V_other / d own d other) (d V_own / d other): how one's own parameters turn the co-player's step."""
     worth = naive(lambda other, own: values(own, other), other, own)  # d V_own / d other
