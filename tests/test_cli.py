@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from coplayer import cli
@@ -41,10 +42,13 @@ def test_train_evaluate_and_resume(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "phase 2" in printed and "cooperation vs learner" in printed and "imagined" not in printed.split("phase")[0]
     assert f"figure: {out}/figures/training.png" in printed and f"table: {out}/summary.md" in printed
-    for name in ("training", "within_episode", "evaluation"):
+    for name in ("training", "within_episode", "evaluation", "signature"):
         assert (out / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
         assert b"<svg" in (out / "figures" / f"{name}.svg").read_bytes()
     evaluation = json.loads((out / "evaluation.json").read_text())
+    measured = evaluation["phases"]["2"]["tit_for_tat"]
+    assert np.shape(measured["early"]) == (2, 2, 4) and np.shape(measured["first_move"]) == (2, 2)
+    assert "NaN" not in (out / "evaluation.json").read_text()
     assert evaluation["seeds"] == [0, 1] and set(evaluation["phases"]) == {"1", "2"}
     assert set(evaluation["phases"]["2"]) == {
         *("learner", "tabular", "tit_for_tat", "always_cooperate", "always_defect"),

@@ -6,6 +6,7 @@ What a user needs is importable from here; each name is documented where it is d
 from coplayer.analysis.equilibrium import best_response, projected_gradients, regrets
 from coplayer.analysis.evaluation import against_fixed, curves
 from coplayer.analysis.exact import discounted_returns, joint_distribution, mean_rewards, stationary_rewards
+from coplayer.analysis.signature import Signature, signature
 from coplayer.analysis.zero_determinant import enforced_relation, extortion, fit_extortion
 from coplayer.errors import CoplayerError
 from coplayer.experiments.a2c_mixed import PRESETS as A2C_PRESETS
@@ -31,6 +32,7 @@ __all__ = [
     "PlannerSettings",
     "Player",
     "RecurrentPlayer",
+    "Signature",
     "against_fixed",
     "best_response",
     "configure",
@@ -49,6 +51,7 @@ __all__ = [
     "projected_gradients",
     "regrets",
     "resume",
+    "signature",
     "stationary_rewards",
     "train",
 ]

@@ -6,7 +6,8 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
-from coplayer.analysis.evaluation import LEARNER, Curves, curves, matches_against_fixed
+from coplayer.analysis.evaluation import LEARNER, curves, matches_against_fixed
+from coplayer.analysis.signature import signature
 from coplayer.errors import require
 from coplayer.experiments import registry
 from coplayer.players.match import play_match
@@ -21,7 +22,8 @@ def evaluate(
 ) -> dict:
     """Play the agents of these phases against the fixed opponents and against each other.
 
-    Returns, and writes to evaluation.json, `[phase][opponent]`: the `Curves` fields as arrays [seed, learner, round].
+    Returns, and writes to evaluation.json, `[phase][opponent]`: the fields of `Curves` as arrays [seed, learner,
+    round], those of `Signature` as [seed, learner] or [seed, learner, joint action]; null in the file for NaN.
     """
     _, config = registry.config_of(folder)
     known = folder.phases()
@@ -33,8 +35,8 @@ def evaluate(
         names = per_seed[0][0]
         result[phase] = {
             name: {
-                field: np.array([[getattr(learner[name], field) for learner in seed] for seed in per_seed])
-                for field in Curves._fields
+                field: np.array([[learner[name][field] for learner in seed] for seed in per_seed])
+                for field in per_seed[0][0][name]
             }
             for name in names
         }
@@ -43,16 +45,24 @@ def evaluate(
         {
             "episodes": episodes,
             "seeds": list(seeds),
-            "axes": ["seed", "learner", "round"],
-            "phases": jax.tree.map(lambda array: np.round(array, 4).tolist(), result),
+            "axes": ["seed", "learner", "round or joint action"],
+            "phases": jax.tree.map(_jsonable, result),
         }
     )
     write_atomically(folder.path / "evaluation.json", text.encode())
     return result
 
 
-def _one_seed(folder: RunFolder, phase: int, seed: int, episodes: int) -> list[dict[str, Curves]]:
-    """For each learner, its curves against each opponent. The learners' matches run side by side, a device each."""
+def _jsonable(array: np.ndarray) -> list:
+    """Four digits, and None for NaN, which JSON does not have."""
+    rounded = np.round(array, 4)
+    return np.where(np.isnan(rounded), None, rounded).tolist()
+
+
+def _one_seed(folder: RunFolder, phase: int, seed: int, episodes: int) -> list[dict[str, dict[str, np.ndarray]]]:
+    """For each learner, its curves and signature against each opponent. The learners' matches run side by side, a
+    device each.
+    """
     module, config = registry.config_of(folder)
     players = registry.load(folder.path, phase=phase, seed=seed)
     game = module.make_game(config)
@@ -71,6 +81,9 @@ def _one_seed(folder: RunFolder, phase: int, seed: int, episodes: int) -> list[d
     joint = play_match(*players, game, jax.random.fold_in(key, 0), episodes=episodes)
     views = [joint, game.swap(joint)]
     return [
-        {name: curves(view, seat) for name, view in {LEARNER: views[i], **matches[i]}.items()}
+        {
+            name: curves(view, seat)._asdict() | signature(view, seat)._asdict()
+            for name, view in {LEARNER: views[i], **matches[i]}.items()
+        }
         for i, seat in enumerate(seats)
     ]

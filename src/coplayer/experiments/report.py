@@ -13,6 +13,7 @@ from coplayer.figures import published
 from coplayer.figures.panels import Line, draw
 from coplayer.figures.parity import Quantity, table
 from coplayer.figures.published import Panel
+from coplayer.figures.signatures import draw_signatures
 from coplayer.games.matrix import prisoners_dilemma
 from coplayer.runs.files import write_atomically
 from coplayer.runs.folder import RunFolder
@@ -91,6 +92,12 @@ def report(
     draw(within, evaluation_lines(result, known[-1]), x_label="round", title=f"{title}; phase {known[-1]}")
     if len(result) > 1:
         draw(evaluation, evaluation_lines(result, None), x_label="phase", title=title)
+    draw_signatures(
+        folder.figures / "signature",
+        result[known[-1]],
+        num_actions=module.make_game(config).num_actions,
+        title=f"P(cooperate) after what, early and late, phase {known[-1]}; {title.partition(',')[0]}",
+    )
     for name, draw_figure in MORE_FIGURES.get(module.NAME, {}).items():
         draw_figure(folder, config, folder.figures / name)
     text = table(quantities(folder, module.PANEL, result[known[-1]], compare=compare))

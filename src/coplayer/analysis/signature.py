@@ -1,0 +1,48 @@
+"""A policy's signature: what a player does after what, early and late in an episode, whatever is inside it.
+
+Cooperation is action 0. A rate of something that never happened in the episodes is NaN.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Array, Float, Integer
+
+from coplayer.games.matrix import COOPERATE, MatrixGame
+
+EARLY, LATE = 0.2, 0.4  # shares of an episode's rounds, from its beginning and to its end
+
+
+class Signature(NamedTuple):
+    """Rates of the evaluated player's cooperation."""
+
+    first_move: Float[np.ndarray, ""]
+    early: Float[np.ndarray, " joint"]  # after each joint action of the round before, in the player's view
+    late: Float[np.ndarray, " joint"]
+    after_defection: Float[np.ndarray, ""]  # after mutual cooperation, and then the co-player alone defected
+    after_cooperation: Float[np.ndarray, ""]  # after mutual defection, and then the co-player alone cooperated
+
+
+def signature(joint: Integer[Array, "rounds episodes"], game: MatrixGame) -> Signature:
+    """From joint actions `[rounds, episodes]` in the evaluated player's view."""
+    joint = np.asarray(joint)
+    rounds = len(joint)
+    own, other = joint // game.num_actions == COOPERATE, joint % game.num_actions == COOPERATE
+
+    def rate(happened: np.ndarray, answers: np.ndarray) -> np.ndarray:
+        return np.asarray(answers[happened].mean() if happened.any() else np.nan)
+
+    def after_each(first: int, last: int) -> np.ndarray:
+        """Rounds `first` to `last - 1`, each by the joint action before it."""
+        before, answers = joint[first - 1 : last - 1], own[first:last]
+        return np.stack([rate(before == j, answers) for j in range(game.num_joint)])
+
+    both, neither = own & other, ~own & ~other
+    cheated, offered = own & ~other, ~own & other
+    return Signature(
+        first_move=np.asarray(own[0].mean()),
+        early=after_each(1, min(rounds, max(2, round(rounds * EARLY)))),
+        late=after_each(max(1, rounds - round(rounds * LATE)), rounds),
+        after_defection=rate(both[:-2] & cheated[1:-1], own[2:]),
+        after_cooperation=rate(neither[:-2] & offered[1:-1], own[2:]),
+    )

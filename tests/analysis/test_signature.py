@@ -1,0 +1,59 @@
+"""Policy signatures against episodes by hand and against players whose policy is known."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from coplayer.analysis.signature import signature
+from coplayer.games.matrix import MatrixGame, prisoners_dilemma
+from coplayer.players.match import play_match
+from coplayer.players.memory1 import cooperation, named_strategy
+
+CC, CD, DC, DD = range(4)
+
+
+def test_an_episode_by_hand():
+    """Ten rounds: early are those up to the second, late the last four."""
+    rounds = [CC, CD, CC, DD, DC, CC, CC, CD, DC, DD]
+    found = signature(jnp.array(rounds)[:, None], prisoners_dilemma(10))
+    assert found.first_move == 1
+    np.testing.assert_array_equal(found.early, [1, np.nan, np.nan, np.nan])  # round 2 only, after CC
+    # Rounds 7 to 10, after rounds 6 to 9: C after CC, C after CC, D after CD, D after DC.
+    np.testing.assert_array_equal(found.late, [1, 0, 0, np.nan])
+    assert found.after_defection == 0.5  # CC, CD twice: C in round 3, D in round 9
+    assert found.after_cooperation == 1  # DD, DC once: C in round 6
+
+
+def test_a_memory1_player_shows_its_own_table():
+    table = [0.9, 0.8, 0.3, 0.6, 0.2]
+    game = prisoners_dilemma(60)
+    joint = play_match(cooperation(table), named_strategy("random"), game, jax.random.key(0), episodes=4000)
+    found = signature(joint, game)
+    np.testing.assert_allclose(found.early, table[1:], atol=0.02)
+    np.testing.assert_allclose(found.late, table[1:], atol=0.02)
+    np.testing.assert_allclose(
+        [found.first_move, found.after_defection, found.after_cooperation], [0.9, 0.3, 0.6], atol=0.03
+    )
+
+
+def test_early_and_late_tell_a_change_of_mind():
+    """One that cooperates in the first half and defects in the second, against a co-player who always cooperates."""
+    game = prisoners_dilemma(20)
+    joint = jnp.array([CC] * 10 + [DC] * 10)[:, None]
+    found = signature(joint, game)
+    assert found.early[CC] == 1 and found.late[DC] == 0 and np.isnan(found.late[CC])
+
+
+@pytest.mark.parametrize("rounds", [1, 2, 3])
+def test_short_episodes_have_a_signature_too(rounds):
+    found = signature(jnp.zeros((rounds, 2), jnp.int32), prisoners_dilemma(rounds))
+    assert found.first_move == 1 and found.early.shape == found.late.shape == (4,)
+    assert np.isnan(found.after_defection)
+
+
+def test_more_actions():
+    game = MatrixGame(np.zeros((3, 3)), rounds=3)
+    joint = jnp.array([0, 1, 4])[:, None]  # (0, 0), (0, 1), (1, 1): cheated after mutual cooperation, then not 0
+    found = signature(joint, game)
+    assert found.after_defection == 0 and found.early.shape == (9,)
