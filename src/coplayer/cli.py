@@ -16,7 +16,8 @@ from coplayer import runtime
 from coplayer.errors import CoplayerError, require
 from coplayer.experiments import registry
 from coplayer.experiments import reproduce as reproduction
-from coplayer.experiments.report import report
+from coplayer.experiments.report import Report, report
+from coplayer.experiments.reproduce import Reproduction
 from coplayer.runs.display import Display
 from coplayer.runs.folder import RunFolder
 
@@ -82,6 +83,12 @@ def resume(command: Resume, console: Console) -> None:
     evaluate(Evaluate(command.folder), console)
 
 
+def say_where(made: Report | Reproduction, console: Console) -> None:
+    """Say where the figure and the table are."""
+    for name, path in (("figure", made.figure), ("table", made.table)):
+        console.print(f"{name}: {path}", highlight=False, soft_wrap=True)
+
+
 def evaluate(command: Evaluate, console: Console) -> None:
     """Evaluate, draw, and say where the results are and what they say."""
     require(command.episodes >= 1, f"episodes: must be at least 1, got {command.episodes}")
@@ -96,8 +103,7 @@ def evaluate(command: Evaluate, console: Console) -> None:
     seconds = sum(row["seconds"] for row in folder.timing())
     console.print(Markdown(made.text))
     console.print(f"trained in {seconds / 60:.1f} minutes", highlight=False)
-    for name, path in (("figure", made.figure), ("table", made.table)):
-        console.print(f"{name}: {path}", highlight=False, soft_wrap=True)
+    say_where(made, console)
 
 
 def reproduce(command: Reproduce, console: Console) -> None:
@@ -116,8 +122,7 @@ def reproduce(command: Reproduce, console: Console) -> None:
             reporter=lambda run: shown.enter_context(Display(console, run)),
         )
     console.print(Markdown(made.text))
-    for name, path in (("figure", made.figure), ("table", made.table)):
-        console.print(f"{name}: {path}", highlight=False, soft_wrap=True)
+    say_where(made, console)
 
 
 def make_app(preset: Preset, console: Console) -> SubcommandApp:

@@ -98,11 +98,15 @@ def _markov_chain(first: Table, second: Table, game: MatrixGame):
     return start.reshape(-1, *batch), transition.reshape(len(joints), -1, *batch)
 
 
+def payoffs_by_joint(game: MatrixGame) -> Float[np.ndarray, "2 joint"]:
+    """Both players' rewards by joint action in the first's view."""
+    own, other = (np.asarray(table) for table in game.payoffs)
+    return np.stack([own.ravel(), other.T.ravel()])
+
+
 def _rewards(distribution: Float[Array, "joint ..."], game: MatrixGame) -> Float[Array, "2 ..."]:
     """Both players' expected rewards under weights on the joint actions in the first's view."""
-    own, other = (np.asarray(table) for table in game.payoffs)
-    payoffs = np.stack([own.ravel(), other.T.ravel()])
-    payoffs = payoffs.astype(distribution.dtype).reshape(payoffs.shape + (1,) * (distribution.ndim - 1))
+    payoffs = payoffs_by_joint(game).astype(distribution.dtype).reshape(2, -1, *[1] * (distribution.ndim - 1))
     return (payoffs * distribution).sum(1)
 
 

@@ -19,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from coplayer.analysis.exact import payoffs_by_joint
 from coplayer.errors import require
 from coplayer.games.matrix import MatrixGame
 from coplayer.players.memory1 import Memory1, cooperation
@@ -53,11 +54,22 @@ def extortion(game: MatrixGame, chi: float, phi: float, *, start: float = 0.0) -
     from which it is left (with chi finite, mutual defection ends only if the co-player cooperates first).
     """
     r, t = _ratios(game)
-    largest = 1 / (1 + chi * t)
+    largest = largest_phi(game, chi)
     require(np.isfinite(chi) and chi >= 1, f"chi: must be a finite number of at least 1, got {chi:g}")
     require(0 < phi <= largest * (1 + 1e-12), f"phi: must lie in (0, {largest:g}] for chi = {chi:g}, got {phi:g}")
     row = [start, 1 - phi * (chi - 1) * r, 1 - phi * (1 + chi * t), phi * (chi + t), 0.0]
     return cooperation(np.clip(row, 0, 1))
+
+
+def largest_phi(game: MatrixGame, chi: float) -> float:
+    """The largest phi of the extortion strategies of this chi."""
+    return 1 / (1 + chi * _ratios(game)[1])
+
+
+def family_corners(game: MatrixGame) -> Float[np.ndarray, "3 2"]:
+    """The triangle that the extortion family is in the plane of (phi, phi chi): phi >= 0, chi >= 1, phi <= largest."""
+    _, t = _ratios(game)
+    return np.array([[0.0, 0.0], [0.0, 1 / t], [1 / (1 + t), 1 / (1 + t)]])
 
 
 def enforced_relation(player: Memory1, game: MatrixGame, *, discount: float = 1.0) -> LinearRelation:
@@ -67,10 +79,10 @@ def enforced_relation(player: Memory1, game: MatrixGame, *, discount: float = 1.
     probabilities: the residual is that of the probabilities, before scaling. Zero for all three coefficients means
     that the player repeats its last action, and enforces nothing.
     """
-    payoffs = _payoffs(game)
+    _require_two_actions(game)
     p = player.probabilities[..., 0]
     bracket = discount * p[..., 1:] + (1 - discount) * p[..., :1] - REPEAT
-    columns = np.stack([*payoffs, np.ones(4)], axis=1)
+    columns = np.stack([*payoffs_by_joint(game), np.ones(4)], axis=1)
     coefficients = bracket @ np.linalg.pinv(columns).T
     residual = jnp.sqrt(((coefficients @ columns.T - bracket) ** 2).mean(-1))
     scale = jnp.abs(coefficients[..., :2]).max(-1, keepdims=True)
@@ -87,7 +99,7 @@ def fit_extortion(player: Memory1, game: MatrixGame) -> ExtortionFit:
     r, t = _ratios(game)
     matrix = np.array([[r, -r], [-1.0, -t], [t, 1.0], [0.0, 0.0]])
     target = player.probabilities[..., 0][..., 1:] - REPEAT
-    corners = np.array([[0.0, 0.0], [0.0, 1 / t], [1 / (1 + t), 1 / (1 + t)]])  # phi >= 0, chi >= 1, phi + t psi <= 1
+    corners = family_corners(game)
     free = target @ np.linalg.pinv(matrix).T
     phi, psi = free[..., 0], free[..., 1]
     inside = (phi >= 0) & (psi >= phi) & (phi + t * psi <= 1)
@@ -106,16 +118,13 @@ def fit_extortion(player: Memory1, game: MatrixGame) -> ExtortionFit:
     return ExtortionFit(chi, phi, errors.min(0))
 
 
-def _payoffs(game: MatrixGame) -> tuple[np.ndarray, np.ndarray]:
-    """Rewards of the player in seat 0 and of its co-player after CC, CD, DC, DD in the player's view."""
+def _require_two_actions(game: MatrixGame) -> None:
     require(game.num_actions == 2, f"game: zero-determinant strategies need 2 actions, got {game.num_actions}")
-    own, other = (np.asarray(table) for table in game.payoffs)
-    return own.ravel(), other.T.ravel()
 
 
 def _ratios(game: MatrixGame) -> tuple[float, float]:
     """(R - P) / (P - S) and (T - P) / (P - S)."""
-    _payoffs(game)
+    _require_two_actions(game)
     require(game.symmetric, "game: the extortion family is that of symmetric games")
     (reward, sucker), (temptation, punishment) = game.payoffs[0]
     require(

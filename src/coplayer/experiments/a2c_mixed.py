@@ -17,7 +17,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from coplayer.errors import require
 from coplayer.experiments import mixed_pool
 from coplayer.experiments.axes import swap_between_learners
-from coplayer.experiments.mixed_pool import NUM_LEARNERS
+from coplayer.experiments.mixed_pool import NUM_LEARNERS, make_game
 from coplayer.figures.published import Panel
 from coplayer.games.matrix import START, MatrixGame, observe
 from coplayer.learning import a2c
@@ -156,11 +156,6 @@ class Setting(NamedTuple):
     episodes: int  # an iteration, of which `against_learner` against the other learner
     against_learner: int
     log_every: int
-
-
-def make_game(config: A2CMixed) -> MatrixGame:
-    """The game of a config."""
-    return mixed_pool.make_game(config.payoffs, config.rounds)
 
 
 def make_setting(config: A2CMixed) -> Setting:

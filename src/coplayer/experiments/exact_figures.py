@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import Float
 
-from coplayer.analysis.zero_determinant import ExtortionFit, fit_extortion
+from coplayer.analysis.zero_determinant import ExtortionFit, family_corners, fit_extortion, largest_phi
 from coplayer.errors import CoplayerError
 from coplayer.experiments import exact_ipd
 from coplayer.experiments.exact_ipd import ExactIPD
@@ -60,15 +60,11 @@ def draw_row(path: Path, panels: list[BandPanel], title: str) -> None:
 
 def draw_family(axis: plt.Axes, fits: dict[str, ExtortionFit], game: MatrixGame) -> None:
     """Where the fitted strategies lie in the family: the triangle of all (phi, phi chi)."""
-    (_, sucker), (temptation, punishment) = game.payoffs[0]
-    t = (temptation - punishment) / (punishment - sucker)
-    corners = np.array([[0, 0], [0, 1 / t], [1 / (1 + t), 1 / (1 + t)], [0, 0]])
-    axis.fill(*corners.T, color="0.92")
-    axis.plot(*corners.T, color="0.6", linewidth=1)
-    for chi in (1, 2, 4, 8):
-        phi = 1 / (1 + chi * t)
+    axis.fill(*family_corners(game).T, facecolor="0.92", edgecolor="0.6", linewidth=1)
+    for chi in (1.0, 2.0, 4.0, 8.0):
+        phi = largest_phi(game, chi)
         axis.plot([0, phi], [0, phi * chi], color="0.75", linewidth=0.8)
-        axis.annotate(f"chi {chi}", (phi, phi * chi), fontsize=7, color="0.4")
+        axis.annotate(f"chi {chi:g}", (phi, phi * chi), fontsize=7, color="0.4")
     for index, (label, fit) in enumerate(fits.items()):
         phi, residual, chi = (np.ravel(values) for values in (fit.phi, fit.residual, fit.chi))
         psi = np.where(phi > 0, phi * np.where(phi > 0, chi, 0), np.nan)

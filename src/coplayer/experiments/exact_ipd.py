@@ -22,7 +22,7 @@ from jaxtyping import Array, Float, Int, Key
 from coplayer.analysis.exact import discounted_values
 from coplayer.errors import require
 from coplayer.experiments import mixed_pool
-from coplayer.experiments.mixed_pool import NUM_LEARNERS
+from coplayer.experiments.mixed_pool import NUM_LEARNERS, make_game
 from coplayer.figures.published import Panel
 from coplayer.games.matrix import MatrixGame
 from coplayer.learning import exact_gradients
@@ -143,11 +143,6 @@ def method_of(config: ExactIPD) -> Method:
     if config.method_share == 1:
         return method
     return exact_gradients.mixture((config.method_share, method), (1 - config.method_share, exact_gradients.naive))
-
-
-def make_game(config: ExactIPD) -> MatrixGame:
-    """The game of a config."""
-    return mixed_pool.make_game(config.payoffs, config.rounds)
 
 
 def table(logits: Params) -> Float[Array, "observations actions ..."]:

@@ -22,8 +22,9 @@ from coplayer.runs import checkpoint
 NUM_LEARNERS = 2
 
 
-def make_game(payoffs: tuple[float, ...], rounds: int) -> MatrixGame:
-    """The game of n * n payoffs, or of 2 * n * n where the two players' tables differ."""
+def make_game(config: Any) -> MatrixGame:
+    """The game of a config: of n * n payoffs, or of 2 * n * n where the two players' tables differ."""
+    payoffs, rounds = config.payoffs, config.rounds
     count = len(payoffs)
     for tables in (1, 2):
         actions = math.isqrt(count // tables)

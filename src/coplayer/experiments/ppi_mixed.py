@@ -16,7 +16,7 @@ from jaxtyping import Array, Int, PRNGKeyArray
 from coplayer.errors import require
 from coplayer.experiments import mixed_pool
 from coplayer.experiments.axes import swap_between_learners
-from coplayer.experiments.mixed_pool import NUM_LEARNERS
+from coplayer.experiments.mixed_pool import NUM_LEARNERS, make_game
 from coplayer.figures.published import Panel
 from coplayer.games.matrix import START, MatrixGame, observe
 from coplayer.learning import ppi
@@ -189,11 +189,6 @@ class Setting(NamedTuple):
 def rollouts_in(config: PPIMixed, phase: int) -> int:
     """Rollouts for each candidate action in a phase."""
     return config.later_rollouts if config.later_rollouts and phase >= config.later_from else config.rollouts
-
-
-def make_game(config: PPIMixed) -> MatrixGame:
-    """The game of a config."""
-    return mixed_pool.make_game(config.payoffs, config.rounds)
 
 
 def make_setting(config: PPIMixed, phase: int) -> Setting:

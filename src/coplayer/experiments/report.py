@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from coplayer.analysis.evaluation import LEARNER, TABULAR
+from coplayer.analysis.signature import LATE
 from coplayer.errors import require
 from coplayer.experiments import exact_figures, exact_ipd, registry
 from coplayer.experiments.evaluate import evaluate
@@ -106,7 +107,6 @@ def report(
 
 
 LAST_PHASES = 3  # what "at the end of training" means in the table
-LATE = 0.4  # share of an episode's rounds that "late" means
 
 
 def quantities(folder: RunFolder, panel: Panel, final: dict, *, compare: bool) -> list[Quantity]:

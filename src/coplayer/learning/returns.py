@@ -44,14 +44,11 @@ def generalised_advantages(
 
     delta_t = r_t + gamma * V_{t+1} - V_t
     A_t = delta_t + gamma * lambda * A_{t+1},      A_T = 0
+
+    so A is the return of the errors delta, discounted by gamma * lambda.
     """
     errors = rewards + gamma * _next(values, final_value) - values
-
-    def step(following, error):
-        following = error + gamma * lambda_ * following
-        return following, following
-
-    return jax.lax.scan(step, jnp.zeros_like(final_value), errors, reverse=True)[1]
+    return lambda_returns(errors, values, jnp.zeros_like(final_value), gamma=gamma * lambda_, lambda_=1.0)
 
 
 def _next(values: Array, final_value: Array) -> Array:
