@@ -47,10 +47,10 @@ def curves(joint: Integer[Array, "rounds episodes"], game: MatrixGame) -> Curves
 
 
 def matches_against_fixed(
-    player: Player, game: MatrixGame, key: PRNGKeyArray, *, episodes: int
+    player: Player, game: MatrixGame, key: PRNGKeyArray, *, episodes: int, inner_episodes: int = 1
 ) -> dict[str, UInt8[Array, "rounds episodes"]]:
     """Joint actions of `player` against fresh tabular players and, in a two-action game, each named strategy; played
-    as one match of all of them. A player who can be told whom it meets is told.
+    as one match of all of them. A player who can be told whom it meets is told. `inner_episodes`: see `play_match`.
     """
     tables = [jnp.moveaxis(draw_tables(jax.random.fold_in(key, 0), game, episodes), -1, 0)]
     names = [TABULAR]
@@ -61,7 +61,14 @@ def matches_against_fixed(
     opponents = jax.device_put(Memory1(jnp.concatenate(tables)), _device_of(player))
     if isinstance(player, InformedPlayer):
         player = player.told(opponents.probabilities)
-    joint = play_match(player, opponents, game, jax.random.fold_in(key, 1), episodes=len(names) * episodes)
+    joint = play_match(
+        player,
+        opponents,
+        game,
+        jax.random.fold_in(key, 1),
+        episodes=len(names) * episodes,
+        inner_episodes=inner_episodes,
+    )
     return {name: joint[:, i * episodes : (i + 1) * episodes] for i, name in enumerate(names)}
 
 

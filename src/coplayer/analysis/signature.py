@@ -24,9 +24,12 @@ class Signature(NamedTuple):
 
 
 def signature(joint: Integer[Array, "rounds episodes"], game: MatrixGame) -> Signature:
-    """From joint actions `[rounds, episodes]` in the evaluated player's view."""
+    """From joint actions `[rounds, episodes]` in the evaluated player's view; where these are inner episodes in a row,
+    nothing is counted across their ends, which are after every `game.rounds` rounds.
+    """
     joint = np.asarray(joint)
     rounds = len(joint)
+    past = np.arange(rounds) % game.rounds  # rounds played in the same inner episode
     own, other = joint // game.num_actions == COOPERATE, joint % game.num_actions == COOPERATE
 
     def rate(happened: np.ndarray, answers: np.ndarray) -> np.ndarray:
@@ -34,15 +37,16 @@ def signature(joint: Integer[Array, "rounds episodes"], game: MatrixGame) -> Sig
 
     def after_each(first: int, last: int) -> np.ndarray:
         """Rounds `first` to `last - 1`, each by the joint action before it."""
-        before, answers = joint[first - 1 : last - 1], own[first:last]
-        return np.stack([rate(before == j, answers) for j in range(game.num_joint)])
+        before, answers, counts = joint[first - 1 : last - 1], own[first:last], past[first:last, None] >= 1
+        return np.stack([rate(counts & (before == j), answers) for j in range(game.num_joint)])
 
     both, neither = own & other, ~own & ~other
     cheated, offered = own & ~other, ~own & other
+    counts = past[2:, None] >= 2
     return Signature(
         first_move=np.asarray(own[0].mean()),
         early=after_each(1, min(rounds, max(2, round(rounds * EARLY)))),
         late=after_each(max(1, rounds - round(rounds * LATE)), rounds),
-        after_defection=rate(both[:-2] & cheated[1:-1], own[2:]),
-        after_cooperation=rate(neither[:-2] & offered[1:-1], own[2:]),
+        after_defection=rate(counts & both[:-2] & cheated[1:-1], own[2:]),
+        after_cooperation=rate(counts & neither[:-2] & offered[1:-1], own[2:]),
     )

@@ -69,21 +69,23 @@ def _one_seed(folder: RunFolder, phase: int, seed: int, episodes: int) -> list[d
     key = jax.random.fold_in(jax.random.fold_in(jax.random.key(EVALUATION_SEED), phase), seed)
     devices = jax.local_devices()
     seats = [game, game.seen_by(1)]
+    length = {"episodes": episodes, "inner_episodes": registry.match_episodes(module, config)}
     matches = [
         matches_against_fixed(
-            jax.device_put(player, devices[i % len(devices)]),
-            seats[i],
-            jax.random.fold_in(key, 1 + i),
-            episodes=episodes,
+            jax.device_put(player, devices[i % len(devices)]), seats[i % 2], jax.random.fold_in(key, 1 + i), **length
         )
         for i, player in enumerate(players)
     ]  # dispatched, not waited for
-    joint = play_match(*players, game, jax.random.fold_in(key, 0), episodes=episodes)
-    views = [joint, game.swap(joint)]
+    for i in range(0, len(players) if len(players) > 1 else 0, 2):
+        other = (i + 1) % len(players)
+        joint = play_match(players[i], players[other], game, jax.random.fold_in(key, i and len(players) + i), **length)
+        matches[i] = {LEARNER: joint, **matches[i]}
+        if other > i:
+            matches[other] = {LEARNER: game.swap(joint), **matches[other]}
     return [
         {
-            name: curves(view, seat)._asdict() | signature(view, seat)._asdict()
-            for name, view in {LEARNER: views[i], **matches[i]}.items()
+            name: curves(view, seats[i % 2])._asdict() | signature(view, seats[i % 2])._asdict()
+            for name, view in matches[i].items()
         }
-        for i, seat in enumerate(seats)
+        for i in range(len(players))
     ]

@@ -59,18 +59,18 @@ def seed_batch(config: Any) -> int:
     return min(asked, config.seeds)
 
 
-def mapped(config: Any, function: Callable) -> Callable:
+def mapped(config: Any, function: Callable, num_learners: int = NUM_LEARNERS) -> Callable:
     """`function(mapped, shared)` of one learner and seed, compiled for all of them; consumes its first argument."""
-    both = map_learners_and_seeds(function, num_learners=NUM_LEARNERS, seed_batch=seed_batch(config))
+    both = map_learners_and_seeds(function, num_learners=num_learners, seed_batch=seed_batch(config))
     return jax.jit(both, donate_argnums=0)
 
 
-def keys(config: Any) -> Key[Array, "learner seed"]:
+def keys(config: Any, num_learners: int = NUM_LEARNERS) -> Key[Array, "learner seed"]:
     """One key a learner and seed: equal for a seed whatever the other seeds are."""
     seeds = config.seed + jnp.arange(config.seeds)
     by_seed = jax.vmap(jax.random.key)(seeds)
     return jax.vmap(lambda learner: jax.vmap(lambda key: jax.random.fold_in(key, learner))(by_seed))(
-        jnp.arange(NUM_LEARNERS)
+        jnp.arange(num_learners)
     )
 
 
@@ -107,16 +107,23 @@ def metric_rows(config: Any, values: dict[str, Any], **where: int) -> list[dict]
         {**where, "seed": config.seed + seed, "learner": learner}
         | {name: float(array[learner, seed]) for name, array in values.items()}
         for seed in range(config.seeds)
-        for learner in range(NUM_LEARNERS)
+        for learner in range(next(iter(values.values())).shape[0])
     ]
 
 
-def learners_of(config: Any, new: Callable[[], Any], agents: dict[str, np.ndarray], prefix: str, seed: int) -> list:
+def learners_of(
+    config: Any,
+    new: Callable[[], Any],
+    agents: dict[str, np.ndarray],
+    prefix: str,
+    seed: int,
+    num_learners: int = NUM_LEARNERS,
+) -> list:
     """The learners of one seed, from the arrays `[learner, seed]` of an agents file; `new` makes one like them."""
     check_seed(config, seed)
     stacked = jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct((NUM_LEARNERS, config.seeds, *leaf.shape), leaf.dtype), jax.eval_shape(new)
+        lambda leaf: jax.ShapeDtypeStruct((num_learners, config.seeds, *leaf.shape), leaf.dtype), jax.eval_shape(new)
     )
     learners = checkpoint.unflatten(stacked, agents, prefix)
     index = seed - config.seed
-    return [jax.tree.map(lambda leaf, i=i: jnp.asarray(leaf[i, index]), learners) for i in range(NUM_LEARNERS)]
+    return [jax.tree.map(lambda leaf, i=i: jnp.asarray(leaf[i, index]), learners) for i in range(num_learners)]

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from coplayer.errors import CoplayerError, require
-from coplayer.experiments import a2c_mixed, exact_ipd, ppi_mixed
+from coplayer.experiments import a2c_mixed, coala_ipd, exact_ipd, ppi_mixed
 from coplayer.players.match import Player
 from coplayer.runs import checkpoint, training
 from coplayer.runs.folder import RunFolder, provenance
 from coplayer.runs.training import Reporter, Silence
 
-EXPERIMENTS = {module.NAME: module for module in (ppi_mixed, a2c_mixed, exact_ipd)}
+EXPERIMENTS = {module.NAME: module for module in (ppi_mixed, a2c_mixed, exact_ipd, coala_ipd)}
 
 
 def config_of(folder: RunFolder) -> tuple[Any, Any]:
@@ -69,6 +69,11 @@ def resume(path: str | Path, *, reporter: Reporter | None = None) -> RunFolder:
     trainer = module.Trainer(config)
     training.train(trainer, folder, reporter or Silence(), checkpoint_seconds=config.checkpoint_seconds)
     return folder
+
+
+def match_episodes(module: Any, config: Any) -> int:
+    """Episodes in a row that an experiment's players are evaluated in: 1, unless they remember more than one."""
+    return module.match_episodes(config) if hasattr(module, "match_episodes") else 1
 
 
 def _module_of(config: Any) -> Any:

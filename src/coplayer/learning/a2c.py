@@ -43,6 +43,11 @@ class Schedule(NamedTuple):
         return self.start * (self.end + (1 - self.end) * left)
 
 
+def constant(value: float) -> Schedule:
+    """A number that stays as it is."""
+    return Schedule(value, 1.0, 1, "linear")
+
+
 class Updating(NamedTuple):
     """How a batch of episodes becomes an update."""
 

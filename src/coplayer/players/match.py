@@ -5,6 +5,10 @@ A player is a pytree (an equinox Module) with three methods; whatever it remembe
     initial_state(batch) -> state                 before the first round of `batch` games
     act(state, key) -> actions [batch]
     update(state, joint [batch], reward [batch]) -> state     after a round, in the player's own view
+
+Where several inner episodes are played in a row, a player begins each anew, unless it has a fourth method:
+
+    next_episode(state) -> state                  before the first round of the next inner episode
 """
 
 from typing import Any, Protocol, runtime_checkable
@@ -36,14 +40,26 @@ class InformedPlayer(Player, Protocol):
         """The player who knows the memory-1 co-player of each of its next `batch` episodes."""
 
 
+@runtime_checkable
+class LastingPlayer(Player, Protocol):
+    """A player that may remember earlier inner episodes."""
+
+    def next_episode(self, state: Any) -> Any:
+        """The state before the first round of the next inner episode."""
+
+
 @eqx.filter_jit
 def play_match(
-    first: Player, second: Player, game: MatrixGame, key: PRNGKeyArray, *, episodes: int = 1
+    first: Player, second: Player, game: MatrixGame, key: PRNGKeyArray, *, episodes: int = 1, inner_episodes: int = 1
 ) -> UInt8[Array, "rounds batch"]:
-    """Play `episodes` independent episodes side by side: joint actions in the view of `first`.
+    """Play `episodes` independent episodes side by side: joint actions in the view of `first`. With `inner_episodes`
+    each is that many episodes in a row, all their rounds on the first axis.
 
     Use `game.swap` for the other's view and `game.reward(joint)` for the rewards.
     """
+
+    def begun_anew(player, state):
+        return player.next_episode(state) if isinstance(player, LastingPlayer) else player.initial_state(episodes)
 
     def step(states, index):
         round_key = jax.random.fold_in(key, index)
@@ -56,5 +72,12 @@ def play_match(
         second_state = second.update(second_state, swapped, game.reward(swapped, 1))
         return (first_state, second_state), joint.astype(jnp.uint8)
 
+    def inner_episode(states, indices):
+        states, joint = jax.lax.scan(step, states, indices)
+        return (begun_anew(first, states[0]), begun_anew(second, states[1])), joint
+
     start = (first.initial_state(episodes), second.initial_state(episodes))
-    return jax.lax.scan(step, start, jnp.arange(game.rounds))[1]
+    if inner_episodes == 1:
+        return jax.lax.scan(step, start, jnp.arange(game.rounds))[1]
+    indices = jnp.arange(inner_episodes * game.rounds).reshape(inner_episodes, game.rounds)
+    return jax.lax.scan(inner_episode, start, indices)[1].reshape(-1, episodes)

@@ -1,0 +1,443 @@
+"""Meta agents that shape learning co-players, on the sampled iterated prisoner's dilemma (Meulemans et al. 2025,
+figure 5; spec section 7).
+
+Each meta agent plays meta-trajectories with naive learners, with other meta agents, or with both, and is trained by PPO
+through whole meta-trajectories. The three estimators of the gradient differ in the advantages alone.
+"""
+
+import time
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from coplayer.errors import require
+from coplayer.experiments import mixed_pool
+from coplayer.experiments.axes import LEARNERS
+from coplayer.experiments.mixed_pool import make_game
+from coplayer.figures.published import Panel
+from coplayer.games.matrix import COOPERATE, MatrixGame
+from coplayer.learning import a2c, coala, ppo
+from coplayer.networks.actor_critic import ActorCritic
+from coplayer.networks.core import CORES
+from coplayer.networks.layers import pick
+from coplayer.players.recurrent import RecurrentPlayer
+from coplayer.pools import shaping
+from coplayer.runs import checkpoint, memory
+from coplayer.runs.training import Chunk
+
+NAME = "coala-ipd"
+SOURCE = "Meulemans et al. 2025, figure 5"
+PANEL = Panel("5", "meta agent", "iteration", {})
+WEIGHTS, PLAY, ORDER, POPULATION = range(4)  # streams of random numbers
+
+
+@dataclass(frozen=True)
+class CoalaIPD:
+    """Meta agents that see their co-players learn, among naive learners and each other."""
+
+    payoffs: tuple[float, ...] = (1.0, -1.0, 2.0, 0.0)
+    """One's own reward for each own action (rows) and co-player's action (columns), row by row: n * n numbers, the same
+    for both players. Action 0 counts as cooperation."""
+    rounds: int = 10
+    """Rounds of an inner episode (T)."""
+    inner_episodes: int = 20
+    """Inner episodes of a meta-trajectory (M)."""
+    batch: int = 16
+    """Games side by side with one co-player, from which a naive one learns (B)."""
+    replicas: int = 128
+    """Co-players each agent meets in an iteration (R)."""
+    naive_share: float = 0.75
+    """Share of these that are naive learners (p_naive); the others are other meta agents."""
+    meta_agents: int = 4
+    """Meta agents that are trained, each with its own weights."""
+    naive_population: int = 10
+    """Initial networks that naive learners begin a meta-trajectory with."""
+    methods: tuple[str, ...] = ("coala",)
+    """Estimator of the policy gradient: coala, m_fos or batch_unaware; one for all agents, or one an agent."""
+    core: str = "hawk"
+    """Recurrent core of all networks: hawk or gru."""
+    hidden: int = 32
+    """Its width."""
+    seeds: int = 1
+    """Independent repetitions, numbered from --seed."""
+    seed: int = 0
+    """The first seed."""
+    iterations: int = 3000
+    """Iterations of playing R meta-trajectories and learning from them."""
+    phases: int = 20
+    """Equal parts of the training; the agents at the end of each are kept."""
+    log_every: int = 10
+    """Iterations that a row of metrics is the mean of; a killed run loses whole intervals."""
+    epochs: int = 4
+    """PPO's passes over the meta-trajectories of an iteration; with 1 epoch of 1 minibatch the update is A2C's."""
+    minibatches: int = 2
+    """Minibatches of a pass, each of whole replicas."""
+    clip: float = 0.2
+    """PPO's bound on the ratio of probabilities, and on the change of a value."""
+    gamma: float = 1.0
+    """Discount a round. With gamma * gae_lambda below 1 the shaping signal is lost over the inner episodes."""
+    gae_lambda: float = 1.0
+    """Lambda of the advantages."""
+    td_lambda: float = 1.0
+    """Lambda of the returns that the value is fitted to."""
+    reward_scale: float = 0.05
+    """Factor on the rewards in the losses; never in what is reported."""
+    centred: bool = False
+    """Centre the advantages, separately for naive and for meta co-players."""
+    value_coefficient: float = 0.5
+    """Weight of the value's squared error."""
+    entropy_coefficient: float = 0.0
+    """Weight of the policy's entropy."""
+    learning_rate: float = 3e-4
+    """Adam's learning rate."""
+    max_gradient_norm: float = 1.0
+    """Bound on the gradient's norm."""
+    naive_learning_rate: float = 5e-3
+    """Adam's learning rate of the naive learners."""
+    naive_gamma: float = 0.99
+    """Their discount a round."""
+    naive_reward_scale: float = 0.05
+    """Their factor on the rewards."""
+    seed_batch: int = 0
+    """Seeds trained side by side by vmap; 0: all on a GPU, one at a time on a CPU."""
+    checkpoint_seconds: float = 60.0
+    """Save the state at the end of each phase, and when this much time has passed since the last save."""
+
+
+PRESETS: dict[str, CoalaIPD] = {
+    "paper": CoalaIPD(),
+    "quick": CoalaIPD(replicas=16, batch=8, meta_agents=2, core="gru"),
+}
+
+MAY_BE_ZERO = {
+    *("seed", "seed_batch", "naive_share", "gamma", "gae_lambda", "td_lambda", "value_coefficient"),
+    *("entropy_coefficient", "naive_gamma"),
+}
+SHARES = ("naive_share", "gamma", "gae_lambda", "td_lambda", "naive_gamma")
+
+
+def check(config: CoalaIPD) -> None:
+    """Refuse a config that cannot be trained, naming the setting and what is allowed."""
+    mixed_pool.check_numbers(config, MAY_BE_ZERO)
+    for name in SHARES:
+        require(getattr(config, name) <= 1, f"{name}: must be at most 1, got {getattr(config, name)}")
+    require(config.core in CORES, f"core: must be one of {', '.join(CORES)}, got {config.core!r}")
+    require(
+        bool(config.methods) and set(config.methods) <= set(METHODS),
+        f"methods: must be of {', '.join(METHODS)}, got {', '.join(config.methods) or 'none'}",
+    )
+    require(
+        len(config.methods) in (1, config.meta_agents),
+        f"methods: needs one, or one for each of the {config.meta_agents} meta agents, got {len(config.methods)}",
+    )
+    naive = config.replicas * config.naive_share
+    require(
+        abs(naive - round(naive)) < 1e-6,
+        f"replicas: {config.replicas} with naive_share = {config.naive_share} must come out in whole co-players",
+    )
+    require(
+        config.naive_share == 1 or config.meta_agents > 1,
+        "meta_agents: must be at least 2 where naive_share is below 1",
+    )
+    require(
+        config.replicas % config.minibatches == 0,
+        f"minibatches: must divide the {config.replicas} replicas, got {config.minibatches}",
+    )
+    require(
+        config.iterations % (config.phases * config.log_every) == 0,
+        f"iterations: must be a multiple of phases * log_every = {config.phases * config.log_every}, "
+        f"got {config.iterations}",
+    )
+    require(make_game(config).symmetric, "payoffs: must be one table, the same for both players")
+
+
+METHODS = {"coala": coala.COALA, "m_fos": coala.M_FOS, "batch_unaware": coala.BATCH_UNAWARE}
+
+
+class Setting(NamedTuple):
+    """What the numerical code needs to know of a config; constants under `jit`."""
+
+    game: MatrixGame  # its rounds are T
+    core: str
+    hidden: int
+    inner_episodes: int
+    batch: int
+    naive: int  # replicas with naive learners
+    meta: int  # replicas with other meta agents
+    naive_population: int
+    naive_updating: a2c.Updating
+    methods: tuple[str, ...]  # by agent
+    updating: ppo.Updating
+    gamma: float
+    gae_lambda: float
+    td_lambda: float
+    reward_scale: float
+    centred: bool
+    log_every: int
+
+
+def make_setting(config: CoalaIPD) -> Setting:
+    """The numerical side of a config."""
+    game = make_game(config)
+    naive = round(config.replicas * config.naive_share)
+    return Setting(
+        game=game,
+        core=config.core,
+        hidden=config.hidden,
+        inner_episodes=config.inner_episodes,
+        batch=config.batch,
+        naive=naive,
+        meta=config.replicas - naive,
+        naive_population=config.naive_population,
+        naive_updating=a2c.Updating(
+            gamma=config.naive_gamma,
+            gae_lambda=1.0,
+            td_lambda=1.0,
+            reward_scale=config.naive_reward_scale,
+            centred=True,
+            value_coefficient=0.5,
+            entropy=a2c.constant(0.0),
+            learning_rate=a2c.constant(config.naive_learning_rate),
+            max_gradient_norm=1.0,
+        ),
+        methods=config.methods * (config.meta_agents // len(config.methods)),
+        updating=ppo.Updating(
+            epochs=config.epochs,
+            minibatches=config.minibatches,
+            clip=config.clip,
+            value_coefficient=config.value_coefficient,
+            entropy_coefficient=config.entropy_coefficient,
+            learning_rate=config.learning_rate,
+            max_gradient_norm=config.max_gradient_norm,
+        ),
+        gamma=config.gamma,
+        gae_lambda=config.gae_lambda,
+        td_lambda=config.td_lambda,
+        reward_scale=config.reward_scale,
+        centred=config.centred,
+        log_every=config.log_every,
+    )
+
+
+def new_network(setting: Setting, key: PRNGKeyArray) -> ActorCritic:
+    return ActorCritic(setting.game, setting.hidden, core=setting.core, zero_heads=True, key=key)
+
+
+def new_learner(setting: Setting, key: PRNGKeyArray) -> a2c.LearnerState:
+    """A meta agent before its first iteration."""
+    network = new_network(setting, jax.random.fold_in(key, WEIGHTS))
+    return a2c.LearnerState(network, ppo.optimiser(setting.updating).init(network), key)
+
+
+def weights(
+    setting: Setting, joint: Int[Array, "time replicas batch"], values: Float[Array, "time replicas batch"]
+) -> tuple[Float[Array, "time replicas batch"], Float[Array, "time replicas batch"]]:
+    """Advantages as the policy loss takes them, a mean over all, and value targets. In a function mapped over the
+    agents. Naive co-players come first; with other meta agents every method is batch-unaware, which is exact there.
+    """
+    rewards = setting.reward_scale * setting.game.reward(joint)
+    end = jnp.zeros(setting.batch)
+
+    def estimate(method: str, at: slice) -> Array:
+        estimator = METHODS[method]
+        whole = jax.vmap(
+            lambda rewards, values: coala.advantages(
+                rewards,
+                values,
+                end,
+                episode_length=setting.game.rounds,
+                gamma=setting.gamma,
+                gae_lambda=setting.gae_lambda,
+                estimator=estimator,
+            ),
+            in_axes=1,
+            out_axes=1,
+        )(rewards[:, at], values[:, at])
+        return coala.policy_scale(estimator, setting.batch) * whole
+
+    naive, meta = slice(0, setting.naive), slice(setting.naive, None)
+    known = sorted(set(setting.methods))
+    own = jnp.asarray([known.index(method) for method in setting.methods])[jax.lax.axis_index(LEARNERS)]
+    groups = []
+    if setting.naive:
+        groups.append(jnp.stack([estimate(method, naive) for method in known])[own])
+    if setting.meta:
+        groups.append(estimate("batch_unaware", meta))
+    if setting.centred:
+        groups = [group - group.mean() for group in groups]
+    targets = jax.vmap(
+        lambda rewards, values: coala.value_targets(
+            rewards, values, end, gamma=setting.gamma, td_lambda=setting.td_lambda
+        ),
+        in_axes=1,
+        out_axes=1,
+    )(rewards, values)
+    return jnp.concatenate(groups, axis=1), targets
+
+
+def play(
+    setting: Setting, population: ActorCritic, network: ActorCritic, key: PRNGKeyArray
+) -> shaping.MetaTrajectories:
+    """One iteration's meta-trajectories. In a function mapped over the agents, who lend each other their networks."""
+    groups = []
+    if setting.naive:
+        groups.append(shaping.Group(shaping.NaiveLearner(population, setting.naive_updating), setting.naive))
+    if setting.meta:
+        everyone = jax.tree.map(lambda leaf: jax.lax.all_gather(leaf, LEARNERS), network)
+        others = shaping.LastingAgent(everyone, jax.lax.axis_index(LEARNERS))
+        groups.append(shaping.Group(others, setting.meta))
+    return shaping.play(
+        setting.game, network, groups, key, batch=setting.batch, inner_episodes=setting.inner_episodes
+    )
+
+
+def play_metrics(setting: Setting, joint: Int[Array, "time replicas batch"]) -> dict[str, Array]:
+    """Mean rewards a round and rates of action 0, of both sides; with naive learners also over the first and the last
+    quarter of the inner episodes.
+    """
+    game, split = setting.game, setting.naive
+    rewards, swapped = game.reward(joint), game.swap(joint)
+    metrics = {}
+    if setting.meta:
+        metrics["reward_vs_learner"] = rewards[:, split:].mean()
+        metrics["cooperation_vs_learner"] = (game.own_action(joint[:, split:]) == COOPERATE).mean()
+    if setting.naive:
+        quarter = game.rounds * max(1, setting.inner_episodes // 4)
+        metrics["reward_vs_naive"] = rewards[:, :split].mean()
+        metrics["cooperation_vs_naive"] = (game.own_action(joint[:, :split]) == COOPERATE).mean()
+        metrics["reward_of_naive"] = game.reward(swapped[:, :split], 1).mean()
+        metrics["cooperation_of_naive"] = (game.own_action(swapped[:, :split]) == COOPERATE).mean()
+        metrics["early_reward_vs_naive"] = rewards[:quarter, :split].mean()
+        metrics["late_reward_vs_naive"] = rewards[-quarter:, :split].mean()
+    return metrics
+
+
+def iterate(
+    setting: Setting, learner: a2c.LearnerState, population: ActorCritic, iteration: Int[Array, ""]
+) -> tuple[a2c.LearnerState, dict[str, Array]]:
+    """Play meta-trajectories and learn from them. Returns the metrics beside."""
+    key = jax.random.fold_in(jax.random.fold_in(learner.key, PLAY), iteration)
+    played = play(setting, population, learner.network, key)
+    advantages, targets = weights(setting, played.joint, played.values)
+    actions = setting.game.own_action(played.joint)
+    experience = ppo.Experience(
+        observations=shaping.observations(played.joint, setting.game.rounds),
+        actions=actions,
+        log_probs=pick(jax.nn.log_softmax(played.logits, axis=0), actions),
+        values=played.values,
+        advantages=advantages,
+        targets=targets,
+    )
+    order = jax.random.fold_in(jax.random.fold_in(learner.key, ORDER), iteration)
+    network, optimiser, losses, norm = ppo.improve(
+        learner.network, learner.optimiser, experience, setting.updating, order
+    )
+    metrics = play_metrics(setting, played.joint) | {
+        "loss_policy": losses.policy,
+        "loss_value": losses.value,
+        "entropy": losses.entropy,
+        "gradient_norm": norm,
+    }
+    return learner._replace(network=network, optimiser=optimiser), metrics
+
+
+def train_interval(
+    setting: Setting, learner: a2c.LearnerState, start: Int[Array, ""]
+) -> tuple[a2c.LearnerState, dict[str, Array]]:
+    """The iterations of one row of metrics, from number `start` on."""
+    members = jax.random.split(jax.random.fold_in(learner.key, POPULATION), setting.naive_population)
+    population = jax.vmap(lambda key: new_network(setting, key))(members)
+    iterations = start + jnp.arange(setting.log_every)
+    learner, metrics = jax.lax.scan(
+        lambda learner, at: iterate(setting, learner, population, at), learner, iterations
+    )
+    return learner, jax.tree.map(lambda values: values.mean(), metrics)
+
+
+class State(NamedTuple):
+    """A run between two chunks."""
+
+    learners: a2c.LearnerState  # leading axes [agent, seed]
+    iteration: int  # iterations done
+
+
+class Trainer:
+    """The experiment as the host runs it (see `runs.training.Experiment`)."""
+
+    def __init__(self, config: CoalaIPD):
+        check(config)
+        self.config = config
+        self.setting = setting = make_setting(config)
+        self._keys = mixed_pool.keys(config, config.meta_agents)
+        memory.require_fit(
+            memory_bytes(config, mixed_pool.seed_batch(config)),
+            "lower --seed-batch, --replicas, --batch, --inner-episodes or --hidden",
+        )
+
+        def mapped(function):
+            return mixed_pool.mapped(config, function, config.meta_agents)
+
+        self._initial = mapped(lambda key, _: new_learner(setting, key))
+        self._train = mapped(lambda learner, start: train_interval(setting, learner, start))
+
+    def initial_state(self) -> State:
+        return State(self._initial(self._keys, 0), iteration=0)
+
+    def finished(self, state: State) -> bool:
+        return state.iteration >= self.config.iterations
+
+    def progress(self, state: State) -> float:
+        return state.iteration / self.config.iterations
+
+    def advance(self, state: State) -> Chunk:
+        """The iterations of one row of metrics."""
+        config, begin = self.config, time.monotonic()
+        learners, metrics = self._train(state.learners, state.iteration)
+        done = state.iteration + config.log_every
+        per_phase = config.iterations // config.phases
+        phase = state.iteration // per_phase + 1
+        rows = mixed_pool.metric_rows(config, metrics, phase=phase, iteration=done)
+        steps = config.meta_agents * config.seeds * config.log_every * config.replicas * config.batch
+        steps *= config.inner_episodes * config.rounds
+        timing = {"phase": phase, "meta_steps_per_second": steps / (time.monotonic() - begin)}
+        agents = None if done % per_phase else checkpoint.flatten(learners.network, "network")
+        return Chunk(State(learners, done), rows, timing, agents, phase)
+
+    def pack(self, state: State) -> dict[str, np.ndarray]:
+        return checkpoint.flatten(state.learners, "learners") | {"iteration": np.asarray(state.iteration)}
+
+    def unpack(self, arrays: dict[str, np.ndarray]) -> State:
+        like = self._initial(self._keys, 0)
+        placement = jax.tree.map(lambda leaf: leaf.sharding, like)
+        learners = jax.device_put(checkpoint.unflatten(like, arrays, "learners"), placement)
+        return State(learners, int(arrays["iteration"]))
+
+
+def memory_bytes(config: CoalaIPD, seed_batch: int) -> int:
+    """About how much memory a run takes, in bytes: what backpropagation through a minibatch of whole meta-trajectories
+    keeps.
+    """
+    columns = config.replicas * config.batch / config.minibatches
+    kept = 4 * config.rounds * config.inner_episodes * columns * 30 * config.hidden
+    return round(config.meta_agents * seed_batch * kept)
+
+
+def match_episodes(config: CoalaIPD) -> int:
+    """Episodes in a row of a match: the agents remember a whole meta-trajectory."""
+    return config.inner_episodes
+
+
+def players(config: CoalaIPD, agents: dict[str, np.ndarray], *, phase: int, seed: int) -> list[RecurrentPlayer]:
+    """The meta agents of one seed as players, who remember a whole meta-trajectory."""
+    check(config)
+    setting = make_setting(config)
+    networks = mixed_pool.learners_of(
+        config, lambda: new_network(setting, jax.random.key(0)), agents, "network", seed, config.meta_agents
+    )
+    return [RecurrentPlayer(network, lasting=True) for network in networks]
