@@ -111,9 +111,8 @@ def weighted(outputs, seed):
 
 
 @pytest.mark.parametrize("core", ["gru", "hawk"])
-@pytest.mark.parametrize("context", [0, CONTEXT])
-def test_unrolled_episodes_are_their_steps_in_value_and_gradient(core, context):
-    network, vector, joint = example(4, context, core=core)
+def test_unrolled_episodes_are_their_steps_in_value_and_gradient(core):
+    network, vector, joint = example(4, CONTEXT, core=core)
     observations = observations_of(joint)
     ours = jax.jit(lambda network: network.unroll(observations, vector))
     theirs = jax.jit(lambda network: outputs_by_steps(network, vector, joint))
@@ -134,22 +133,29 @@ def test_a_trace_is_replayed_with_the_gradient_of_unrolling(core):
 
 
 @pytest.mark.parametrize("core", ["gru", "hawk"])
-def test_a_step_along_the_gradient_can_be_differentiated(core):
-    """As LOLA does; against JAX through the plain scan, which has no backward pass of its own."""
-    network, vector, joint = example(6, 0, core=core)
-    observations = observations_of(joint)
+def test_the_gradient_can_be_differentiated(core):
+    """As LOLA does: the derivative of the gradient's product with a direction, against differences of the gradient,
+    in float64.
+    """
+    with jax.enable_x64(True):
+        network, _, joint = example(6, 0, core=core)
+        rng = np.random.default_rng(9)
+        network = jax.tree.map(lambda leaf: leaf.astype(jnp.float64), network)
+        direction = jax.tree.map(lambda leaf: jnp.asarray(rng.normal(size=leaf.shape)), network)
+        observations = observations_of(joint)
+        slope = jax.grad(lambda network: weighted(network.unroll(observations), 2))
 
-    def after_a_step(unrolled):
-        def value(network):
-            slope = jax.grad(lambda network: weighted(unrolled(network), 2))(network)
-            stepped = jax.tree.map(lambda weights, step: weights + 0.01 * step, network, slope)
-            return weighted(unrolled(stepped), 3)
+        def along(network):
+            return sum(map(jnp.vdot, jax.tree.leaves(direction), jax.tree.leaves(slope(network))))
 
-        return jax.jit(jax.grad(value))(network)
+        def moved(step):
+            return jax.tree.map(lambda leaf, other: leaf + step * other, network, direction)
 
-    ours = after_a_step(lambda network: network.unroll(observations))
-    theirs = after_a_step(lambda network: outputs_by_steps(network, vector, joint))
-    close(ours, theirs)
+        ours, slope, step = jax.jit(jax.grad(along))(network), jax.jit(slope), 1e-5
+        theirs = jax.tree.map(lambda one, other: (one - other) / (2 * step), slope(moved(step)), slope(moved(-step)))
+        for one, other in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+            assert one.dtype == np.float64 and np.abs(other).max() > 1e-2
+            np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5 * np.abs(other).max())
 
 
 @pytest.mark.parametrize("core", ["gru", "hawk"])
@@ -166,11 +172,13 @@ def test_a_population_is_unrolled_by_vmap(core):
 
 def test_heads_may_start_at_zero():
     for core in ("gru", "hawk"):
-        zero, plain = (
-            ActorCritic(GAMES[2], 4, core=core, zero_heads=zero_heads, key=jax.random.key(0))
-            for zero_heads in (True, False)
-        )
-        logits, values = zero.unroll(jnp.zeros((3, 2), jnp.int32))
+        zero, plain = jax.jit(
+            lambda core=core: tuple(
+                ActorCritic(GAMES[2], 4, core=core, zero_heads=zero_heads, key=jax.random.key(0))
+                for zero_heads in (True, False)
+            )
+        )()
+        logits, values = jax.jit(ActorCritic.unroll)(zero, jnp.zeros((3, 2), jnp.int32))
         assert not np.any(logits) and not np.any(values)
         assert np.abs(plain.head_weights).max() > 0.1
         for one, other in zip(jax.tree.leaves(zero.core), jax.tree.leaves(plain.core), strict=True):
@@ -180,5 +188,6 @@ def test_heads_may_start_at_zero():
 def test_the_core_is_one_of_two():
     with pytest.raises(CoplayerError, match="hidden: must be a multiple of 2, the heads of a Hawk, got 3"):
         ActorCritic(GAMES[2], 3, core="hawk", key=jax.random.key(0))
-    assert isinstance(ActorCritic(GAMES[2], 3, key=jax.random.key(0)).core, Core)
-    assert isinstance(ActorCritic(GAMES[2], 4, core="hawk", key=jax.random.key(0)).core, Core)
+    for core, hidden in (("gru", 3), ("hawk", 4)):
+        build = lambda core=core, hidden=hidden: ActorCritic(GAMES[2], hidden, core=core, key=jax.random.key(0))  # noqa: E731
+        assert isinstance(jax.eval_shape(build).core, Core)

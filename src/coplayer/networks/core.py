@@ -3,14 +3,14 @@
 A model on a core is an `OnCore`. Arrays have the batch first, as rows; a state is a pytree of such arrays.
 """
 
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, get_args, runtime_checkable
 
 import equinox as eqx
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from coplayer.errors import CoplayerError
+from coplayer.errors import require
 from coplayer.networks.gru import GRU
-from coplayer.networks.hawk import Hawk
+from coplayer.networks.hawk import Hawk, check_width
 
 CoreKind = Literal["gru", "hawk"]
 
@@ -36,13 +36,17 @@ class Core(Protocol):
         """The features after each input: the same as by steps, faster where a gradient is taken."""
 
 
+def check_core(kind: str, hidden: int) -> None:
+    """Refuse a core that cannot be made."""
+    require(kind in get_args(CoreKind), f"core: must be gru or hawk, got {kind!r}")
+    if kind == "hawk":
+        check_width(hidden)
+
+
 def new_core(kind: CoreKind, inputs: int, hidden: int, key: PRNGKeyArray) -> GRU | Hawk:
     """A core whose features have length `hidden`: a GRU, or a Hawk of one block with two heads."""
-    if kind == "gru":
-        return GRU(inputs, hidden, key=key)
-    if kind == "hawk":
-        return Hawk(inputs, hidden, key=key)
-    raise CoplayerError(f"core: must be gru or hawk, got {kind!r}")
+    check_core(kind, hidden)
+    return GRU(inputs, hidden, key=key) if kind == "gru" else Hawk(inputs, hidden, key=key)
 
 
 class OnCore(eqx.Module):

@@ -30,7 +30,13 @@ DECAY = 8.0  # c in the paper
 WINDOW = 4  # inputs that the convolution sees
 CONVOLUTION_SCALE = 0.01  # variance of its first weights, times the fan-in
 SLOWEST, FASTEST = 0.999, 0.9  # range of a at first, where its gate is open
+HEADS = 2
 STEEPEST = 1000.0  # bound on the gradient of the square root
+
+
+def check_width(width: int, heads: int = HEADS) -> None:
+    """Refuse a width that the heads cannot share."""
+    require(width % heads == 0, f"hidden: must be a multiple of {heads}, the heads of a Hawk, got {width}")
 
 
 class Linear(eqx.Module):
@@ -261,10 +267,10 @@ class Hawk(eqx.Module):
     norm: Norm
 
     def __init__(
-        self, inputs: int, width: int, *, blocks: int = 1, heads: int = 2, parallel: bool = False, key: PRNGKeyArray
+        self, inputs: int, width: int, *, blocks: int = 1, heads: int = HEADS, parallel: bool = False, key: PRNGKeyArray
     ):
         """`parallel`: run over whole sequences by associative scans; the same values, faster where steps are dear."""
-        require(width % heads == 0, f"hidden: must be a multiple of {heads}, the heads of a Hawk, got {width}")
+        check_width(width, heads)
         self.embedding = Linear(inputs, width, key=jax.random.fold_in(key, 0))
         self.blocks = tuple(
             Block(width, heads, parallel=parallel, key=jax.random.fold_in(key, 1 + i)) for i in range(blocks)
