@@ -53,7 +53,7 @@ DECISIVE = Size(RoundModel, 128)
 class ScannedGRU(GRU):
     """The same layer without its own backward pass: a plain scan, differentiated by JAX."""
 
-    def sequence(self, hidden, inputs):
+    def states(self, hidden, inputs):
         def step(hidden, inputs):
             hidden = self.step(hidden, inputs)
             return hidden, hidden

@@ -5,26 +5,35 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from coplayer.errors import CoplayerError
 from coplayer.games.matrix import START, MatrixGame, observe, prisoners_dilemma
 from coplayer.networks.actor_critic import ActorCritic, replay
+from coplayer.networks.core import Core
 from oracles import ActorCriticOracle, with_random_weights
 
 ROUNDS, BATCH, HIDDEN, CONTEXT = 5, 4, 3, 10
 GAMES = {2: prisoners_dilemma(ROUNDS), 3: MatrixGame(np.arange(9.0).reshape(3, 3), ROUNDS)}
 
 
-def example(seed, context, actions=2):
+def example(seed, context, actions=2, core="gru"):
     """(network, context [context, batch], joint actions [rounds, batch])."""
     game, rng = GAMES[actions], np.random.default_rng(seed)
-    network = with_random_weights(lambda: ActorCritic(game, HIDDEN, context=context, key=jax.random.key(0)), seed)
+    hidden = HIDDEN if core == "gru" else HIDDEN + 1
+    network = with_random_weights(
+        lambda: ActorCritic(game, hidden, core=core, context=context, key=jax.random.key(0)), seed
+    )
     vector = jnp.asarray(rng.normal(size=(context, BATCH)), jnp.float32)
     return network, vector, jnp.asarray(rng.integers(game.num_joint, size=(ROUNDS, BATCH)))
+
+
+def observations_of(joint):
+    return jnp.concatenate([jnp.full((1, joint.shape[1]), START), observe(joint[:-1])])
 
 
 @jax.jit
 def unroll(network, context, joint):
     """The trace of given episodes, by a plain scan."""
-    observations = jnp.concatenate([jnp.full((1, joint.shape[1]), START), observe(joint[:-1])])
+    observations = observations_of(joint)
 
     def step(state, at):
         observation, first = at
@@ -81,3 +90,104 @@ def test_the_input_weights_of_the_context_are_used_in_the_first_round_alone():
     single = slope(network, *jax.tree.map(lambda leaf: leaf[..., :1], (vector, trace))).gru.input_weights
     np.testing.assert_allclose(single[5:], np.outer(vector[:, 0], single[START]), rtol=1e-4, atol=1e-5)
     assert np.abs(gradient[5:]).max() > 1e-3
+
+
+def outputs_by_steps(network, context, joint):
+    outputs = unroll(network, context, joint).outputs
+    return jnp.moveaxis(outputs[:, :-1], 1, 0), outputs[:, -1]
+
+
+def close(ours, theirs, least=1e-2):
+    for one, other in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+        assert np.abs(other).max() > least
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4 * max(1.0, np.abs(other).max()))
+
+
+def weighted(outputs, seed):
+    """A number that depends on all outputs in a way that is not linear."""
+    logits, values = outputs
+    rng = np.random.default_rng(seed)
+    return (rng.normal(size=logits.shape) * jnp.sin(logits)).sum() + (rng.normal(size=values.shape) * values**2).sum()
+
+
+@pytest.mark.parametrize("core", ["gru", "hawk"])
+def test_unrolled_episodes_are_their_steps_in_value_and_gradient(core):
+    network, vector, joint = example(4, CONTEXT, core=core)
+    observations = observations_of(joint)
+    ours = jax.jit(lambda network: network.unroll(observations, vector))
+    theirs = jax.jit(lambda network: outputs_by_steps(network, vector, joint))
+    close(ours(network), theirs(network))
+    slopes = (jax.jit(jax.grad(lambda network, f=f: weighted(f(network), 0)))(network) for f in (ours, theirs))
+    close(*slopes)
+
+
+@pytest.mark.parametrize("core", ["gru", "hawk"])
+def test_a_trace_is_replayed_with_the_gradient_of_unrolling(core):
+    network, vector, joint = example(5, CONTEXT, core=core)
+    trace = unroll(network, vector, joint)
+    observations = observations_of(joint)
+    np.testing.assert_array_equal(trace.observation, observations)
+    replayed = jax.jit(jax.value_and_grad(lambda network: weighted(replay(network, vector, trace), 1)))(network)
+    unrolled = jax.jit(jax.value_and_grad(lambda network: weighted(network.unroll(observations, vector), 1)))(network)
+    close(replayed, unrolled)
+
+
+@pytest.mark.parametrize("core", ["gru", "hawk"])
+def test_the_gradient_can_be_differentiated(core):
+    """As LOLA does: the derivative of the gradient's product with a direction, against differences of the gradient,
+    in float64.
+    """
+    with jax.enable_x64(True):
+        network, _, joint = example(6, 0, core=core)
+        rng = np.random.default_rng(9)
+        network = jax.tree.map(lambda leaf: leaf.astype(jnp.float64), network)
+        direction = jax.tree.map(lambda leaf: jnp.asarray(rng.normal(size=leaf.shape)), network)
+        observations = observations_of(joint)
+        slope = jax.grad(lambda network: weighted(network.unroll(observations), 2))
+
+        def along(network):
+            return sum(map(jnp.vdot, jax.tree.leaves(direction), jax.tree.leaves(slope(network))))
+
+        def moved(step):
+            return jax.tree.map(lambda leaf, other: leaf + step * other, network, direction)
+
+        ours, slope, step = jax.jit(jax.grad(along))(network), jax.jit(slope), 1e-5
+        theirs = jax.tree.map(lambda one, other: (one - other) / (2 * step), slope(moved(step)), slope(moved(-step)))
+        for one, other in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+            assert one.dtype == np.float64 and np.abs(other).max() > 1e-2
+            np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5 * np.abs(other).max())
+
+
+@pytest.mark.parametrize("core", ["gru", "hawk"])
+def test_a_population_is_unrolled_by_vmap(core):
+    """A network for each of some batches of episodes: values and gradients are those of each alone."""
+    members = [example(seed, 0, core=core) for seed in (7, 8)]
+    networks = jax.tree.map(lambda *leaves: jnp.stack(leaves), *[network for network, _, _ in members])
+    observations = jnp.stack([observations_of(joint) for _, _, joint in members])
+    value = jax.value_and_grad(lambda network, observations: weighted(network.unroll(observations), 4))
+    together, alone = jax.jit(jax.vmap(value))(networks, observations), jax.jit(value)
+    for i, (network, _, _) in enumerate(members):
+        close(jax.tree.map(lambda leaf, i=i: leaf[i], together), alone(network, observations[i]))
+
+
+def test_heads_may_start_at_zero():
+    for core in ("gru", "hawk"):
+        zero, plain = jax.jit(
+            lambda core=core: tuple(
+                ActorCritic(GAMES[2], 4, core=core, zero_heads=zero_heads, key=jax.random.key(0))
+                for zero_heads in (True, False)
+            )
+        )()
+        logits, values = jax.jit(ActorCritic.unroll)(zero, jnp.zeros((3, 2), jnp.int32))
+        assert not np.any(logits) and not np.any(values)
+        assert np.abs(plain.head_weights).max() > 0.1
+        for one, other in zip(jax.tree.leaves(zero.core), jax.tree.leaves(plain.core), strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_the_core_is_one_of_two():
+    with pytest.raises(CoplayerError, match="hidden: must be a multiple of 2, the heads of a Hawk, got 3"):
+        ActorCritic(GAMES[2], 3, core="hawk", key=jax.random.key(0))
+    for core, hidden in (("gru", 3), ("hawk", 4)):
+        build = lambda core=core, hidden=hidden: ActorCritic(GAMES[2], hidden, core=core, key=jax.random.key(0))  # noqa: E731
+        assert isinstance(jax.eval_shape(build).core, Core)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from coplayer.networks.gru import GRU
-from oracles import as_float64, gru_step, gru_weights, with_random_weights
+from oracles import as_float64, gru_step, gru_weights, swish, with_random_weights
 
 TIME, BATCH, INPUTS, HIDDEN = 7, 3, 5, 4
 
@@ -73,18 +73,20 @@ def test_sequence_is_repeated_step(time):
     for given in inputs:
         state = step(gru, state, given)
         states.append(state)
-    out = jax.jit(GRU.sequence)(gru, hidden, inputs)
+    out = jax.jit(GRU.states)(gru, hidden, inputs)
     np.testing.assert_allclose(out, jnp.stack(states), atol=1e-6)
     np.testing.assert_allclose(
         out, states_in_numpy(gru_weights(gru), as_float64(hidden), as_float64(inputs)), atol=2e-6
     )
+    np.testing.assert_allclose(jax.jit(GRU.sequence)(gru, hidden, inputs), swish(as_float64(out)), atol=1e-6)
+    np.testing.assert_allclose(gru.features(out), swish(as_float64(out)), atol=1e-6)
 
 
 def gradients(gru, hidden, inputs, weights):
     """Gradients of sum(weights * states) by the custom backward pass, and by jax through a plain scan of `step`."""
 
     def custom(gru, hidden, inputs):
-        return (weights * gru.sequence(hidden, inputs)).sum()
+        return (weights * gru.states(hidden, inputs)).sum()
 
     def plain(gru, hidden, inputs):
         def step(state, given):
@@ -120,7 +122,7 @@ def test_backward_pass_under_vmap():
     """A population of networks, each with its own data."""
     members = [example(seed) for seed in range(2)]
     stacked = jax.tree.map(lambda *x: jnp.stack(x), *members)
-    gradient = jax.grad(lambda gru, hidden, inputs: (gru.sequence(hidden, inputs) ** 2).sum())
+    gradient = jax.grad(lambda gru, hidden, inputs: (gru.states(hidden, inputs) ** 2).sum())
     together, gradient = jax.jit(jax.vmap(gradient))(*stacked), jax.jit(gradient)
     for i, member in enumerate(members):
         alone = gradient(*member)
@@ -140,7 +142,7 @@ def test_backward_pass_against_finite_differences():
         gru = eqx.tree_at(leaves_of, gru, tuple(jnp.asarray(x) for x in leaves[:4]))
 
         def value(gru, hidden, inputs):
-            return (cotangent * gru.sequence(hidden, inputs)).sum()
+            return (cotangent * gru.states(hidden, inputs)).sum()
 
         gradient = jax.jit(jax.grad(value, argnums=(0, 1, 2)))(gru, jnp.asarray(leaves[4]), jnp.asarray(leaves[5]))
         ours = [np.asarray(x) for x in (*leaves_of(gradient[0]), *gradient[1:])]

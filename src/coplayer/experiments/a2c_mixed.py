@@ -22,6 +22,7 @@ from coplayer.figures.published import Panel
 from coplayer.games.matrix import START, MatrixGame, observe
 from coplayer.learning import a2c
 from coplayer.networks.actor_critic import ActorCritic
+from coplayer.networks.core import CoreKind, check_core
 from coplayer.players.memory1 import sample
 from coplayer.players.recurrent import RecurrentPlayer
 from coplayer.pools import tabular
@@ -62,6 +63,8 @@ class A2CMixed:
     """Equal parts of the training; the agents at the end of each are kept."""
     log_every: int = 100
     """Iterations that a row of metrics is the mean of; a killed run loses whole intervals."""
+    core: CoreKind = "gru"
+    """The recurrent network: a GRU, or a Hawk block of the same width."""
     hidden: int = 128
     """Width of the recurrent state."""
     episodes: int = 4096
@@ -128,6 +131,7 @@ MAY_BE_ZERO = {
 def check(config: A2CMixed) -> None:
     """Refuse a config that cannot be trained, naming the setting and what is allowed."""
     mixed_pool.check_numbers(config, MAY_BE_ZERO)
+    check_core(config.core, config.hidden)
     for name in SHARES:
         require(getattr(config, name) <= 1, f"{name}: must be at most 1, got {getattr(config, name)}")
     require(config.annealing in ("linear", "cosine"), f"annealing: must be linear or cosine, got {config.annealing!r}")
@@ -151,6 +155,7 @@ class Setting(NamedTuple):
     game: MatrixGame
     pool: tabular.TabularPool
     updating: a2c.Updating
+    core: CoreKind
     hidden: int
     context: int  # length of the vector that names the co-player; 0: none
     episodes: int  # an iteration, of which `against_learner` against the other learner
@@ -179,6 +184,7 @@ def make_setting(config: A2CMixed) -> Setting:
             learning_rate=schedule(config.learning_rate, config.learning_rate_end, config.learning_rate_iterations),
             max_gradient_norm=config.max_gradient_norm,
         ),
+        core=config.core,
         hidden=config.hidden,
         context=game.num_observations * game.num_actions if config.opponent_identity else 0,
         episodes=config.episodes,
@@ -188,7 +194,7 @@ def make_setting(config: A2CMixed) -> Setting:
 
 
 def new_network(setting: Setting, key: PRNGKeyArray) -> ActorCritic:
-    return ActorCritic(setting.game, setting.hidden, context=setting.context, key=key)
+    return ActorCritic(setting.game, setting.hidden, core=setting.core, context=setting.context, key=key)
 
 
 def new_learner(setting: Setting, key: PRNGKeyArray) -> a2c.LearnerState:

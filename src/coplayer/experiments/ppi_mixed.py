@@ -20,6 +20,7 @@ from coplayer.experiments.mixed_pool import NUM_LEARNERS, make_game
 from coplayer.figures.published import Panel
 from coplayer.games.matrix import START, MatrixGame, observe
 from coplayer.learning import ppi
+from coplayer.networks.core import CoreKind, check_core
 from coplayer.networks.world_model import RoundModel, TokenModel
 from coplayer.players.planner import PlannerSettings, PPIPlayer
 from coplayer.pools import tabular
@@ -55,6 +56,8 @@ class PPIMixed:
     """Phases of fitting the model and playing with the improved policy."""
     model: Literal["round", "token"] = "token"
     """Recurrent steps a round: one ("round"), or one each for observation, reward and action ("token", the paper)."""
+    core: CoreKind = "gru"
+    """The recurrent network: a GRU, or a Hawk block of the same width."""
     hidden: int = 128
     """Width of the recurrent state."""
     embedding: int = 32
@@ -146,6 +149,7 @@ MAY_BE_ZERO = {
 def check(config: PPIMixed) -> None:
     """Refuse a config that cannot be trained, naming the setting and what is allowed."""
     mixed_pool.check_numbers(config, MAY_BE_ZERO)
+    check_core(config.core, config.hidden)
     for name in ("beta1", "beta2"):
         require(getattr(config, name) < 1, f"{name}: must be below 1, got {getattr(config, name)}")
     require(config.learner_share < 1, f"learner_share: must be below 1, got {config.learner_share}")
@@ -177,6 +181,7 @@ class Setting(NamedTuple):
     planner: PlannerSettings
     warm_start: bool
     token_model: bool
+    core: CoreKind
     hidden: int
     embedding: int
     tabular_episodes: int
@@ -219,6 +224,7 @@ def make_setting(config: PPIMixed, phase: int) -> Setting:
         ),
         warm_start=config.warm_start,
         token_model=config.model == "token",
+        core=config.core,
         hidden=config.hidden,
         embedding=config.embedding,
         tabular_episodes=config.tabular_episodes,
@@ -231,8 +237,8 @@ def make_setting(config: PPIMixed, phase: int) -> Setting:
 
 def new_model(setting: Setting, key: PRNGKeyArray):
     if setting.token_model:
-        return TokenModel(setting.game, setting.hidden, setting.embedding, key=key)
-    return RoundModel(setting.game, setting.hidden, key=key)
+        return TokenModel(setting.game, setting.hidden, setting.embedding, core=setting.core, key=key)
+    return RoundModel(setting.game, setting.hidden, core=setting.core, key=key)
 
 
 def phase_key(learner: ppi.LearnerState, stream: int, phase: Int[Array, ""]) -> PRNGKeyArray:

@@ -1,4 +1,4 @@
-"""Gated recurrent unit, with a backward pass through time written for speed.
+"""Gated recurrent unit, with a backward pass through time written for speed; a recurrent core (`networks.core.Core`).
 
 Cho et al. 2014 in the form with the reset gate after the hidden product (the one of cuDNN and PyTorch):
 
@@ -50,17 +50,35 @@ class GRU(eqx.Module):
     def hidden(self) -> int:
         return self.hidden_weights.shape[0]
 
+    @property
+    def width(self) -> int:
+        return self.hidden
+
+    def initial_state(self, batch: int) -> Float[Array, "batch hidden"]:
+        """The hidden state before the first input."""
+        return jnp.zeros((batch, self.hidden))
+
+    def features(self, hidden: Float[Array, "*batch hidden"]) -> Float[Array, "*batch hidden"]:
+        """What read-outs are applied to: the swished state."""
+        return jax.nn.silu(hidden)
+
     def step(
         self, hidden: Float[Array, "batch hidden"], inputs: Float[Array, "batch inputs"]
     ) -> Float[Array, "batch hidden"]:
         """The hidden state after one more input."""
         return _cell(self, hidden, inputs)[0]
 
-    def sequence(
+    def states(
         self, hidden: Float[Array, "batch hidden"], inputs: Float[Array, "time batch inputs"]
     ) -> Float[Array, "time batch hidden"]:
         """The hidden states after each input. Differentiable, by the backward pass of `_sequence_backward`."""
         return _sequence(self, hidden, inputs)
+
+    def sequence(
+        self, hidden: Float[Array, "batch hidden"], inputs: Float[Array, "time batch inputs"]
+    ) -> Float[Array, "time batch hidden"]:
+        """The features after each input."""
+        return self.features(self.states(hidden, inputs))
 
     def column_step(
         self, hidden: Float[Array, "hidden batch"], inputs: Float[Array, "inputs batch"]

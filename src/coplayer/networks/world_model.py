@@ -16,10 +16,10 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from coplayer.games.matrix import START, MatrixGame, observe
-from coplayer.networks.gru import GRU
+from coplayer.networks.core import CoreKind, OnCore, new_core
 from coplayer.networks.layers import new_linear, pick
 from coplayer.players.memory1 import sample
 
@@ -63,42 +63,43 @@ def _nll(logits: Float[Array, "choices ..."], choice: Int[Array, "..."]) -> Floa
     return -sum(jnp.where(choice == c, logs[c], 0.0).mean() for c in range(logits.shape[0]))
 
 
-class RoundModel(eqx.Module):
+class RoundModel(OnCore):
     """One recurrent step a round; the state is the recurrent state."""
 
-    gru: GRU
     head_weights: Float[Array, "outputs hidden"]
     head_bias: Float[Array, " outputs"]
     game: MatrixGame = eqx.field(static=True)
 
-    def __init__(self, game: MatrixGame, hidden: int, *, key: PRNGKeyArray):
+    def __init__(self, game: MatrixGame, hidden: int, *, core: CoreKind = "gru", key: PRNGKeyArray):
+        super().__init__(new_core(core, game.num_observations, hidden, jax.random.fold_in(key, 0)))
         self.game = game
-        self.gru = GRU(game.num_observations, hidden, key=jax.random.fold_in(key, 0))
         outputs = game.num_actions + 2 * game.num_joint
         self.head_weights, self.head_bias = new_linear(jax.random.fold_in(key, 1), hidden, outputs)
 
     def _one_hot(self, observation: Int[Array, "..."]) -> Float[Array, "... observations"]:
         return jax.nn.one_hot(observation, self.game.num_observations)
 
-    def heads(self, state: Float[Array, "*batch hidden"]):
-        """Logits of one's own action `[n, *batch]`, logits of the co-player's action given one's own
+    def heads(self, state: PyTree):
+        """In a state: logits of one's own action `[n, *batch]`, logits of the co-player's action given one's own
         `[n own, n other, *batch]`, predicted reward of each joint action, same shape.
         """
+        return self._read(self.core.features(state))
+
+    def _read(self, features: Float[Array, "*batch hidden"]):
         n = self.game.num_actions
-        features = jax.nn.silu(state)
         outputs = jnp.einsum("oh,...h->o...", self.head_weights, features)
-        outputs = outputs + self.head_bias.reshape(-1, *[1] * (state.ndim - 1))
+        outputs = outputs + self.head_bias.reshape(-1, *[1] * (features.ndim - 1))
         square = (n, n, *outputs.shape[1:])
         return outputs[:n], outputs[n : n + n * n].reshape(square), outputs[n + n * n :].reshape(square)
 
-    def initial_state(self, batch: int) -> Float[Array, "S hidden"]:
-        return self.gru.step(jnp.zeros((batch, self.gru.hidden)), self._one_hot(jnp.full((batch,), START)))
+    def initial_state(self, batch: int) -> PyTree:
+        return self.core.step(self.core.initial_state(batch), self._one_hot(jnp.full((batch,), START)))
 
     def action_logits(self, state):
         return self.heads(state)[0]
 
     def observe(self, state, joint, reward):
-        return self.gru.step(state, self._one_hot(observe(joint)))
+        return self.core.step(state, self._one_hot(observe(joint)))
 
     def imagine(self, state, action, uniform):
         _, replies, rewards = self.heads(state)
@@ -114,8 +115,8 @@ class RoundModel(eqx.Module):
     def episode_loss(self, joint, reward):
         batch = joint.shape[1]
         inputs = self._one_hot(jnp.concatenate([jnp.full((1, batch), START), observe(joint[:-1])]))
-        states = self.gru.sequence(jnp.zeros((batch, self.gru.hidden)), inputs)
-        actions, replies, rewards = self.heads(states.reshape(-1, self.gru.hidden))
+        features = self.core.sequence(self.core.initial_state(batch), inputs)
+        actions, replies, rewards = self._read(features.reshape(-1, self.core.width))
         joint, reward = joint.reshape(-1), reward.reshape(-1)
         own, other = self.game.own_action(joint), self.game.other_action(joint)
         predicted = pick(rewards.reshape(-1, joint.size), joint)
@@ -126,25 +127,26 @@ class RoundModel(eqx.Module):
         )
 
 
-class TokenModel(eqx.Module):
+class TokenModel(OnCore):
     """The paper's model: tokens o_t, r_t, a_t in turn, one linear embedding and one linear head a modality.
 
     The state is the recurrent state after the reward token, whose head gives the action.
     """
 
-    gru: GRU
     embeddings: tuple  # (weights [outputs, inputs], bias), for observation, reward and action
     observation_head: tuple
     reward_head: tuple
     action_head: tuple
     game: MatrixGame = eqx.field(static=True)
 
-    def __init__(self, game: MatrixGame, hidden: int, embedding: int = 32, *, key: PRNGKeyArray):
+    def __init__(
+        self, game: MatrixGame, hidden: int, embedding: int = 32, *, core: CoreKind = "gru", key: PRNGKeyArray
+    ):
         def named(name: int) -> PRNGKeyArray:
             return jax.random.fold_in(key, name)
 
+        super().__init__(new_core(core, embedding, hidden, named(0)))
         self.game = game
-        self.gru = GRU(embedding, hidden, key=named(0))
         sizes = (game.num_observations, 1, game.num_actions)
         self.embeddings = tuple(new_linear(named(1 + i), size, embedding) for i, size in enumerate(sizes))
         self.observation_head = new_linear(named(4), hidden, game.num_observations)
@@ -165,30 +167,33 @@ class TokenModel(eqx.Module):
         return self._embed(2, jax.nn.one_hot(action, self.game.num_actions))
 
     @staticmethod
-    def _head(head, state):
+    def _read(head, features):
         weights, bias = head
-        return jnp.einsum("oh,...h->o...", weights, jax.nn.silu(state)) + bias.reshape(-1, *[1] * (state.ndim - 1))
+        return jnp.einsum("oh,...h->o...", weights, features) + bias.reshape(-1, *[1] * (features.ndim - 1))
+
+    def _head(self, head, state):
+        return self._read(head, self.core.features(state))
 
     def _see(self, state, observation, reward):
-        state = self.gru.step(state, self._embed_observation(observation))
-        return self.gru.step(state, self._embed_reward(reward))
+        state = self.core.step(state, self._embed_observation(observation))
+        return self.core.step(state, self._embed_reward(reward))
 
-    def initial_state(self, batch: int) -> Float[Array, "S hidden"]:
-        return self._see(jnp.zeros((batch, self.gru.hidden)), jnp.full((batch,), START), jnp.zeros((batch,)))
+    def initial_state(self, batch: int) -> PyTree:
+        return self._see(self.core.initial_state(batch), jnp.full((batch,), START), jnp.zeros((batch,)))
 
     def action_logits(self, state):
         return self._head(self.action_head, state)
 
     def observe(self, state, joint, reward):
-        state = self.gru.step(state, self._embed_action(self.game.own_action(joint)))
+        state = self.core.step(state, self._embed_action(self.game.own_action(joint)))
         return self._see(state, observe(joint), reward)
 
     def imagine(self, state, action, uniform):
-        state = self.gru.step(state, self._embed_action(action))
+        state = self.core.step(state, self._embed_action(action))
         observation = sample(jax.nn.softmax(self._head(self.observation_head, state), axis=0), uniform)
-        state = self.gru.step(state, self._embed_observation(observation))
+        state = self.core.step(state, self._embed_observation(observation))
         reward = self._head(self.reward_head, state)[0]
-        return self.gru.step(state, self._embed_reward(reward)), reward
+        return self.core.step(state, self._embed_reward(reward)), reward
 
     def episode_loss(self, joint, reward):
         """Tokens o_0 r_0 a_0 ... o_{T-1} r_{T-1} a_{T-1} o_T: r_T would be the reward of the last round, and its head
@@ -203,11 +208,11 @@ class TokenModel(eqx.Module):
             [self._embed_observation(observations[:-1]), self._embed_reward(rewards[:-1]), self._embed_action(own)], 1
         ).reshape(3 * rounds, batch, -1)
         tokens = jnp.concatenate([tokens, self._embed_observation(observations[-1:])])
-        states = self.gru.sequence(jnp.zeros((batch, self.gru.hidden)), tokens)
-        after_observation, after_reward, after_action = states[3::3], states[1::3], states[2::3]
-        predicted = self._head(self.reward_head, after_observation)[0]
+        features = self.core.sequence(self.core.initial_state(batch), tokens)
+        after_observation, after_reward, after_action = features[3::3], features[1::3], features[2::3]
+        predicted = self._read(self.reward_head, after_observation)[0]
         return EpisodeLoss(
-            observation=_nll(self._head(self.observation_head, after_action), observations[1:]),
-            action=_nll(self._head(self.action_head, after_reward), own),
+            observation=_nll(self._read(self.observation_head, after_action), observations[1:]),
+            action=_nll(self._read(self.action_head, after_reward), own),
             reward=0.5 * jnp.mean((predicted - reward) ** 2),
         )

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from coplayer.games.matrix import START, observe
 from coplayer.networks.actor_critic import ActorCritic
@@ -16,7 +16,7 @@ from coplayer.pools import tabular
 class Memory(NamedTuple):
     """What the player remembers when it is about to act."""
 
-    state: Float[Array, "hidden batch"]
+    state: PyTree
     logits: Float[Array, "actions batch"]
 
 
