@@ -25,11 +25,22 @@ def lambda_returns(
     """
 
     def step(following, at):
-        reward, value = at
-        following = reward + gamma * ((1 - lambda_) * value + lambda_ * following)
+        following = backup(*at, following, gamma=gamma, lambda_=lambda_)
         return following, following
 
-    return jax.lax.scan(step, final_value, (rewards, _next(values, final_value)), reverse=True)[1]
+    return jax.lax.scan(step, final_value, (rewards, next_values(values, final_value)), reverse=True)[1]
+
+
+def backup(
+    reward: Float[Array, "*batch"],
+    next_value: Float[Array, "*batch"],
+    following: Float[Array, "*batch"],
+    *,
+    gamma: float,
+    lambda_: float,
+) -> Float[Array, "*batch"]:
+    """G_t of the lambda returns from r_t, V_{t+1} and `following`, G_{t+1}."""
+    return reward + gamma * ((1 - lambda_) * next_value + lambda_ * following)
 
 
 def generalised_advantages(
@@ -47,10 +58,23 @@ def generalised_advantages(
 
     so A is the return of the errors delta, discounted by gamma * lambda.
     """
-    errors = rewards + gamma * _next(values, final_value) - values
+    errors = one_step_errors(rewards, values, final_value, gamma=gamma)
     return lambda_returns(errors, values, jnp.zeros_like(final_value), gamma=gamma * lambda_, lambda_=1.0)
 
 
-def _next(values: Array, final_value: Array) -> Array:
+def one_step_errors(
+    rewards: Float[Array, "time *batch"],
+    values: Float[Array, "time *batch"],
+    final_value: Float[Array, "*batch"],
+    *,
+    gamma: float,
+) -> Float[Array, "time *batch"]:
+    """delta_t = r_t + gamma * V_{t+1} - V_t."""
+    return rewards + gamma * next_values(values, final_value) - values
+
+
+def next_values(
+    values: Float[Array, "time *batch"], final_value: Float[Array, "*batch"]
+) -> Float[Array, "time *batch"]:
     """V_{t+1} for every t."""
     return jnp.concatenate([values[1:], final_value[None]])

@@ -1,0 +1,144 @@
+"""The clipped losses by hand and against a loop; at the old policy, A2C's gradient; the order of minibatches."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from coplayer.errors import CoplayerError
+from coplayer.learning import a2c, ppo
+from coplayer.networks.layers import pick
+from oracles import softmax
+
+TIME, BATCH, ACTIONS = 4, (5, 2), 3  # five games, two replicas
+
+
+def example(seed):
+    """All of `ppo.losses`' arguments, the new policy a little away from the old one."""
+    rng = np.random.default_rng(seed)
+    logits, old_logits = rng.normal(size=(2, ACTIONS, TIME, *BATCH))
+    actions = rng.integers(ACTIONS, size=(TIME, *BATCH))
+    values, old_values, advantages, targets = rng.normal(size=(4, TIME, *BATCH))
+    old_logs = np.zeros(actions.shape)
+    for at in np.ndindex(*actions.shape):
+        old_logs[at] = np.log(softmax(old_logits[(slice(None), *at)])[actions[at]])
+    return logits, values, old_logs, old_values, actions, advantages, targets
+
+
+def test_losses_against_a_loop():
+    given = example(0)
+    logits, values, old_logs, old_values, actions, advantages, targets = given
+    ours = ppo.losses(*map(jnp.asarray, given), clip=0.2)
+    sums, clipped = np.zeros(3), 0
+    for at in np.ndindex(*actions.shape):
+        policy = softmax(logits[(slice(None), *at)])
+        ratio = policy[actions[at]] / np.exp(old_logs[at])
+        gain = ratio * advantages[at]
+        if ratio > 1.2 and advantages[at] > 0:
+            gain, clipped = 1.2 * advantages[at], clipped + 1
+        if ratio < 0.8 and advantages[at] < 0:
+            gain, clipped = 0.8 * advantages[at], clipped + 1
+        near = min(max(values[at], old_values[at] - 0.2), old_values[at] + 0.2)
+        worst = max((values[at] - targets[at]) ** 2, (near - targets[at]) ** 2)
+        sums += [-gain, worst, -(policy * np.log(policy)).sum()]
+    np.testing.assert_allclose(ours, sums / actions.size, rtol=1e-4)
+    assert 0 < clipped < actions.size
+
+
+@pytest.mark.parametrize(
+    ("probability", "advantage", "loss", "slope"),
+    [
+        (0.55, 2.0, -2.2, True),  # within the bounds
+        (0.65, 2.0, -2.4, False),  # already 1.3 times as likely, and good: no more
+        (0.65, -2.0, 2.6, True),  # more likely, and bad: all the way back
+        (0.35, 2.0, -1.4, True),  # less likely, and good
+        (0.35, -2.0, 1.6, False),  # already .7 times as likely, and bad: no less
+    ],
+)
+def test_clipping_of_the_policy_by_hand(probability, advantage, loss, slope):
+    """One step; the action had probability .5."""
+    zero = jnp.zeros((1, 1))
+
+    def policy_loss(logit):
+        logits = jnp.stack([logit, jnp.zeros(())]).reshape(2, 1, 1)
+        old = jnp.full((1, 1), jnp.log(0.5))
+        return ppo.losses(logits, zero, old, zero, zero.astype(int), zero + advantage, zero, clip=0.2).policy
+
+    found, gradient = jax.value_and_grad(policy_loss)(jnp.log(probability / (1 - probability)))
+    assert float(found) == pytest.approx(loss, abs=1e-5)
+    # d rho / d logit = p (1 - p) / .5
+    expected = -advantage * probability * (1 - probability) / 0.5 if slope else 0.0
+    assert float(gradient) == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("value", "target", "loss", "slope"),
+    [
+        (1.1, 3.0, 1.9**2, -2 * 1.9),  # within the bounds of 1 +- .2
+        (1.5, 3.0, 1.8**2, 0.0),  # beyond them, towards the target: no more
+        (1.5, 0.0, 1.5**2, 3.0),  # beyond them, away from it: all the way back
+        (0.5, 0.0, 0.8**2, 0.0),
+    ],
+)
+def test_clipping_of_the_value_by_hand(value, target, loss, slope):
+    """One step; its value was 1."""
+    zero = jnp.zeros((1, 1))
+
+    def value_loss(value):
+        given = jnp.zeros((2, 1, 1)), value.reshape(1, 1), zero, zero + 1, zero.astype(int), zero, zero + target
+        return ppo.losses(*given, clip=0.2).value
+
+    found, gradient = jax.value_and_grad(value_loss)(jnp.asarray(value))
+    assert float(found) == pytest.approx(loss, abs=1e-5)
+    assert float(gradient) == pytest.approx(slope, abs=1e-5)
+
+
+def test_at_the_old_policy_the_gradient_is_a2cs():
+    """The three parts' gradients by logits and values; then the total's, by its coefficients."""
+    rng = np.random.default_rng(1)
+    logits, values = jnp.asarray(rng.normal(size=(ACTIONS, TIME, 5))), jnp.asarray(rng.normal(size=(TIME, 5)))
+    actions, rewards = jnp.asarray(rng.integers(ACTIONS, size=(TIME, 5))), jnp.asarray(rng.normal(size=(TIME, 5)))
+    still = a2c.Schedule(start=0.0, end=1.0, iterations=1, shape="linear")
+    updating = a2c.Updating(
+        gamma=1.0,
+        gae_lambda=1.0,
+        td_lambda=1.0,
+        reward_scale=1.0,
+        centred=False,
+        value_coefficient=0.5,
+        entropy=still,
+        learning_rate=still,
+        max_gradient_norm=1.0,
+    )
+    returns = jnp.cumsum(rewards[::-1], axis=0)[::-1]
+    old_logs = pick(jax.nn.log_softmax(logits, axis=0), actions)
+
+    def ours(logits, new):
+        return ppo.losses(logits, new, old_logs, values, actions, returns - values, returns, clip=0.2)
+
+    def theirs(logits, new):
+        return a2c.losses(logits, new, actions, rewards, 5, updating)
+
+    slopes = [jax.jacobian(losses, argnums=(0, 1))(logits, values) for losses in (ours, theirs)]
+    for one, two in zip(*map(jax.tree.leaves, slopes), strict=True):
+        np.testing.assert_allclose(one, two, atol=1e-6)
+    assert np.abs(slopes[0].policy[0]).max() > 1e-2
+    coefficients = {"policy_scale": 16.0, "value_coefficient": 0.5, "entropy_coefficient": 0.1}
+    total = jax.grad(lambda logits: ppo.total_loss(ours(logits, values), **coefficients))(logits)
+    np.testing.assert_allclose(total, 16 * slopes[1].policy[0] - 0.1 * slopes[1].entropy[0], rtol=1e-4, atol=1e-6)
+
+
+def test_every_replica_is_taken_once_an_epoch():
+    order = np.asarray(ppo.minibatches(jax.random.key(0), 12, minibatches=3, epochs=4))
+    assert order.shape == (4, 3, 4)
+    for epoch in order:
+        np.testing.assert_array_equal(np.sort(epoch.ravel()), np.arange(12))
+    assert len({tuple(epoch.ravel()) for epoch in order}) == 4  # an order of its own
+    other = ppo.minibatches(jax.random.key(1), 12, minibatches=3, epochs=4)
+    assert np.any(order != np.asarray(other))
+
+
+@pytest.mark.parametrize("count", [0, 5, 24])
+def test_minibatches_must_divide_the_replicas(count):
+    with pytest.raises(CoplayerError, match=f"minibatches: must divide the 12 replicas, got {count}"):
+        ppo.minibatches(jax.random.key(0), 12, minibatches=count, epochs=1)
