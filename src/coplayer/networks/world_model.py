@@ -7,6 +7,9 @@ Two models share one interface, so the planner and the learner do not care which
 * `TokenModel`: the paper's model, three recurrent steps a round (observation, reward, action, in this order), each
   predicting the next token.
 
+Where a model has a context (the ablation in which the co-player is named), a vector joins the first round's
+observation; in all later rounds its place holds zeros.
+
 A *state* is what the model remembers when it is about to act. Probabilities come with their choices on the first axis
 (`[actions, batch]`): the batch is then the contiguous axis, which is several times faster on a CPU.
 """
@@ -40,9 +43,10 @@ class WorldModel(Protocol):
     """
 
     game: MatrixGame
+    context: int  # length of the vector that the first round's observation may come with; 0: none
 
-    def initial_state(self, batch: int):
-        """State before the first round, START observed."""
+    def initial_state(self, batch: int, context: Float[Array, "context batch"] | None = None):
+        """State before the first round, START observed; `context` beside it, None: zeros."""
 
     def action_logits(self, state) -> Float[Array, "actions S"]:
         """The prior over one's own next action, log p(a_t | x_{<=t}), up to normalisation."""
@@ -53,8 +57,28 @@ class WorldModel(Protocol):
     def imagine(self, state, action: Int[Array, " S"], uniform: Float[Array, " S"]):
         """(next state, predicted reward) of an imagined round in which one plays `action`."""
 
-    def episode_loss(self, joint: Int[Array, "rounds batch"], reward: Float[Array, "rounds batch"]) -> EpisodeLoss:
-        """Prediction losses on whole episodes."""
+    def episode_loss(
+        self,
+        joint: Int[Array, "rounds batch"],
+        reward: Float[Array, "rounds batch"],
+        context: Float[Array, "context batch"] | None = None,
+    ) -> EpisodeLoss:
+        """Prediction losses on whole episodes; `context` as in `initial_state`."""
+
+
+def _one_hot(
+    model: "RoundModel | TokenModel",
+    observation: Int[Array, "..."],
+    context: Float[Array, "context batch"] | None = None,
+) -> Float[Array, "... inputs"]:
+    """One-hot observations, `context` beside those of the first round, zeros beside all where it is None. With a
+    context the observations are [batch] in the first round, or [rounds, batch] of whole episodes.
+    """
+    inputs = jax.nn.one_hot(observation, model.game.num_observations + model.context)
+    if context is None:
+        return inputs
+    named = jnp.pad(context.T, ((0, 0), (model.game.num_observations, 0)))
+    return inputs + named if inputs.ndim == 2 else inputs.at[0].add(named)
 
 
 def _nll(logits: Float[Array, "choices ..."], choice: Int[Array, "..."]) -> Float[Array, ""]:
@@ -70,15 +94,14 @@ class RoundModel(eqx.Module):
     head_weights: Float[Array, "outputs hidden"]
     head_bias: Float[Array, " outputs"]
     game: MatrixGame = eqx.field(static=True)
+    context: int = eqx.field(static=True)
 
-    def __init__(self, game: MatrixGame, hidden: int, *, key: PRNGKeyArray):
+    def __init__(self, game: MatrixGame, hidden: int, *, context: int = 0, key: PRNGKeyArray):
         self.game = game
-        self.gru = GRU(game.num_observations, hidden, key=jax.random.fold_in(key, 0))
+        self.context = context
+        self.gru = GRU(game.num_observations + context, hidden, key=jax.random.fold_in(key, 0))
         outputs = game.num_actions + 2 * game.num_joint
         self.head_weights, self.head_bias = new_linear(jax.random.fold_in(key, 1), hidden, outputs)
-
-    def _one_hot(self, observation: Int[Array, "..."]) -> Float[Array, "... observations"]:
-        return jax.nn.one_hot(observation, self.game.num_observations)
 
     def heads(self, state: Float[Array, "*batch hidden"]):
         """Logits of one's own action `[n, *batch]`, logits of the co-player's action given one's own
@@ -91,14 +114,15 @@ class RoundModel(eqx.Module):
         square = (n, n, *outputs.shape[1:])
         return outputs[:n], outputs[n : n + n * n].reshape(square), outputs[n + n * n :].reshape(square)
 
-    def initial_state(self, batch: int) -> Float[Array, "S hidden"]:
-        return self.gru.step(jnp.zeros((batch, self.gru.hidden)), self._one_hot(jnp.full((batch,), START)))
+    def initial_state(self, batch, context=None) -> Float[Array, "S hidden"]:
+        start = _one_hot(self, jnp.full((batch,), START), context)
+        return self.gru.step(jnp.zeros((batch, self.gru.hidden)), start)
 
     def action_logits(self, state):
         return self.heads(state)[0]
 
     def observe(self, state, joint, reward):
-        return self.gru.step(state, self._one_hot(observe(joint)))
+        return self.gru.step(state, _one_hot(self, observe(joint)))
 
     def imagine(self, state, action, uniform):
         _, replies, rewards = self.heads(state)
@@ -111,9 +135,9 @@ class RoundModel(eqx.Module):
         _, replies, rewards = self.heads(state)
         return (jax.nn.softmax(replies, axis=1) * rewards).sum(1)
 
-    def episode_loss(self, joint, reward):
+    def episode_loss(self, joint, reward, context=None):
         batch = joint.shape[1]
-        inputs = self._one_hot(jnp.concatenate([jnp.full((1, batch), START), observe(joint[:-1])]))
+        inputs = _one_hot(self, jnp.concatenate([jnp.full((1, batch), START), observe(joint[:-1])]), context)
         states = self.gru.sequence(jnp.zeros((batch, self.gru.hidden)), inputs)
         actions, replies, rewards = self.heads(states.reshape(-1, self.gru.hidden))
         joint, reward = joint.reshape(-1), reward.reshape(-1)
@@ -138,14 +162,16 @@ class TokenModel(eqx.Module):
     reward_head: tuple
     action_head: tuple
     game: MatrixGame = eqx.field(static=True)
+    context: int = eqx.field(static=True)
 
-    def __init__(self, game: MatrixGame, hidden: int, embedding: int = 32, *, key: PRNGKeyArray):
+    def __init__(self, game: MatrixGame, hidden: int, embedding: int = 32, *, context: int = 0, key: PRNGKeyArray):
         def named(name: int) -> PRNGKeyArray:
             return jax.random.fold_in(key, name)
 
         self.game = game
+        self.context = context
         self.gru = GRU(embedding, hidden, key=named(0))
-        sizes = (game.num_observations, 1, game.num_actions)
+        sizes = (game.num_observations + context, 1, game.num_actions)
         self.embeddings = tuple(new_linear(named(1 + i), size, embedding) for i, size in enumerate(sizes))
         self.observation_head = new_linear(named(4), hidden, game.num_observations)
         self.reward_head = new_linear(named(5), hidden, 1)
@@ -155,8 +181,8 @@ class TokenModel(eqx.Module):
         weights, bias = self.embeddings[modality]
         return inputs @ weights.T + bias
 
-    def _embed_observation(self, observation):
-        return self._embed(0, jax.nn.one_hot(observation, self.game.num_observations))
+    def _embed_observation(self, observation, context=None):
+        return self._embed(0, _one_hot(self, observation, context))
 
     def _embed_reward(self, reward):
         return self._embed(1, reward[..., None])
@@ -169,12 +195,13 @@ class TokenModel(eqx.Module):
         weights, bias = head
         return jnp.einsum("oh,...h->o...", weights, jax.nn.silu(state)) + bias.reshape(-1, *[1] * (state.ndim - 1))
 
-    def _see(self, state, observation, reward):
-        state = self.gru.step(state, self._embed_observation(observation))
+    def _see(self, state, observation, reward, context=None):
+        state = self.gru.step(state, self._embed_observation(observation, context))
         return self.gru.step(state, self._embed_reward(reward))
 
-    def initial_state(self, batch: int) -> Float[Array, "S hidden"]:
-        return self._see(jnp.zeros((batch, self.gru.hidden)), jnp.full((batch,), START), jnp.zeros((batch,)))
+    def initial_state(self, batch, context=None) -> Float[Array, "S hidden"]:
+        before = jnp.zeros((batch, self.gru.hidden))
+        return self._see(before, jnp.full((batch,), START), jnp.zeros((batch,)), context)
 
     def action_logits(self, state):
         return self._head(self.action_head, state)
@@ -190,7 +217,7 @@ class TokenModel(eqx.Module):
         reward = self._head(self.reward_head, state)[0]
         return self.gru.step(state, self._embed_reward(reward)), reward
 
-    def episode_loss(self, joint, reward):
+    def episode_loss(self, joint, reward, context=None):
         """Tokens o_0 r_0 a_0 ... o_{T-1} r_{T-1} a_{T-1} o_T: r_T would be the reward of the last round, and its head
         reads the state after o_T. START and its reward of 0 are given, not predicted.
         """
@@ -199,9 +226,9 @@ class TokenModel(eqx.Module):
         start = jnp.full((1, batch), START)
         observations = jnp.concatenate([start, observe(joint)])  # [T + 1, batch]
         rewards = jnp.concatenate([jnp.zeros((1, batch)), reward])
-        tokens = jnp.stack(
-            [self._embed_observation(observations[:-1]), self._embed_reward(rewards[:-1]), self._embed_action(own)], 1
-        ).reshape(3 * rounds, batch, -1)
+        seen = self._embed_observation(observations[:-1], context)
+        tokens = jnp.stack([seen, self._embed_reward(rewards[:-1]), self._embed_action(own)], 1)
+        tokens = tokens.reshape(3 * rounds, batch, -1)
         tokens = jnp.concatenate([tokens, self._embed_observation(observations[-1:])])
         states = self.gru.sequence(jnp.zeros((batch, self.gru.hidden)), tokens)
         after_observation, after_reward, after_action = states[3::3], states[1::3], states[2::3]
