@@ -66,7 +66,7 @@ def test_train_evaluate_and_resume(tmp_path, capsys):
         (["--learning-rate", "nan"], "learning_rate: must be a finite number above 0, got nan"),
         (["--weight-decay", "-1"], "weight_decay: must be a finite number of at least 0, got -1.0"),
         (["--beta1", "1"], "beta1: must be below 1, got 1.0"),
-        (["--learner-share", "1"], "learner_share: must be below 1, got 1.0"),
+        (["--learner-share", "1.5"], "learner_share: must be at most 1, got 1.5"),
         (["--learning-rate-end", "2"], "learning_rate_end: must lie in [0, 1], got 2.0"),
         (["--payoffs", "1", "2", "3"], "payoffs: needs n * n numbers, or 2 * n * n, for n >= 2 actions; got 3"),
         (["--payoffs", "1", "2", "3", "inf"], "payoffs: every entry must be finite"),

@@ -6,10 +6,21 @@ import jax
 import numpy as np
 import pytest
 
-from coplayer.experiments import ppi_mixed
+from coplayer.experiments import ppi_mixed, registry
 from coplayer.experiments.ppi_mixed import PRESETS, Trainer
+from coplayer.experiments.report import report
+from coplayer.players.match import InformedPlayer
+from coplayer.players.memory1 import cooperation
+from coplayer.players.planner import PPIPlayer
 from coplayer.runs import checkpoint, packing
+from coplayer.runs.folder import RunFolder
+from coplayer.runs.training import Silence
+from oracles import RoundOracle, TokenOracle, with_random_weights
 from tiny import TINY, TINY_TOKEN
+
+FIXED = ("tit_for_tat", "always_defect", "0,1,1,1,1")
+NAMED = dataclasses.replace(TINY, opponent_identity=True, pool=FIXED)
+NAMED_TOKEN = dataclasses.replace(TINY_TOKEN, opponent_identity=True, pool=FIXED, seeds=1)
 
 
 @pytest.fixture(scope="module")
@@ -80,11 +91,11 @@ def test_without_warm_start_the_weights_are_drawn_anew_each_phase():
     assert (np.abs(again) <= bound).all() and (again != first).all()
 
 
-@pytest.mark.parametrize("config", [TINY, TINY_TOKEN], ids=["round", "token"])
+@pytest.mark.parametrize("config", [TINY, TINY_TOKEN, NAMED, NAMED_TOKEN], ids=["round", "token", "named", "both"])
 def test_unpack_inverts_pack(config):
     trainer = Trainer(config)
     state = trainer.initial_state()
-    while state.phase == 1:
+    while state.phase <= 2:
         state = trainer.advance(state).state
     leaves = [np.asarray(_raw(leaf)) for leaf in jax.tree.leaves(state)]
     loaded = trainer.unpack(trainer.pack(state))
@@ -105,6 +116,121 @@ def test_a_pool_of_one_fixed_player_is_what_the_learners_meet():
         state = trainer.advance(state).state
     blocks = np.asarray(state.learners.episodes)[:, 0, : TINY.episodes].reshape(2, TINY.play_blocks, -1, TINY.rounds)
     assert (blocks[:, :, blocks.shape[2] // 2 :] % 2 == 0).all()  # they always cooperate
+
+
+@pytest.mark.parametrize("config", [NAMED, NAMED_TOKEN], ids=["round", "token"])
+def test_every_episode_is_stored_with_the_name_of_whom_it_was_against(config):
+    """Zeros for the learner; the others' tables are of fixed ways, and each plays by the table that names it."""
+    trainer = Trainer(config)
+    state = trainer.initial_state()
+    while state.phase <= 2:
+        state = trainer.advance(state).state
+    stored = 0 if config.fresh_tabular else config.tabular_episodes
+    filled = stored + 2 * config.episodes
+    episodes, names = np.asarray(state.learners.episodes)[:, 0], np.asarray(state.learners.contexts)[:, 0]
+    assert names.shape == (*episodes.shape[:2], 10) and (names[:, filled:] == 0).all()
+    blocks = np.arange(filled - stored).reshape(2 * config.play_blocks, -1)
+    half = blocks.shape[1] // 2
+    assert (names[:, stored + blocks[:, :half]] == 0).all()
+    tabular_rows = [*range(stored), *(stored + blocks[:, half:]).reshape(-1)]
+    for learner in range(2):
+        for row in tabular_rows:
+            joint = episodes[learner, row]
+            cooperate = np.exp(names[learner, row].reshape(5, 2))[:, 0].round(3)
+            seen = np.concatenate([[0], 1 + joint[:-1] % 2 * 2 + joint[:-1] // 2])
+            np.testing.assert_array_equal(joint % 2, 1 - cooperate[seen])
+    assert len(np.unique(names[0, tabular_rows], axis=0)) == len(FIXED)
+
+
+@pytest.mark.parametrize("kind", ["round", "token"])
+def test_a_learner_who_is_told_begins_with_the_name_and_one_who_is_not_with_zeros(kind):
+    config = NAMED if kind == "round" else NAMED_TOKEN
+    setting = ppi_mixed.make_setting(config, 1)
+    model = with_random_weights(lambda: ppi_mixed.new_model(setting, jax.random.key(0)), 3)
+    player, oracle = PPIPlayer(model, setting.planner), (RoundOracle if kind == "round" else TokenOracle)(model)
+    tables = np.random.default_rng(2).uniform(0.1, 0.9, size=(4, 5))
+    names = np.log(np.stack([tables, 1 - tables], axis=-1)).reshape(4, 10)
+    told = player.told(cooperation(tables).probabilities)
+    np.testing.assert_allclose(told.initial_state(4), [oracle.start(name) for name in names], atol=1e-5)
+    np.testing.assert_allclose(player.initial_state(2), [oracle.start()] * 2, atol=1e-5)
+    blind = PPIPlayer(ppi_mixed.new_model(ppi_mixed.make_setting(TINY, 1), jax.random.key(0)), setting.planner)
+    assert blind.told(cooperation(tables).probabilities) is blind
+    assert isinstance(told, InformedPlayer)
+
+
+class StopAfter(Silence):
+    """Stands for a crash between two chunks."""
+
+    def __init__(self, chunks):
+        self.left = chunks
+
+    def advanced(self, chunk, progress):
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt
+
+
+def outcome(path):
+    """Metrics, and every array of the last agents and of the last state."""
+    folder = RunFolder.open(path)
+    arrays = checkpoint.load(folder.agents_file(folder.phases()[-1]))[1]
+    return folder.metrics_file.read_bytes(), arrays | checkpoint.newest(folder.checkpoints).arrays
+
+
+def assert_resumes(config, tmp_path, chunks):
+    """A run stopped after some chunks and resumed is the run that was not stopped."""
+    registry.train(config, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        registry.train(config, tmp_path / "broken", reporter=StopAfter(chunks))
+    registry.resume(tmp_path / "broken")
+    (metrics, arrays), (again, resumed) = outcome(tmp_path / "whole"), outcome(tmp_path / "broken")
+    assert metrics == again and arrays.keys() == resumed.keys()
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(array, resumed[name], err_msg=name)
+
+
+@pytest.mark.parametrize("config", [NAMED, NAMED_TOKEN], ids=["round", "token"])
+def test_with_opponent_identity_a_stopped_run_resumes_bit_for_bit_and_is_evaluated(config, tmp_path):
+    assert_resumes(config, tmp_path, chunks=4 if config is NAMED else 7)
+    assert registry.load(tmp_path / "broken")[0].model.context == 10
+    report(RunFolder.open(tmp_path / "broken"), phases="last", episodes=4)
+
+
+def test_a_co_players_name_reaches_the_fitted_model():
+    """Without rounds to look back on, only the name can tell always-cooperate from always-defect."""
+    ends = {}
+    for named in (True, False):
+        config = dataclasses.replace(
+            TINY, rounds=1, pool=("1,1,1,1,1", "0,0,0,0,0"), opponent_identity=named, first_updates=200, batch=32,
+            learning_rate=0.03,
+        )  # fmt: skip
+        trainer = Trainer(config)
+        state = trainer.initial_state()
+        while state.update < 200:
+            state = trainer.advance(state).state
+        again = ppi_mixed.ppi.LearnerState(*jax.tree.map(lambda leaf: leaf[0, 0], state.learners))
+        setting = trainer.setting
+        joint, context = ppi_mixed.ppi.take_batch(again, setting.fitting, setting.game, np.zeros(64, int), again.key)
+        reward = setting.game.reward(joint)
+        ends[named] = float(again.model.episode_loss(joint, reward, context).observation)
+    assert ends[True] < 0.1 and ends[False] > 0.6
+
+
+def test_without_tabular_players_learners_meet_each_other_alone_from_random_actions_on():
+    config = dataclasses.replace(TINY_TOKEN, learner_share=1.0, seeds=1, tabular_episodes=600, epochs=1)
+    trainer = Trainer(config)
+    state = trainer.initial_state()
+    first = np.asarray(state.learners.episodes)[:, 0, :600]
+    for before in range(4):
+        after = first[:, :, 1:][first[:, :, :-1] == before]
+        shares = np.bincount(after, minlength=4) / after.size
+        assert np.abs(shares - 1 / 4).max() < 5 * np.sqrt(1 / 4 / after.size)
+    while state.phase == 1:
+        chunk = trainer.advance(state)
+        state = chunk.state
+    mine, yours = np.asarray(state.learners.episodes)[:, 0, 600 : 600 + config.episodes]
+    np.testing.assert_array_equal(mine, np.array([0, 2, 1, 3])[yours])
+    assert "reward_vs_tabular" not in chunk.rows[0] and "reward_vs_learner" in chunk.rows[0]
 
 
 def test_the_paper_preset_is_the_published_setting():

@@ -8,6 +8,7 @@ import pytest
 from coplayer.games.matrix import prisoners_dilemma
 from coplayer.learning import ppi
 from coplayer.networks.world_model import EpisodeLoss, RoundModel, TokenModel
+from coplayer.pools import tabular
 from oracles import with_random_weights
 
 GAME = prisoners_dilemma(6)
@@ -124,7 +125,7 @@ def test_batches_of_an_epoch_hold_every_stored_episode_once():
     learner = new_learner(how, distinct_episodes(16))
     order = ppi.epoch_order(jax.random.key(0), jnp.asarray(count), 16)
     batches = [
-        ppi.take_batch(learner, how, GAME, order[start : start + 4], jax.random.key(start)) for start in (0, 4, 8)
+        ppi.take_batch(learner, how, GAME, order[start : start + 4], jax.random.key(start))[0] for start in (0, 4, 8)
     ]
     assert all(batch.shape == (GAME.rounds, 4) and jnp.issubdtype(batch.dtype, jnp.signedinteger) for batch in batches)
     assert sorted(index_of(np.concatenate(batches, axis=1))) == list(range(count))
@@ -136,7 +137,7 @@ def test_fresh_episodes_come_in_the_place_of_the_first_indices():
     indices = jnp.array([0, 5, 4, 11, 2, 8, 4])
     fresh, stored = np.array([0, 2, 4, 6]), np.array([1, 3, 5])
     keys = jax.random.split(jax.random.key(0), 200)
-    batches = np.asarray(jax.vmap(lambda key: ppi.take_batch(learner, how, GAME, indices, key))(keys))
+    batches = np.asarray(jax.vmap(lambda key: ppi.take_batch(learner, how, GAME, indices, key)[0])(keys))
     for batch in batches:
         np.testing.assert_array_equal(index_of(batch[:, stored]), [0, 6, 3])
     # fresh ones: another for every key and every place, all joint actions equally likely
@@ -147,18 +148,38 @@ def test_fresh_episodes_come_in_the_place_of_the_first_indices():
         assert abs(share.mean() - 0.25) < 5 * share.std() / np.sqrt(len(share))
 
 
+def test_names_of_co_players_stay_with_their_episodes():
+    """Stored ones beside their rows. A fresh co-player of fixed ways is named by its table, and plays by it."""
+    pool = tabular.pool_of(("tit_for_tat", "always_defect", "0,1,1,1,1"), GAME)
+    how = fitting(fresh_tabular=5, pool=pool)
+    names = np.random.default_rng(0).normal(size=(7, 10)).astype(np.float32)
+    learner = new_learner(how, distinct_episodes(7))._replace(contexts=jnp.asarray(names))
+    indices = jnp.array([0, 5, 4, 11, 2, 8, 4])
+    met = set()
+    for seed in range(10):
+        joint, context = (np.asarray(x) for x in ppi.take_batch(learner, how, GAME, indices, jax.random.key(seed)))
+        np.testing.assert_array_equal(context[:, [1, 3, 5]].T, names[[0, 6, 3]])
+        for b in (0, 2, 4, 6):
+            cooperate = np.exp(context[:, b].reshape(5, 2))[:, 0].round(3)
+            seen = np.concatenate([[0], 1 + joint[:-1, b] % 2 * 2 + joint[:-1, b] // 2])
+            np.testing.assert_array_equal(joint[:, b] % 2, 1 - cooperate[seen])
+            met.add(tuple(cooperate))
+    assert met == {(1, 1, 0, 1, 0), (0, 0, 0, 0, 0), (0, 1, 1, 1, 1)}
+
+
 class Recorder(eqx.Module):
     """A model whose losses tell which episodes it was shown: 3^index, summed over the batch."""
 
     weight: jax.Array
     game = GAME
+    context = 0
 
-    def episode_loss(self, joint, reward):
+    def episode_loss(self, joint, reward, context=None):
         index = sum(joint[t] * 4**t for t in range(joint.shape[0]))
         shown = (3.0**index).sum() + 0 * self.weight.sum()
         return EpisodeLoss(shown, (reward == PAYOFFS[joint]).mean(), jnp.asarray(joint.shape[1], jnp.float32))
 
-    def initial_state(self, batch):
+    def initial_state(self, batch, context=None):
         raise NotImplementedError
 
     action_logits = observe = imagine = initial_state

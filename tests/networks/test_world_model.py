@@ -15,10 +15,12 @@ GAMES = {
 CASES = [(kind, game) for kind in ("round", "token") for game in GAMES]
 
 
-def model_and_oracle(kind, game):
+def model_and_oracle(kind, game, context=0):
     def build():
         key = jax.random.key(0)
-        return RoundModel(game, HIDDEN, key=key) if kind == "round" else TokenModel(game, HIDDEN, 3, key=key)
+        if kind == "round":
+            return RoundModel(game, HIDDEN, context=context, key=key)
+        return TokenModel(game, HIDDEN, 3, context=context, key=key)
 
     model = with_random_weights(build, 0)
     return model, (RoundOracle if kind == "round" else TokenOracle)(model)
@@ -54,6 +56,24 @@ def test_episode_loss_against_a_loop_over_rounds(kind, name):
     expected = sum(oracle.losses(joint[:, b], reward[:, b]) for b in range(BATCH)) / joint.size
     loss = loss_of(model, jnp.asarray(joint), jnp.asarray(reward))
     np.testing.assert_allclose([loss.observation, loss.action, loss.reward], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["round", "token"])
+def test_a_context_joins_the_first_round_alone(kind):
+    """Loss and first state against the oracle, which is fed zeros in all later rounds; no context is a zero one."""
+    game = GAMES["dilemma"]
+    model, oracle = model_and_oracle(kind, game, context=3)
+    joint, reward = episodes(game)
+    context = np.random.default_rng(1).normal(size=(3, BATCH)).astype(np.float32)
+    given = (jnp.asarray(joint), jnp.asarray(reward))
+    for named in (context, np.zeros_like(context)):
+        expected = sum(oracle.losses(joint[:, b], reward[:, b], named[:, b]) for b in range(BATCH)) / joint.size
+        loss = model.episode_loss(*given, jnp.asarray(named))
+        np.testing.assert_allclose([loss.observation, loss.action, loss.reward], expected, rtol=1e-5)
+    np.testing.assert_allclose(model.episode_loss(*given), expected, rtol=1e-5)
+    starts = [oracle.start(context[:, b]) for b in range(BATCH)]
+    np.testing.assert_allclose(model.initial_state(BATCH, jnp.asarray(context)), starts, atol=1e-5)
+    np.testing.assert_allclose(model.initial_state(BATCH), [oracle.start()] * BATCH, atol=1e-5)
 
 
 @pytest.mark.parametrize(("kind", "name"), CASES)

@@ -120,6 +120,18 @@ def test_act_agrees_with_memory1(game):
     assert len(np.unique(expected)) == game.num_actions
 
 
+def test_random_actions_are_uniform_whatever_was_seen():
+    """Every joint action is equally likely after every other one."""
+    count = 3000
+    for game in (prisoners_dilemma(10), THREE):
+        joint = np.asarray(tabular.play(jax.random.key(7), game, count, tabular.random_actions(game)))
+        chance = 1 / game.num_joint
+        for before in range(game.num_joint):
+            after = joint[1:][joint[:-1] == before]
+            for j in range(game.num_joint):
+                assert abs((after == j).mean() - chance) < 5 * np.sqrt(chance / after.size)
+
+
 def test_act_by_hand():
     tables = jnp.stack([jnp.array([[0.1, 0.9]] * 4 + [[0.8, 0.2]]), jnp.array([[0.6, 0.4]] * 5)], axis=-1)
     uniform = jnp.array([0.7, 0.7])

@@ -186,7 +186,7 @@ def make_setting(config: A2CMixed) -> Setting:
         ),
         core=config.core,
         hidden=config.hidden,
-        context=game.num_observations * game.num_actions if config.opponent_identity else 0,
+        context=tabular.identity_size(game) if config.opponent_identity else 0,
         episodes=config.episodes,
         against_learner=round(config.episodes * config.learner_share),
         log_every=config.log_every,
@@ -203,19 +203,12 @@ def new_learner(setting: Setting, key: PRNGKeyArray) -> a2c.LearnerState:
     return a2c.LearnerState(network, a2c.optimiser(setting.updating).init(network), key)
 
 
-def contexts(setting: Setting, tables: Float[Array, "observations actions tabular"]) -> Float[Array, "context batch"]:
-    """What names the co-player of each episode: nothing, or zeros for the learner and a tabular player's identity."""
-    if not setting.context:
-        return jnp.zeros((0, setting.episodes))
-    return jnp.concatenate([jnp.zeros((setting.context, setting.against_learner)), tabular.identity(tables)], axis=1)
-
-
 def play(setting: Setting, network: ActorCritic, payoffs: Float[Array, " joint"], key: PRNGKeyArray) -> a2c.Batch:
     """One iteration's episodes. In a function mapped over the learners, who exchange their actions in every round."""
     game, split, size = setting.game, setting.against_learner, setting.episodes
     tables = tabular.draw_tables(jax.random.fold_in(key, TABLES), game, size - split, setting.pool)
     draws = jax.random.uniform(jax.random.fold_in(key, DRAWS), (game.rounds, 2 * size - split))
-    context = contexts(setting, tables)
+    context = mixed_pool.contexts(setting.context, split, tables)
 
     def step(carry, at):
         state, observation, other_observation = carry

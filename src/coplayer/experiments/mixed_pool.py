@@ -17,6 +17,7 @@ from jaxtyping import Array, Float, Integer, Key
 from coplayer.errors import CoplayerError, require
 from coplayer.experiments.axes import LEARNERS, map_learners_and_seeds
 from coplayer.games.matrix import COOPERATE, MatrixGame
+from coplayer.pools import tabular
 from coplayer.runs import checkpoint
 
 NUM_LEARNERS = 2
@@ -78,6 +79,17 @@ def own_payoffs(game: MatrixGame) -> Float[Array, " joint"]:
     """The payoff vector of the learner whose turn it is in a mapped function."""
     seats = jnp.stack([game.payoff_vector(player) for player in range(NUM_LEARNERS)])
     return seats[jax.lax.axis_index(LEARNERS)]
+
+
+def contexts(
+    size: int, split: int, tables: Float[Array, "observations actions tabular"]
+) -> Float[Array, "context batch"]:
+    """What names the co-player of each episode, `size` numbers: zeros for the learner, whom the first `split` are
+    against, and a tabular player's identity; or, of size 0, nothing.
+    """
+    if not size:
+        return jnp.zeros((0, split + tables.shape[-1]))
+    return jnp.concatenate([jnp.zeros((size, split)), tabular.identity(tables)], axis=1)
 
 
 def play_metrics(

@@ -1,7 +1,7 @@
 """Two PPI learners in the mixed pool of an iterated matrix game (Weis et al. 2026, figure 1A; spec section 6.1).
 
 Each learner has its own weights and its own data. Some of its episodes (the paper: half) are against the other learner,
-the others against a tabular player drawn for each. Nothing tells it which.
+the others against a tabular player drawn for each. Nothing tells it which, but for the ablation `opponent_identity`.
 """
 
 import time
@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from coplayer.errors import require
 from coplayer.experiments import mixed_pool
@@ -47,7 +47,11 @@ class PPIMixed:
     """The tabular players, every entry equally likely in an episode: "uniform" (a fresh random one), a strategy's name
     such as tit_for_tat, or five probabilities of cooperation such as 1,1,0,1,0 (after START, CC, CD, DC, DD)."""
     learner_share: float = 0.5
-    """Share of the episodes that are against the other learner."""
+    """Share of the episodes that are against the other learner; 1: no tabular players (ablation), and the data set
+    starts with episodes of uniformly random actions."""
+    opponent_identity: bool = False
+    """Begin each episode with a vector that names the co-player: a tabular one's log-probabilities, zeros for a learner
+    (ablation)."""
     seeds: int = 1
     """Independent repetitions, numbered from --seed."""
     seed: int = 0
@@ -63,7 +67,7 @@ class PPIMixed:
     embedding: int = 32
     """Width of a token's embedding ("token" only)."""
     tabular_episodes: int = 200_000
-    """Episodes of tabular players among themselves that the data set starts with."""
+    """Episodes of tabular players among themselves (or of random actions) that the data set starts with."""
     fresh_tabular: bool = False
     """Draw these anew for every batch instead of storing them."""
     episodes: int = 20_000
@@ -152,7 +156,7 @@ def check(config: PPIMixed) -> None:
     check_core(config.core, config.hidden)
     for name in ("beta1", "beta2"):
         require(getattr(config, name) < 1, f"{name}: must be below 1, got {getattr(config, name)}")
-    require(config.learner_share < 1, f"learner_share: must be below 1, got {config.learner_share}")
+    require(config.learner_share <= 1, f"learner_share: must be at most 1, got {config.learner_share}")
     require(config.learning_rate_end <= 1, f"learning_rate_end: must lie in [0, 1], got {config.learning_rate_end}")
     require(config.model in ("round", "token"), f"model: must be round or token, got {config.model!r}")
     require(
@@ -184,6 +188,8 @@ class Setting(NamedTuple):
     core: CoreKind
     hidden: int
     embedding: int
+    context: int  # length of the vector that names the co-player; 0: none
+    pool: tabular.TabularPool  # whom the learners meet beside each other
     tabular_episodes: int
     episodes: int  # a phase, of which `against_learner` against the other learner
     against_learner: int
@@ -199,6 +205,7 @@ def rollouts_in(config: PPIMixed, phase: int) -> int:
 def make_setting(config: PPIMixed, phase: int) -> Setting:
     """The numerical side of a config, as it is in `phase`."""
     game = make_game(config)
+    pool = tabular.pool_of(config.pool, game)
     return Setting(
         game=game,
         fitting=ppi.Fitting(
@@ -213,7 +220,7 @@ def make_setting(config: PPIMixed, phase: int) -> Setting:
             action_weight=config.action_weight,
             reward_weight=config.reward_weight,
             fresh_tabular=config.tabular_episodes if config.fresh_tabular else 0,
-            pool=tabular.pool_of(config.pool, game),
+            pool=tabular.random_actions(game) if config.learner_share == 1 else pool,
         ),
         planner=PlannerSettings(
             rollouts=rollouts_in(config, phase),
@@ -227,6 +234,8 @@ def make_setting(config: PPIMixed, phase: int) -> Setting:
         core=config.core,
         hidden=config.hidden,
         embedding=config.embedding,
+        context=tabular.identity_size(game) if config.opponent_identity else 0,
+        pool=pool,
         tabular_episodes=config.tabular_episodes,
         episodes=config.episodes,
         against_learner=round(config.episodes * config.learner_share),
@@ -237,8 +246,10 @@ def make_setting(config: PPIMixed, phase: int) -> Setting:
 
 def new_model(setting: Setting, key: PRNGKeyArray):
     if setting.token_model:
-        return TokenModel(setting.game, setting.hidden, setting.embedding, core=setting.core, key=key)
-    return RoundModel(setting.game, setting.hidden, core=setting.core, key=key)
+        return TokenModel(
+            setting.game, setting.hidden, setting.embedding, core=setting.core, context=setting.context, key=key
+        )
+    return RoundModel(setting.game, setting.hidden, core=setting.core, context=setting.context, key=key)
 
 
 def phase_key(learner: ppi.LearnerState, stream: int, phase: Int[Array, ""]) -> PRNGKeyArray:
@@ -256,7 +267,8 @@ def new_learner(setting: Setting, key: PRNGKeyArray) -> ppi.LearnerState:
     episodes = jnp.zeros((capacity, setting.game.rounds), dtype=jnp.uint8)
     model = new_model(setting, jax.random.fold_in(jax.random.fold_in(key, WEIGHTS), 1))
     optimiser = ppi.optimiser(setting.fitting).init(model)
-    return add_tabular_episodes(setting, ppi.LearnerState(model, optimiser, episodes, key))
+    contexts = jnp.zeros((capacity, setting.context)) if setting.context else None
+    return add_tabular_episodes(setting, ppi.LearnerState(model, optimiser, episodes, key, contexts))
 
 
 def add_tabular_episodes(setting: Setting, learner: ppi.LearnerState) -> ppi.LearnerState:
@@ -264,9 +276,13 @@ def add_tabular_episodes(setting: Setting, learner: ppi.LearnerState) -> ppi.Lea
     count = stored_tabular(setting)
     if not count:
         return learner
-    key = jax.random.fold_in(learner.key, TABULAR)
-    joint = tabular.play(key, setting.game, count, setting.fitting.pool).astype(jnp.uint8).T
-    return learner._replace(episodes=learner.episodes.at[:count].set(joint))
+    drawn = (jax.random.fold_in(learner.key, TABULAR), setting.game, count, setting.fitting.pool)
+    joint = tabular.play(*drawn).astype(jnp.uint8).T
+    learner = learner._replace(episodes=learner.episodes.at[:count].set(joint))
+    if learner.contexts is None:
+        return learner
+    names = tabular.identity(tabular.opponents(*drawn)).T
+    return learner._replace(contexts=learner.contexts.at[:count].set(names))
 
 
 def restart(setting: Setting, learner: ppi.LearnerState, phase: Int[Array, ""]) -> ppi.LearnerState:
@@ -277,6 +293,38 @@ def restart(setting: Setting, learner: ppi.LearnerState, phase: Int[Array, ""]) 
     return learner._replace(model=model, optimiser=ppi.optimiser(setting.fitting).init(model))
 
 
+def block_key(learner: ppi.LearnerState, phase: Int[Array, ""], block: Int[Array, ""]) -> PRNGKeyArray:
+    return jax.random.fold_in(phase_key(learner, PLAY, phase), block)
+
+
+def block_tables(setting: Setting, key: PRNGKeyArray) -> Float[Array, "observations actions tabular"]:
+    """The tabular players of the block of episodes with this key."""
+    count = (setting.episodes - setting.against_learner) // setting.blocks
+    return tabular.draw_tables(jax.random.fold_in(key, 0), setting.game, count, setting.pool)
+
+
+def block_contexts(setting: Setting, key: PRNGKeyArray) -> Float[Array, "context batch"] | None:
+    """What names the co-players of the block of episodes with this key, if the learner is told."""
+    if not setting.context:
+        return None
+    return mixed_pool.contexts(setting.context, setting.against_learner // setting.blocks, block_tables(setting, key))
+
+
+def first_row(setting: Setting, phase: Int[Array, ""]) -> Int[Array, ""]:
+    """Where the episodes of a phase begin in the data set."""
+    return stored_tabular(setting) + (phase - 1) * setting.episodes
+
+
+def add_contexts(setting: Setting, learner: ppi.LearnerState, phase: Int[Array, ""]) -> ppi.LearnerState:
+    """Write what names the co-players of a phase's episodes, which is a function of the key, into the data set."""
+    if learner.contexts is None:
+        return learner
+    blocks = jnp.arange(setting.blocks)
+    names = jax.lax.map(lambda block: block_contexts(setting, block_key(learner, phase, block)).T, blocks)
+    rows, row = names.reshape(setting.episodes, setting.context), first_row(setting, phase)
+    return learner._replace(contexts=jax.lax.dynamic_update_slice(learner.contexts, rows, (row, jnp.zeros_like(row))))
+
+
 def play_phase(
     setting: Setting, learner: ppi.LearnerState, phase: Int[Array, ""]
 ) -> tuple[ppi.LearnerState, dict[str, Array]]:
@@ -284,16 +332,15 @@ def play_phase(
     payoffs = mixed_pool.own_payoffs(setting.game)
     game, split = setting.game, setting.against_learner // setting.blocks
     size = setting.episodes // setting.blocks
-    player = PPIPlayer(learner.model, setting.planner)
-    key = phase_key(learner, PLAY, phase)
 
     def block(index: Int[Array, ""]):
-        block_key = jax.random.fold_in(key, index)
-        tables = tabular.draw_tables(jax.random.fold_in(block_key, 0), game, size - split, setting.fitting.pool)
+        key = block_key(learner, phase, index)
+        player = PPIPlayer(learner.model, setting.planner, block_contexts(setting, key))
+        tables = block_tables(setting, key)
 
         def step(carry, index):
             state, observation = carry
-            round_key = jax.random.fold_in(jax.random.fold_in(block_key, 1), index)
+            round_key = jax.random.fold_in(jax.random.fold_in(key, 1), index)
             own = player.act(state, jax.random.fold_in(round_key, 0))
             uniform = jax.random.uniform(jax.random.fold_in(round_key, 1), observation.shape)
             other = jnp.concatenate([swap_between_learners(own[:split]), tabular.act(tables, observation, uniform)])
@@ -306,18 +353,19 @@ def play_phase(
 
     joint = jax.lax.map(block, jnp.arange(setting.blocks))  # [blocks, rounds, size]
     rows = joint.transpose(0, 2, 1).reshape(setting.episodes, game.rounds)
-    first_row = stored_tabular(setting) + (phase - 1) * setting.episodes
-    episodes = jax.lax.dynamic_update_slice(learner.episodes, rows, (first_row, jnp.zeros_like(first_row)))
+    row = first_row(setting, phase)
+    episodes = jax.lax.dynamic_update_slice(learner.episodes, rows, (row, jnp.zeros_like(row)))
 
     metrics = mixed_pool.play_metrics(joint, payoffs, game, split)
-    return learner._replace(episodes=episodes), metrics
+    return add_contexts(setting, learner._replace(episodes=episodes), phase), metrics
 
 
 def memory_bytes(config: PPIMixed, seed_batch: int) -> int:
     """About how much memory a run takes, in bytes: all data sets, and the larger of the two steps' working arrays."""
     setting = make_setting(config, config.phases)
     capacity = stored_tabular(setting) + config.phases * config.episodes
-    data = 3 * NUM_LEARNERS * config.seeds * capacity * config.rounds  # copies, while it is mapped over seeds
+    row = config.rounds + 4 * setting.context
+    data = 3 * NUM_LEARNERS * config.seeds * capacity * row  # copies, while it is mapped over seeds
     steps = config.rounds * (3 if setting.token_model else 1)
     fit = 14 * steps * config.batch * config.hidden  # states, four gates, and their gradients
     rollouts = max(config.rollouts, config.later_rollouts)
@@ -352,6 +400,7 @@ class Trainer:
 
         self._initial = mapped(lambda key, _: new_learner(setting, key))
         self._restart = mapped(lambda learner, phase: restart(setting, learner, phase))
+        self._add_contexts = mapped(lambda learner, phase: add_contexts(setting, learner, phase))
         self._play = {
             now.planner.rollouts: mapped(lambda learner, phase, now=now: play_phase(now, learner, phase))
             for now in (setting, make_setting(config, config.phases))
@@ -435,10 +484,10 @@ class Trainer:
         return slice(first, first + (phase - 1) * self.config.episodes)
 
     def pack(self, state: State) -> dict[str, np.ndarray]:
-        """Everything but the tabular episodes, which follow from the key; two bits a round."""
+        """Everything but tabular episodes and co-players' names, which follow from the key; two bits a round."""
         learners = state.learners
         played = np.asarray(learners.episodes[:, :, self._filled(state.phase)])
-        return checkpoint.flatten(learners._replace(episodes=None), "learners") | {
+        return checkpoint.flatten(learners._replace(episodes=None, contexts=None), "learners") | {
             "episodes": packing.pack(played, self.setting.game.num_joint),
             "phase": np.asarray(state.phase),
             "update": np.asarray(state.update),
@@ -447,13 +496,18 @@ class Trainer:
     def unpack(self, arrays: dict[str, np.ndarray]) -> State:
         phase, update = int(arrays["phase"]), int(arrays["update"])
         empty = self._initial(mixed_pool.keys(self.config), 0)
-        loaded = checkpoint.unflatten(empty._replace(episodes=None), arrays, "learners")
+        loaded = checkpoint.unflatten(empty._replace(episodes=None, contexts=None), arrays, "learners")
         filled = self._filled(phase)
         shape = (NUM_LEARNERS, self.config.seeds, filled.stop - filled.start, self.config.rounds)
         played = packing.unpack(arrays["episodes"], self.setting.game.num_joint, shape)
         episodes = empty.episodes.at[:, :, filled].set(played)
         placement = jax.tree.map(lambda leaf: leaf.sharding, empty)
-        return State(jax.device_put(loaded._replace(episodes=episodes), placement), phase, update)
+        loaded = loaded._replace(episodes=episodes, contexts=empty.contexts)
+        learners = jax.device_put(loaded, placement)
+        if self.setting.context:
+            for done in range(1, phase):
+                learners = self._add_contexts(learners, done)
+        return State(learners, phase, update)
 
 
 def players(config: PPIMixed, agents: dict[str, np.ndarray], *, phase: int, seed: int) -> list[PPIPlayer]:

@@ -6,6 +6,8 @@ A learner repeats two steps. *Learn*: fit the sequence model to every episode in
 The data set starts with episodes of tabular players among themselves. Each row is one episode in the learner's view, a
 joint action a round in one byte. With `fresh_tabular` those first episodes are not stored: whenever one is due in a
 batch, a new one is drawn, so they can never be overfitted.
+
+Where the learner is told whom it meets (the ablation with opponent identity), each row has that name beside it.
 """
 
 from typing import NamedTuple
@@ -28,6 +30,7 @@ class LearnerState(NamedTuple):
     optimiser: optax.OptState
     episodes: UInt8[Array, "capacity rounds"]  # filled from the start
     key: PRNGKeyArray  # constant: every draw is a function of it and of where the run stands
+    contexts: Float[Array, "capacity context"] | None = None  # what names each row's co-player; None: it is not told
 
 
 class Fitting(NamedTuple):
@@ -84,14 +87,20 @@ def epoch_order(key: PRNGKeyArray, available: Int[Array, ""], capacity: int) -> 
 
 def take_batch(
     learner: LearnerState, fitting: Fitting, game: MatrixGame, indices: Int[Array, " batch"], key: PRNGKeyArray
-) -> Int[Array, "rounds batch"]:
-    """The episodes of these indices. The first `fitting.fresh_tabular` indices mean fresh tabular episodes."""
+) -> tuple[Int[Array, "rounds batch"], Float[Array, "context batch"] | None]:
+    """The episodes of these indices, and what names their co-players. The first `fitting.fresh_tabular` indices mean
+    fresh tabular episodes.
+    """
     stored = jnp.maximum(indices - fitting.fresh_tabular, 0)
     joint = learner.episodes[stored].T.astype(jnp.int32)
+    context = None if learner.contexts is None else learner.contexts[stored].T
     if not fitting.fresh_tabular:
-        return joint
-    fresh = tabular.play(key, game, indices.shape[0], fitting.pool)
-    return jnp.where(indices < fitting.fresh_tabular, fresh, joint)
+        return joint, context
+    is_fresh, drawn = indices < fitting.fresh_tabular, (key, game, indices.shape[0], fitting.pool)
+    joint = jnp.where(is_fresh, tabular.play(*drawn), joint)
+    if context is not None:
+        context = jnp.where(is_fresh, tabular.identity(tabular.opponents(*drawn)), context)
+    return joint, context
 
 
 def fit(
@@ -114,8 +123,8 @@ def fit(
     order = epoch_order(jax.random.fold_in(jax.random.fold_in(key, 0), start // per_epoch), available, capacity)
     transform = optimiser(fitting)
 
-    def loss_of(model: WorldModel, joint: Int[Array, "rounds batch"]):
-        loss = model.episode_loss(joint, payoffs[joint])
+    def loss_of(model: WorldModel, joint: Int[Array, "rounds batch"], context):
+        loss = model.episode_loss(joint, payoffs[joint], context)
         return total_loss(fitting, loss), loss
 
     def update(index: Int[Array, ""], carry):
@@ -123,8 +132,8 @@ def fit(
         position = (index % per_epoch) * fitting.batch
         indices = order[(position + jnp.arange(fitting.batch)) % available]
         batch_key = jax.random.fold_in(jax.random.fold_in(key, 1), index)
-        joint = take_batch(learner, fitting, game, indices, batch_key)
-        gradient, loss = jax.grad(loss_of, has_aux=True)(model, joint)
+        joint, context = take_batch(learner, fitting, game, indices, batch_key)
+        gradient, loss = jax.grad(loss_of, has_aux=True)(model, joint, context)
         steps, optimiser_state = transform.update(gradient, optimiser_state, model)
         rate = learning_rate(fitting, index / total)
         model = eqx.apply_updates(model, jax.tree.map(lambda step: -rate * step, steps))

@@ -7,6 +7,9 @@ Two models share one interface, so the planner and the learner do not care which
 * `TokenModel`: the paper's model, three recurrent steps a round (observation, reward, action, in this order), each
   predicting the next token.
 
+Where a model has a context (the ablation in which the co-player is named), a vector joins the first round's
+observation; in all later rounds its place holds zeros.
+
 A *state* is what the model remembers when it is about to act. Probabilities come with their choices on the first axis
 (`[actions, batch]`): the batch is then the contiguous axis, which is several times faster on a CPU.
 """
@@ -40,9 +43,10 @@ class WorldModel(Protocol):
     """
 
     game: MatrixGame
+    context: int  # length of the vector that the first round's observation may come with; 0: none
 
-    def initial_state(self, batch: int):
-        """State before the first round, START observed."""
+    def initial_state(self, batch: int, context: Float[Array, "context batch"] | None = None):
+        """State before the first round, START observed; `context` beside it, None: zeros."""
 
     def action_logits(self, state) -> Float[Array, "actions S"]:
         """The prior over one's own next action, log p(a_t | x_{<=t}), up to normalisation."""
@@ -53,8 +57,28 @@ class WorldModel(Protocol):
     def imagine(self, state, action: Int[Array, " S"], uniform: Float[Array, " S"]):
         """(next state, predicted reward) of an imagined round in which one plays `action`."""
 
-    def episode_loss(self, joint: Int[Array, "rounds batch"], reward: Float[Array, "rounds batch"]) -> EpisodeLoss:
-        """Prediction losses on whole episodes."""
+    def episode_loss(
+        self,
+        joint: Int[Array, "rounds batch"],
+        reward: Float[Array, "rounds batch"],
+        context: Float[Array, "context batch"] | None = None,
+    ) -> EpisodeLoss:
+        """Prediction losses on whole episodes; `context` as in `initial_state`."""
+
+
+def _one_hot(
+    model: "RoundModel | TokenModel",
+    observation: Int[Array, "..."],
+    context: Float[Array, "context batch"] | None = None,
+) -> Float[Array, "... inputs"]:
+    """One-hot observations, `context` beside those of the first round, zeros beside all where it is None. With a
+    context the observations are [batch] in the first round, or [rounds, batch] of whole episodes.
+    """
+    inputs = jax.nn.one_hot(observation, model.game.num_observations + model.context)
+    if context is None:
+        return inputs
+    named = jnp.pad(context.T, ((0, 0), (model.game.num_observations, 0)))
+    return inputs + named if inputs.ndim == 2 else inputs.at[0].add(named)
 
 
 def _nll(logits: Float[Array, "choices ..."], choice: Int[Array, "..."]) -> Float[Array, ""]:
@@ -69,15 +93,14 @@ class RoundModel(OnCore):
     head_weights: Float[Array, "outputs hidden"]
     head_bias: Float[Array, " outputs"]
     game: MatrixGame = eqx.field(static=True)
+    context: int = eqx.field(static=True)
 
-    def __init__(self, game: MatrixGame, hidden: int, *, core: CoreKind = "gru", key: PRNGKeyArray):
-        super().__init__(new_core(core, game.num_observations, hidden, jax.random.fold_in(key, 0)))
+    def __init__(self, game: MatrixGame, hidden: int, *, core: CoreKind = "gru", context: int = 0, key: PRNGKeyArray):
+        super().__init__(new_core(core, game.num_observations + context, hidden, jax.random.fold_in(key, 0)))
         self.game = game
+        self.context = context
         outputs = game.num_actions + 2 * game.num_joint
         self.head_weights, self.head_bias = new_linear(jax.random.fold_in(key, 1), hidden, outputs)
-
-    def _one_hot(self, observation: Int[Array, "..."]) -> Float[Array, "... observations"]:
-        return jax.nn.one_hot(observation, self.game.num_observations)
 
     def heads(self, state: PyTree):
         """In a state: logits of one's own action `[n, *batch]`, logits of the co-player's action given one's own
@@ -92,14 +115,15 @@ class RoundModel(OnCore):
         square = (n, n, *outputs.shape[1:])
         return outputs[:n], outputs[n : n + n * n].reshape(square), outputs[n + n * n :].reshape(square)
 
-    def initial_state(self, batch: int) -> PyTree:
-        return self.core.step(self.core.initial_state(batch), self._one_hot(jnp.full((batch,), START)))
+    def initial_state(self, batch, context=None) -> PyTree:
+        start = _one_hot(self, jnp.full((batch,), START), context)
+        return self.core.step(self.core.initial_state(batch), start)
 
     def action_logits(self, state):
         return self.heads(state)[0]
 
     def observe(self, state, joint, reward):
-        return self.core.step(state, self._one_hot(observe(joint)))
+        return self.core.step(state, _one_hot(self, observe(joint)))
 
     def imagine(self, state, action, uniform):
         _, replies, rewards = self.heads(state)
@@ -112,9 +136,9 @@ class RoundModel(OnCore):
         _, replies, rewards = self.heads(state)
         return (jax.nn.softmax(replies, axis=1) * rewards).sum(1)
 
-    def episode_loss(self, joint, reward):
+    def episode_loss(self, joint, reward, context=None):
         batch = joint.shape[1]
-        inputs = self._one_hot(jnp.concatenate([jnp.full((1, batch), START), observe(joint[:-1])]))
+        inputs = _one_hot(self, jnp.concatenate([jnp.full((1, batch), START), observe(joint[:-1])]), context)
         features = self.core.sequence(self.core.initial_state(batch), inputs)
         actions, replies, rewards = self._read(features.reshape(-1, self.core.width))
         joint, reward = joint.reshape(-1), reward.reshape(-1)
@@ -138,16 +162,25 @@ class TokenModel(OnCore):
     reward_head: tuple
     action_head: tuple
     game: MatrixGame = eqx.field(static=True)
+    context: int = eqx.field(static=True)
 
     def __init__(
-        self, game: MatrixGame, hidden: int, embedding: int = 32, *, core: CoreKind = "gru", key: PRNGKeyArray
+        self,
+        game: MatrixGame,
+        hidden: int,
+        embedding: int = 32,
+        *,
+        core: CoreKind = "gru",
+        context: int = 0,
+        key: PRNGKeyArray,
     ):
         def named(name: int) -> PRNGKeyArray:
             return jax.random.fold_in(key, name)
 
         super().__init__(new_core(core, embedding, hidden, named(0)))
         self.game = game
-        sizes = (game.num_observations, 1, game.num_actions)
+        self.context = context
+        sizes = (game.num_observations + context, 1, game.num_actions)
         self.embeddings = tuple(new_linear(named(1 + i), size, embedding) for i, size in enumerate(sizes))
         self.observation_head = new_linear(named(4), hidden, game.num_observations)
         self.reward_head = new_linear(named(5), hidden, 1)
@@ -157,8 +190,8 @@ class TokenModel(OnCore):
         weights, bias = self.embeddings[modality]
         return inputs @ weights.T + bias
 
-    def _embed_observation(self, observation):
-        return self._embed(0, jax.nn.one_hot(observation, self.game.num_observations))
+    def _embed_observation(self, observation, context=None):
+        return self._embed(0, _one_hot(self, observation, context))
 
     def _embed_reward(self, reward):
         return self._embed(1, reward[..., None])
@@ -174,12 +207,13 @@ class TokenModel(OnCore):
     def _head(self, head, state):
         return self._read(head, self.core.features(state))
 
-    def _see(self, state, observation, reward):
-        state = self.core.step(state, self._embed_observation(observation))
+    def _see(self, state, observation, reward, context=None):
+        state = self.core.step(state, self._embed_observation(observation, context))
         return self.core.step(state, self._embed_reward(reward))
 
-    def initial_state(self, batch: int) -> PyTree:
-        return self._see(self.core.initial_state(batch), jnp.full((batch,), START), jnp.zeros((batch,)))
+    def initial_state(self, batch, context=None) -> PyTree:
+        before = self.core.initial_state(batch)
+        return self._see(before, jnp.full((batch,), START), jnp.zeros((batch,)), context)
 
     def action_logits(self, state):
         return self._head(self.action_head, state)
@@ -195,7 +229,7 @@ class TokenModel(OnCore):
         reward = self._head(self.reward_head, state)[0]
         return self.core.step(state, self._embed_reward(reward)), reward
 
-    def episode_loss(self, joint, reward):
+    def episode_loss(self, joint, reward, context=None):
         """Tokens o_0 r_0 a_0 ... o_{T-1} r_{T-1} a_{T-1} o_T: r_T would be the reward of the last round, and its head
         reads the state after o_T. START and its reward of 0 are given, not predicted.
         """
@@ -204,9 +238,9 @@ class TokenModel(OnCore):
         start = jnp.full((1, batch), START)
         observations = jnp.concatenate([start, observe(joint)])  # [T + 1, batch]
         rewards = jnp.concatenate([jnp.zeros((1, batch)), reward])
-        tokens = jnp.stack(
-            [self._embed_observation(observations[:-1]), self._embed_reward(rewards[:-1]), self._embed_action(own)], 1
-        ).reshape(3 * rounds, batch, -1)
+        seen = self._embed_observation(observations[:-1], context)
+        tokens = jnp.stack([seen, self._embed_reward(rewards[:-1]), self._embed_action(own)], 1)
+        tokens = tokens.reshape(3 * rounds, batch, -1)
         tokens = jnp.concatenate([tokens, self._embed_observation(observations[-1:])])
         features = self.core.sequence(self.core.initial_state(batch), tokens)
         after_observation, after_reward, after_action = features[3::3], features[1::3], features[2::3]

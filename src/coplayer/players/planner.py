@@ -17,6 +17,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from coplayer.errors import require
 from coplayer.networks.world_model import WorldModel
 from coplayer.players.memory1 import sample
+from coplayer.pools import tabular
 
 
 class PlannerSettings(NamedTuple):
@@ -84,13 +85,24 @@ def improved_policy(
 
 
 class PPIPlayer(eqx.Module):
-    """A player that plans in its sequence model before every action."""
+    """A player that plans in its sequence model before every action. `context` names its co-players, where the model
+    takes that and where they are tabular (see `told`); without it they are learners.
+    """
 
     model: WorldModel
     settings: PlannerSettings = eqx.field(static=True)
+    context: Float[Array, "context batch"] | None = None
+
+    def told(self, probabilities: Float[Array, "batch observations actions"]) -> "PPIPlayer":
+        """The player who knows the memory-1 co-player of each of its next `batch` episodes, if its model takes a
+        context; itself otherwise.
+        """
+        if not self.model.context:
+            return self
+        return PPIPlayer(self.model, self.settings, tabular.identity(jnp.moveaxis(probabilities, 0, -1)))
 
     def initial_state(self, batch: int):
-        return self.model.initial_state(batch)
+        return self.model.initial_state(batch, self.context)
 
     def act(self, state, key: PRNGKeyArray) -> Int[Array, " batch"]:
         logits = self.model.action_logits(state)

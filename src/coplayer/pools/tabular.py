@@ -38,6 +38,12 @@ def pool_of(entries: tuple[str, ...], game: MatrixGame) -> TabularPool:
     return TabularPool("uniform" in entries, fixed)
 
 
+def random_actions(game: MatrixGame) -> TabularPool:
+    """A pool of one player, whose every action is uniformly random."""
+    row = (1 / game.num_actions,) * game.num_actions
+    return TabularPool(fresh=False, fixed=((row,) * game.num_observations,))
+
+
 def _table(entry: str) -> tuple:
     if entry in PRISONERS_DILEMMA_STRATEGIES:
         player = named_strategy(entry)
@@ -83,6 +89,11 @@ def act(
     return sample(rows, uniform)
 
 
+def identity_size(game: MatrixGame) -> int:
+    """Length of what names a tabular player."""
+    return game.num_observations * game.num_actions
+
+
 def identity(tables: Float[Array, "observations actions batch"]) -> Float[Array, "identity batch"]:
     """What names each tabular player to who is told it: log pi(a | o), nats, observation by observation (Weis et al.
     2026, the ablation with opponent identity). Probabilities below `LEAST_PROBABILITY` count as that.
@@ -90,10 +101,17 @@ def identity(tables: Float[Array, "observations actions batch"]) -> Float[Array,
     return jnp.log(jnp.maximum(tables, LEAST_PROBABILITY)).reshape(-1, tables.shape[-1])
 
 
+def opponents(
+    key: PRNGKeyArray, game: MatrixGame, batch: int, pool: TabularPool = UNIFORM
+) -> Float[Array, "observations actions batch"]:
+    """The second players of the episodes that `play` gives for the same arguments."""
+    return draw_tables(jax.random.fold_in(key, 1), game, batch, pool)
+
+
 def play(key: PRNGKeyArray, game: MatrixGame, batch: int, pool: TabularPool = UNIFORM) -> Int[Array, "rounds batch"]:
     """Episodes of the pool's players among themselves: joint actions in the first one's view."""
     own = draw_tables(jax.random.fold_in(key, 0), game, batch, pool)
-    other = draw_tables(jax.random.fold_in(key, 1), game, batch, pool)
+    other = opponents(key, game, batch, pool)
     uniforms = jax.random.uniform(jax.random.fold_in(key, 2), (game.rounds, 2, batch))
 
     def step(observations, uniforms):
