@@ -16,6 +16,7 @@ from coplayer import runtime
 from coplayer.errors import CoplayerError, require
 from coplayer.experiments import registry
 from coplayer.experiments import reproduce as reproduction
+from coplayer.experiments.equilibrium import report_equilibrium
 from coplayer.experiments.report import Report, report
 from coplayer.experiments.reproduce import Reproduction
 from coplayer.runs.display import Display
@@ -55,6 +56,22 @@ class Evaluate:
     """Which phases' learners: the last, about six, or all."""
     episodes: int = 128
     """Episodes for each learner and opponent."""
+
+
+@dataclass(frozen=True)
+class Equilibrium:
+    """Measure how far a PPI run's learners are from a predictive equilibrium; draw it, write equilibrium.json."""
+
+    folder: tyro.conf.Positional[Path]
+    """The run's folder."""
+    phases: Literal["last", "few", "all"] = "all"
+    """Which phases' learners: the last, about six, or all."""
+    episodes: int = 128
+    """Fresh episodes for each kind of co-player."""
+    histories: int = 4
+    """Rounds of each episode at which the learners are asked."""
+    plans: int = 32
+    """Independent plans of each learner for each of them, each of as many rollouts as in play."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +123,22 @@ def evaluate(command: Evaluate, console: Console) -> None:
     say_where(made, console)
 
 
+def equilibrium(command: Equilibrium, console: Console) -> None:
+    """Measure, draw, and say where the results are and what they say."""
+    folder = RunFolder.open(command.folder)
+    with console.status("measuring") as status:
+        made = report_equilibrium(
+            folder,
+            phases=command.phases,
+            episodes=command.episodes,
+            histories=command.histories,
+            plans=command.plans,
+            told=lambda phase: status.update(f"measured phase {phase}"),
+        )
+    console.print(Markdown(made.text))
+    say_where(made, console)
+
+
 def reproduce(command: Reproduce, console: Console) -> None:
     """Reproduce a figure, or list them all."""
     if command.figure == "list":
@@ -141,6 +174,11 @@ def make_app(preset: Preset, console: Console) -> SubcommandApp:
     def _(command: Flat[Evaluate]) -> None:
         """Play a run's learners against each other and against fixed players; draw the figures and the table."""
         evaluate(command, console)
+
+    @app.command(name="equilibrium")
+    def _(command: Flat[Equilibrium]) -> None:
+        """Measure how far a PPI run's learners are from a predictive equilibrium, phase by phase."""
+        equilibrium(command, console)
 
     @app.command(name="reproduce")
     def _(command: Flat[Reproduce]) -> None:

@@ -9,11 +9,9 @@ import time
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from coplayer.errors import require
@@ -292,9 +290,7 @@ def play(
         everyone = jax.tree.map(lambda leaf: jax.lax.all_gather(leaf, LEARNERS), network)
         others = shaping.LastingAgent(everyone, jax.lax.axis_index(LEARNERS))
         groups.append(shaping.Group(others, setting.meta))
-    return shaping.play(
-        setting.game, network, groups, key, batch=setting.batch, inner_episodes=setting.inner_episodes
-    )
+    return shaping.play(setting.game, network, groups, key, batch=setting.batch, inner_episodes=setting.inner_episodes)
 
 
 def play_metrics(setting: Setting, joint: Int[Array, "time replicas batch"]) -> dict[str, Array]:
@@ -354,9 +350,7 @@ def train_interval(
     members = jax.random.split(jax.random.fold_in(learner.key, POPULATION), setting.naive_population)
     population = jax.vmap(lambda key: new_network(setting, key))(members)
     iterations = start + jnp.arange(setting.log_every)
-    learner, metrics = jax.lax.scan(
-        lambda learner, at: iterate(setting, learner, population, at), learner, iterations
-    )
+    learner, metrics = jax.lax.scan(lambda learner, at: iterate(setting, learner, population, at), learner, iterations)
     return learner, jax.tree.map(lambda values: values.mean(), metrics)
 
 

@@ -49,15 +49,6 @@ def final_policies(folder: RunFolder, config: ExactIPD) -> Memory1:
     return Memory1(np.asarray(jnp.moveaxis(tables, (0, 1), (-2, -1))))
 
 
-def draw_row(path: Path, panels: list[BandPanel], title: str) -> None:
-    """One row of panels."""
-    figure, axes = plt.subplots(1, len(panels), figsize=(4.2 * len(panels), 3.4), layout="constrained", squeeze=False)
-    for axis, panel in zip(axes[0], panels, strict=True):
-        draw_bands(axis, panel)
-    figure.suptitle(title, fontsize=10)
-    save(figure, path)
-
-
 def draw_family(axis: plt.Axes, fits: dict[str, ExtortionFit], game: MatrixGame) -> None:
     """Where the fitted strategies lie in the family: the triangle of all (phi, phi chi)."""
     axis.fill(*family_corners(game).T, facecolor="0.92", edgecolor="0.6", linewidth=1)

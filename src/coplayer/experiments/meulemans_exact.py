@@ -17,7 +17,6 @@ from coplayer.experiments.exact_figures import (
     REWARD,
     band,
     draw_family,
-    draw_row,
     final,
     final_logits,
     final_policies,
@@ -26,7 +25,7 @@ from coplayer.experiments.exact_figures import (
 )
 from coplayer.experiments.exact_ipd import ExactIPD
 from coplayer.experiments.studies import Study
-from coplayer.figures.panels import Band, BandPanel, save, tidy
+from coplayer.figures.panels import Band, BandPanel, draw_row, save, tidy
 from coplayer.figures.parity import Quantity
 from coplayer.learning.exact_gradients import naive_learning
 from coplayer.players.memory1 import Memory1, cooperation

@@ -75,33 +75,39 @@ def evaluation_lines(result: dict, phase: int | None) -> list[Line]:
     return lines
 
 
-def report(
-    folder: RunFolder, *, phases: str, episodes: int, told: Callable[[int], None] = lambda phase: None
-) -> Report:
-    """Evaluate a run and write its figures and summary.md. `phases`: "last", "few" (about six, evenly), or "all"."""
+def choose_phases(folder: RunFolder, phases: str) -> list[int]:
+    """The phases that are meant by "last", "few" (about six, evenly), or "all"."""
     known = folder.phases()
     require(bool(known), f"{folder.path}: no phase is done yet")
     chosen = {"last": known[-1:], "all": known, "few": sorted({*known[:: max(1, len(known) // 5)], known[-1]})}
     require(phases in chosen, f"phases: must be one of {', '.join(chosen)}, got {phases!r}")
-    result = evaluate(folder, chosen[phases], episodes=episodes, told=told)
+    return chosen[phases]
+
+
+def report(
+    folder: RunFolder, *, phases: str, episodes: int, told: Callable[[int], None] = lambda phase: None
+) -> Report:
+    """Evaluate a run and write its figures and summary.md. `phases`: see `choose_phases`."""
+    chosen = choose_phases(folder, phases)
+    result = evaluate(folder, chosen, episodes=episodes, told=told)
     module, config = registry.config_of(folder)
     compare = bool(module.PANEL.curves) and module.make_game(config) == prisoners_dilemma(config.rounds)
     count = f"{config.seeds} seed{'s' if config.seeds > 1 else ''}"
     title = f"{folder.path.name}: {count}, mean and one standard deviation"
     training, within, evaluation = (folder.figures / name for name in ("training", "within_episode", "evaluation"))
     draw(training, training_lines(folder, module.PANEL, compare=compare), x_label=module.PANEL.x, title=title)
-    draw(within, evaluation_lines(result, known[-1]), x_label="round", title=f"{title}; phase {known[-1]}")
+    draw(within, evaluation_lines(result, chosen[-1]), x_label="round", title=f"{title}; phase {chosen[-1]}")
     if len(result) > 1:
         draw(evaluation, evaluation_lines(result, None), x_label="phase", title=title)
     draw_signatures(
         folder.figures / "signature",
-        result[known[-1]],
+        result[chosen[-1]],
         num_actions=module.make_game(config).num_actions,
-        title=f"P(cooperate) after what, early and late, phase {known[-1]}; {title.partition(',')[0]}",
+        title=f"P(cooperate) after what, early and late, phase {chosen[-1]}; {title.partition(',')[0]}",
     )
     for name, draw_figure in MORE_FIGURES.get(module.NAME, {}).items():
         draw_figure(folder, config, folder.figures / name)
-    text = table(quantities(folder, module.PANEL, result[known[-1]], compare=compare))
+    text = table(quantities(folder, module.PANEL, result[chosen[-1]], compare=compare))
     write_atomically(folder.path / "summary.md", text.encode())
     return Report(str(training.with_suffix(".png")), str(folder.path / "summary.md"), text)
 

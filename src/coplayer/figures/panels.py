@@ -69,7 +69,7 @@ class BandPanel(NamedTuple):
     x_label: str
     y_label: str
     bands: list[Band]
-    spread: str = "quartiles"  # "quartiles", around the median, or "error": standard errors, around the mean
+    spread: str = "quartiles"  # around the median; or around the mean, "error" (standard) or "deviation"
 
 
 def draw_bands(axis: plt.Axes, panel: BandPanel) -> None:
@@ -79,14 +79,25 @@ def draw_bands(axis: plt.Axes, panel: BandPanel) -> None:
             low, middle, high = np.percentile(band.values, [25, 50, 75], axis=0)
         else:
             middle = band.values.mean(0)
-            error = band.values.std(0, ddof=1) / np.sqrt(len(band.values)) if len(band.values) > 1 else 0 * middle
-            low, high = middle - error, middle + error
+            half = band.values.std(0)
+            if panel.spread == "error":
+                half = half / np.sqrt(max(1, len(band.values) - 1))
+            low, high = middle - half, middle + half
         axis.plot(band.x, middle, color=f"C{index}", label=band.label, linewidth=1.8)
         axis.fill_between(band.x, low, high, color=f"C{index}", alpha=0.2, linewidth=0)
     axis.set(title=panel.title, xlabel=panel.x_label, ylabel=panel.y_label)
     axis.title.set_fontsize(9)
     tidy(axis)
     axis.legend(frameon=False, fontsize=7.5)
+
+
+def draw_row(path: Path, panels: list[BandPanel], title: str) -> None:
+    """One row of panels."""
+    figure, axes = plt.subplots(1, len(panels), figsize=(4.2 * len(panels), 3.4), layout="constrained", squeeze=False)
+    for axis, panel in zip(axes[0], panels, strict=True):
+        draw_bands(axis, panel)
+    figure.suptitle(title, fontsize=10)
+    save(figure, path)
 
 
 def tidy(axis: plt.Axes) -> None:

@@ -57,6 +57,9 @@ class WorldModel(Protocol):
     def imagine(self, state, action: Int[Array, " S"], uniform: Float[Array, " S"]):
         """(next state, predicted reward) of an imagined round in which one plays `action`."""
 
+    def reply_logs(self, state, action: Int[Array, " S"]) -> Float[Array, "actions S"]:
+        """Log-probability, in nats, of the outcome of a round in which one plays `action`, for each reply to it."""
+
     def episode_loss(
         self,
         joint: Int[Array, "rounds batch"],
@@ -130,6 +133,9 @@ class RoundModel(OnCore):
         reply = sample(jax.nn.softmax(pick(replies, action), axis=0), uniform)
         joint = self.game.joint(action, reply)
         return self.observe(state, joint, None), pick(pick(rewards, action), reply)
+
+    def reply_logs(self, state, action):
+        return pick(jax.nn.log_softmax(self.heads(state)[1], axis=1), action)
 
     def expected_reward(self, state) -> Float[Array, "actions S"]:
         """Mean imagined reward of the coming round for each own action, over the co-player's reply."""
@@ -228,6 +234,13 @@ class TokenModel(OnCore):
         state = self.core.step(state, self._embed_observation(observation))
         reward = self._head(self.reward_head, state)[0]
         return self.core.step(state, self._embed_reward(reward)), reward
+
+    def reply_logs(self, state, action):
+        """May add up to less than 1: the model can give weight to observations that belie one's own action."""
+        state = self.core.step(state, self._embed_action(action))
+        logs = jax.nn.log_softmax(self._head(self.observation_head, state), axis=0)
+        n = self.game.num_actions
+        return pick(logs[1:].reshape(n, n, *action.shape), action)
 
     def episode_loss(self, joint, reward, context=None):
         """Tokens o_0 r_0 a_0 ... o_{T-1} r_{T-1} a_{T-1} o_T: r_T would be the reward of the last round, and its head

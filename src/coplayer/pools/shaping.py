@@ -154,9 +154,7 @@ def play(
         now = agent.step(memory, observation.reshape(-1), agent.no_context(replicas * batch))
         own = sample(jax.nn.softmax(now.outputs[:-1], axis=0), uniforms[0].reshape(-1)).reshape(shape)
         seen, chance = by_group(other_observation), by_group(uniforms[1])
-        acted = [
-            jax.vmap(group.co_player.act)(*at) for group, *at in zip(groups, others, seen, chance, strict=True)
-        ]
+        acted = [jax.vmap(group.co_player.act)(*at) for group, *at in zip(groups, others, seen, chance, strict=True)]
         others, replies, notes = zip(*acted, strict=True)
         joint = game.joint(own, jnp.concatenate(replies))
         outputs = now.outputs.reshape(-1, *shape)

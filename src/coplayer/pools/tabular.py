@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, Integer, PRNGKeyArray
 
 from coplayer.errors import CoplayerError, require
 from coplayer.games.matrix import START, MatrixGame, observe
@@ -85,8 +85,49 @@ def act(
     uniform: Float[Array, " batch"],
 ) -> Int[Array, " batch"]:
     """Each player's action after its own `observation`."""
-    rows = sum(jnp.where(observation == o, tables[o], 0.0) for o in range(tables.shape[0]))
-    return sample(rows, uniform)
+    return sample(rows(tables, observation), uniform)
+
+
+def rows(
+    tables: Float[Array, "observations actions _"], observation: Int[Array, " batch"]
+) -> Float[Array, "actions batch"]:
+    """Each player's action distribution after its own `observation`; one table for all, or one each."""
+    return sum(jnp.where(observation == o, tables[o], 0.0) for o in range(tables.shape[0]))
+
+
+def observations(joint: Integer[Array, "rounds batch"], game: MatrixGame) -> Integer[Array, "rounds batch"]:
+    """What a player observed before each round, from joint actions in the view of its co-player."""
+    return jnp.concatenate([jnp.full_like(joint[:1], START), observe(game.swap(joint[:-1]))])
+
+
+def predictive(
+    joint: Integer[Array, "rounds batch"], game: MatrixGame, pool: TabularPool = UNIFORM
+) -> Float[Array, "rounds actions batch"]:
+    """P(action | rounds before) of a player of the pool, for an observer who knows the pool and not the player: Bayes'
+    rule. `joint`: episodes in the view of the player's co-player.
+
+    A fresh player: Laplace's rule of succession, (k + 1) / (m + n) for an action that was taken k times in the m
+    earlier rounds with the same observation. Several entries: their mean, weighted by the probability that each gave to
+    the past. Only for pasts that the pool can have.
+    """
+    n, batch = game.num_actions, joint.shape[1]
+    fixed = [jnp.asarray(table)[:, :, None] for table in pool.fixed]
+
+    def step(carry, at):
+        counts, evidence = carry
+        observation, action = at
+        seen = rows(counts, observation) + 1
+        entries = [seen / seen.sum(0)] if pool.fresh else []
+        entries = jnp.stack(entries + [rows(table, observation) for table in fixed])
+        mixture = (jax.nn.softmax(evidence, axis=0)[:, None] * entries).sum(0)
+        taken = jax.nn.one_hot(action, n, axis=0)
+        now = jax.nn.one_hot(observation, game.num_observations, axis=0)
+        evidence = evidence + jnp.log((entries * taken).sum(1))
+        return (counts + now[:, None] * taken, evidence), mixture
+
+    joint = joint.astype(jnp.int32)
+    start = (jnp.zeros((game.num_observations, n, batch)), jnp.zeros((len(fixed) + pool.fresh, batch)))
+    return jax.lax.scan(step, start, (observations(joint, game), game.other_action(joint)))[1]
 
 
 def identity_size(game: MatrixGame) -> int:

@@ -1,0 +1,236 @@
+"""How far a PPI run's learners are from a predictive equilibrium, phase by phase (Weis et al. 2026, appendix C)."""
+
+import json
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Integer, PRNGKeyArray
+
+from coplayer.analysis.evaluation import LEARNER, TABULAR
+from coplayer.analysis.predictive_equilibrium import (
+    Probe,
+    divergence,
+    entropy,
+    excess_loss,
+    mean_policy_entropy,
+    policy_gap,
+    probe,
+    spread_rounds,
+    subjective_gap,
+    take,
+)
+from coplayer.errors import require
+from coplayer.experiments import mixed_pool, ppi_mixed, registry
+from coplayer.experiments.report import Report, choose_phases
+from coplayer.figures.panels import Band, BandPanel, draw_row
+from coplayer.figures.parity import Quantity, table
+from coplayer.games.matrix import MatrixGame
+from coplayer.players.match import play_match
+from coplayer.players.memory1 import Memory1
+from coplayer.players.planner import PPIPlayer
+from coplayer.pools import tabular
+from coplayer.runs.files import write_atomically
+from coplayer.runs.folder import RunFolder
+
+MEASURING_SEED = 20_27  # the episodes are fresh: none of a run's numbers, none of its evaluation's
+Measures = dict[str, float]  # by the names below
+
+MEANING = {  # and the unit
+    "excess_action": ("excess loss on own actions", "nats a round"),
+    "excess_observation": ("excess loss on the co-player's actions", "nats a round"),
+    "excess_reward": ("loss on rewards", "half squared units a round"),
+    "policy_gap": ("KL(improved policy, prior)", "nats"),
+    "subjective_gap": ("subjective optimality gap", "reward over the horizon"),
+    "entropy_action": ("entropy of own actions", "nats a round"),
+    "entropy_observation": ("entropy of the co-player's actions", "nats a round"),
+    "inference": ("excess loss of Bayes' rule over being told", "nats a round"),
+}
+DRAWN = ("excess_action", "excess_observation", "policy_gap", "subjective_gap")
+KINDS = {LEARNER: "against the other learner", TABULAR: "against tabular players"}
+Result = dict[int, dict[str, dict[str, Float[np.ndarray, "seeds learners"]]]]  # [phase][kind of co-player][measure]
+
+
+def own_measures(probed: Probe) -> Measures:
+    """What takes only the player itself, as means over its path."""
+    return _means(
+        excess_action=excess_loss(probed.policies, probed.prior),
+        excess_reward=probed.reward_loss,
+        policy_gap=policy_gap(probed.policies, probed.prior),
+        subjective_gap=subjective_gap(probed.policies, probed.q),
+        entropy_action=mean_policy_entropy(probed.policies),
+    )
+
+
+def against_learner(probed: Probe, other: Probe) -> Measures:
+    """How well the co-player's actions are predicted where it is a learner, asked at the same histories. What it does
+    there is the mean of its own improved policies.
+    """
+    return _means(
+        excess_observation=excess_loss(other.policies, probed.replies),
+        entropy_observation=mean_policy_entropy(other.policies),
+    )
+
+
+def against_tabular(
+    probed: Probe, guess: Float[Array, "actions histories"], told: Float[Array, "actions histories"]
+) -> Measures:
+    """The same where it is a tabular player: exact. `guess`: Bayes' rule for who knows the pool. `told`: the tabular
+    player's own probabilities.
+    """
+    return _means(
+        excess_observation=divergence(guess, probed.replies),
+        entropy_observation=entropy(guess),
+        inference=divergence(told, jnp.log(guess)),
+    )
+
+
+def _means(**values: Array) -> Measures:
+    return {name: float(value.mean()) for name, value in values.items()}
+
+
+def measure_pair(
+    players: list[PPIPlayer],
+    game: MatrixGame,
+    pool: tabular.TabularPool,
+    key: PRNGKeyArray,
+    *,
+    episodes: int,
+    histories: int,
+    plans: int,
+) -> list[dict[str, Measures]]:
+    """The measures of two learners on fresh episodes, against each other and against tabular players of the pool: by
+    learner and kind of co-player. Each is asked for `plans` plans at `histories` rounds of each of `episodes` episodes
+    of both kinds. They are asked side by side, a device each.
+    """
+    devices = jax.local_devices()
+    seats = [game, game.seen_by(1)]
+    at = spread_rounds(jax.random.fold_in(key, 0), game.rounds, episodes, histories)
+
+    def ask(seat: int, view: Integer[Array, "rounds episodes"], stream: int) -> Probe:
+        """Dispatched, not waited for."""
+        given = (players[seat], view, seats[seat].reward(view), at, jax.random.fold_in(key, stream))
+        return probe(*jax.device_put(given, devices[seat % len(devices)]), plans=plans)
+
+    joint = play_match(*players, game, jax.random.fold_in(key, 1), episodes=episodes)
+    tables = [tabular.draw_tables(jax.random.fold_in(key, 2 + seat), game, episodes, pool) for seat in range(2)]
+    views = [
+        play_match(
+            players[seat],
+            Memory1(jnp.moveaxis(tables[seat], -1, 0)),
+            seats[seat],
+            jax.random.fold_in(key, 4 + seat),
+            episodes=episodes,
+        )
+        for seat in range(2)
+    ]
+    probes = {
+        LEARNER: [ask(seat, view, 6 + seat) for seat, view in enumerate([joint, game.swap(joint)])],
+        TABULAR: [ask(seat, view, 8 + seat) for seat, view in enumerate(views)],
+    }
+    probes = jax.device_put(probes, devices[0])
+
+    def measures(seat: int) -> dict[str, Measures]:
+        met, alone = probes[LEARNER][seat], probes[TABULAR][seat]
+        guess = tabular.predictive(views[seat], game, pool)
+        told = jax.vmap(tabular.rows, in_axes=(None, 0))(tables[seat], tabular.observations(views[seat], game))
+        guess, told = (take(jnp.moveaxis(values, 1, -1), at).T for values in (guess, told))
+        return {
+            LEARNER: own_measures(met) | against_learner(met, probes[LEARNER][1 - seat]),
+            TABULAR: own_measures(alone) | against_tabular(alone, guess, told),
+        }
+
+    return [measures(seat) for seat in range(2)]
+
+
+def measure(
+    folder: RunFolder,
+    *,
+    phases: str,
+    episodes: int,
+    histories: int,
+    plans: int,
+    told: Callable[[int], None] = lambda phase: None,
+) -> Result:
+    """The measures of the agents of these phases (see `choose_phases`). Writes them to equilibrium.json."""
+    module, config = registry.config_of(folder)
+    require(
+        module is ppi_mixed,
+        f"{folder.path}: {module.NAME} learners have no model of their co-player, so no predictive equilibrium; only "
+        f"runs of {ppi_mixed.NAME} have these measures",
+    )
+    require(
+        1 <= histories <= config.rounds,
+        f"histories: must be 1 to {config.rounds}, the rounds of an episode, got {histories}",
+    )
+    require(episodes >= 1, f"episodes: must be at least 1, got {episodes}")
+    require(plans >= 2, f"plans: must be at least 2, got {plans}")
+    game = mixed_pool.make_game(config)
+    pool = tabular.pool_of(config.pool, game)
+    seeds = range(config.seed, config.seed + config.seeds)
+    result = {}
+    for phase in choose_phases(folder, phases):
+        learners = []  # of all seeds
+        for seed in seeds:
+            key = jax.random.fold_in(jax.random.fold_in(jax.random.key(MEASURING_SEED), phase), seed)
+            players = registry.load(folder.path, phase=phase, seed=seed)
+            learners += measure_pair(players, game, pool, key, episodes=episodes, histories=histories, plans=plans)
+        result[phase] = {
+            kind: {
+                name: np.reshape([learner[kind][name] for learner in learners], (len(seeds), -1))
+                for name in MEANING
+                if name in learners[0][kind]
+            }
+            for kind in KINDS
+        }
+        told(phase)
+    written = {
+        "episodes": episodes,
+        "histories": histories,
+        "plans": plans,
+        "seeds": list(seeds),
+        "axes": ["seed", "learner"],
+        "units": {name: unit for name, (_, unit) in MEANING.items()},
+        "phases": jax.tree.map(lambda values: np.round(values, 6).tolist(), result),
+    }
+    write_atomically(folder.path / "equilibrium.json", json.dumps(written).encode())
+    return result
+
+
+def panels(result: Result) -> list[BandPanel]:
+    """One panel a measure over the phases, one curve a kind of co-player; the mean over both learners."""
+    phases = np.array(list(result))
+
+    def band(kind: str, name: str) -> Band:
+        return Band(KINDS[kind], phases, np.stack([result[phase][kind][name].mean(1) for phase in result], axis=1))
+
+    return [
+        BandPanel(MEANING[name][0], "phase", MEANING[name][1], [band(kind, name) for kind in KINDS], "deviation")
+        for name in DRAWN
+    ]
+
+
+def report_equilibrium(
+    folder: RunFolder,
+    *,
+    phases: str,
+    episodes: int,
+    histories: int,
+    plans: int,
+    told: Callable[[int], None] = lambda phase: None,
+) -> Report:
+    """Measure a run, draw the measures over its phases, and write those of the last one to equilibrium.md."""
+    result = measure(folder, phases=phases, episodes=episodes, histories=histories, plans=plans, told=told)
+    last = max(result)
+    title = f"{folder.path.name}: mean and one standard deviation over seeds, the learners' mean"
+    figure = folder.figures / "equilibrium"
+    draw_row(figure, panels(result), title)
+    rows = [
+        Quantity(f"{MEANING[name][0]} {KINDS[kind]}, {MEANING[name][1]}", None, values.mean(1))
+        for kind in KINDS
+        for name, values in result[last][kind].items()
+    ]
+    text = f"Phase {last}.\n\n{table(rows)}"
+    write_atomically(folder.path / "equilibrium.md", text.encode())
+    return Report(str(figure.with_suffix(".png")), str(folder.path / "equilibrium.md"), text)
