@@ -22,7 +22,7 @@ from coplayer.figures.published import Panel
 from coplayer.games.matrix import COOPERATE, MatrixGame
 from coplayer.learning import a2c, coala, ppo
 from coplayer.networks.actor_critic import ActorCritic
-from coplayer.networks.core import CORES
+from coplayer.networks.core import CoreKind, check_core
 from coplayer.networks.layers import pick
 from coplayer.players.recurrent import RecurrentPlayer
 from coplayer.pools import shaping
@@ -58,7 +58,7 @@ class CoalaIPD:
     """Initial networks that naive learners begin a meta-trajectory with."""
     methods: tuple[str, ...] = ("coala",)
     """Estimator of the policy gradient: coala, m_fos or batch_unaware; one for all agents, or one an agent."""
-    core: str = "hawk"
+    core: CoreKind = "hawk"
     """Recurrent core of all networks: hawk or gru."""
     hidden: int = 32
     """Its width."""
@@ -125,7 +125,7 @@ def check(config: CoalaIPD) -> None:
     mixed_pool.check_numbers(config, MAY_BE_ZERO)
     for name in SHARES:
         require(getattr(config, name) <= 1, f"{name}: must be at most 1, got {getattr(config, name)}")
-    require(config.core in CORES, f"core: must be one of {', '.join(CORES)}, got {config.core!r}")
+    check_core(config.core, config.hidden)
     require(
         bool(config.methods) and set(config.methods) <= set(METHODS),
         f"methods: must be of {', '.join(METHODS)}, got {', '.join(config.methods) or 'none'}",
@@ -162,7 +162,7 @@ class Setting(NamedTuple):
     """What the numerical code needs to know of a config; constants under `jit`."""
 
     game: MatrixGame  # its rounds are T
-    core: str
+    core: CoreKind
     hidden: int
     inner_episodes: int
     batch: int
@@ -325,7 +325,7 @@ def iterate(
     experience = ppo.Experience(
         observations=shaping.observations(played.joint, setting.game.rounds),
         actions=actions,
-        log_probs=pick(jax.nn.log_softmax(played.logits, axis=0), actions),
+        log_probabilities=pick(jax.nn.log_softmax(played.logits, axis=0), actions),
         values=played.values,
         advantages=advantages,
         targets=targets,

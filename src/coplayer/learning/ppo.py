@@ -8,13 +8,48 @@ once, before the first update, with the weights that played the batch. They are 
 minibatch's advantages by their deviation would undo the 1/B of the learning-aware estimators.
 """
 
+from typing import NamedTuple
+
+import equinox as eqx
 import jax
 import jax.numpy as jnp
+import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from coplayer.errors import require
-from coplayer.learning.a2c import Losses
+from coplayer.learning.a2c import ADAM_EPSILON, Losses
+from coplayer.networks.actor_critic import ActorCritic
 from coplayer.networks.layers import pick
+
+
+class Updating(NamedTuple):
+    """How a batch of trajectories becomes updates. One epoch of one minibatch makes one update, that of A2C."""
+
+    epochs: int
+    minibatches: int
+    clip: float
+    value_coefficient: float
+    entropy_coefficient: float
+    learning_rate: float
+    max_gradient_norm: float
+
+
+class Experience(NamedTuple):
+    """Whole trajectories just played, and what is to be learned from them."""
+
+    observations: Int[Array, "time replicas batch"]
+    actions: Int[Array, "time replicas batch"]
+    log_probabilities: Float[Array, "time replicas batch"]  # of the actions, when they were taken
+    values: Float[Array, "time replicas batch"]
+    advantages: Float[Array, "time replicas batch"]  # scaled so that the policy's loss is a mean over all
+    targets: Float[Array, "time replicas batch"]
+
+
+def optimiser(updating: Updating) -> optax.GradientTransformation:
+    """Adam behind a bound on the gradient's norm."""
+    return optax.chain(
+        optax.clip_by_global_norm(updating.max_gradient_norm), optax.adam(updating.learning_rate, eps=ADAM_EPSILON)
+    )
 
 
 def losses(
@@ -70,3 +105,45 @@ def minibatches(
     )
     order = jax.vmap(lambda epoch: jax.random.permutation(jax.random.fold_in(key, epoch), replicas))
     return order(jnp.arange(epochs)).reshape(epochs, minibatches, -1)
+
+
+def improve(
+    network: ActorCritic, state: optax.OptState, experience: Experience, updating: Updating, key: PRNGKeyArray
+) -> tuple[ActorCritic, optax.OptState, Losses, Float[Array, ""]]:
+    """The network and the optimiser's state after all updates on one batch; means over the updates of the loss's parts
+    and of the gradient's norm before its bound.
+    """
+    transform = optimiser(updating)
+
+    def update(carry, replicas: Int[Array, " size"]):
+        network, state = carry
+        part = jax.tree.map(lambda leaf: leaf[:, replicas].reshape(len(leaf), -1), experience)
+
+        def loss_of(network: ActorCritic):
+            parts = losses(
+                *network.unroll(part.observations),
+                part.log_probabilities,
+                part.values,
+                part.actions,
+                part.advantages,
+                part.targets,
+                clip=updating.clip,
+            )
+            total = total_loss(
+                parts,
+                policy_scale=1.0,
+                value_coefficient=updating.value_coefficient,
+                entropy_coefficient=updating.entropy_coefficient,
+            )
+            return total, parts
+
+        slope, parts = jax.grad(loss_of, has_aux=True)(network)
+        steps, state = transform.update(slope, state, network)
+        return (eqx.apply_updates(network, steps), state), (parts, optax.tree.norm(slope))
+
+    order = minibatches(
+        key, experience.actions.shape[1], minibatches=updating.minibatches, epochs=updating.epochs
+    ).reshape(updating.epochs * updating.minibatches, -1)
+    (network, state), measured = jax.lax.scan(update, (network, state), order)
+    parts, norm = jax.tree.map(jnp.mean, measured)
+    return network, state, parts, norm

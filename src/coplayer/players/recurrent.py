@@ -22,11 +22,13 @@ class Memory(NamedTuple):
 
 class RecurrentPlayer(eqx.Module):
     """Samples its actions from the policy of an `ActorCritic`. `context` names its co-players, where the network takes
-    that and where they are tabular (see `told`); without it they are learners.
+    that and where they are tabular (see `told`); without it they are learners. A `lasting` player remembers all inner
+    episodes of a match.
     """
 
     network: ActorCritic
     context: Float[Array, "context batch"] | None = None
+    lasting: bool = eqx.field(static=True, default=False)
 
     def told(self, probabilities: Float[Array, "batch observations actions"]) -> "RecurrentPlayer":
         """The player who knows the memory-1 co-player of each of its next `batch` episodes, if its network takes a
@@ -34,7 +36,7 @@ class RecurrentPlayer(eqx.Module):
         """
         if not self.network.context:
             return self
-        return RecurrentPlayer(self.network, tabular.identity(jnp.moveaxis(probabilities, 0, -1)))
+        return RecurrentPlayer(self.network, tabular.identity(jnp.moveaxis(probabilities, 0, -1)), self.lasting)
 
     def initial_state(self, batch: int) -> Memory:
         context = self.network.no_context(batch) if self.context is None else self.context
@@ -46,6 +48,12 @@ class RecurrentPlayer(eqx.Module):
 
     def update(self, state: Memory, joint: Int[Array, " batch"], reward: Float[Array, " batch"]) -> Memory:
         return self._see(state.state, observe(joint), self.network.no_context(joint.shape[0]))
+
+    def next_episode(self, state: Memory) -> Memory:
+        batch = state.logits.shape[1]
+        if not self.lasting:
+            return self.initial_state(batch)
+        return self._see(state.state, jnp.full((batch,), START), self.network.no_context(batch))
 
     def _see(self, state, observation, context) -> Memory:
         now = self.network.step(state, observation, context)
