@@ -19,7 +19,8 @@ def run(*arguments: object) -> int:
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["train"], ["train", "ppi-mixed"], ["train", "a2c-mixed"], ["resume"], ["evaluate"]]
+    "command",
+    [[], ["train"], ["train", "ppi-mixed"], ["train", "a2c-mixed"], ["resume"], ["evaluate"], ["equilibrium"]],
 )
 def test_every_help_reads(command, capsys):
     with pytest.raises(SystemExit) as stop:
@@ -90,7 +91,7 @@ def test_a_folder_that_exists_and_one_that_does_not(tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert run("train", "ppi-mixed", *FLAGS, "--out", tmp_path) == 2
     assert f"out: {tmp_path} exists already; name a new folder" in capsys.readouterr().err
-    for command in ("resume", "evaluate"):
+    for command in ("resume", "evaluate", "equilibrium"):
         assert run(command, tmp_path / "none") == 2
         assert "no such run folder" in capsys.readouterr().err
         assert run(command, tmp_path) == 2

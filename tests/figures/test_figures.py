@@ -55,3 +55,19 @@ def test_a_long_axis_is_labelled_in_thousands(tmp_path, monkeypatch):
         x = np.linspace(0, last, 5)
         panels.draw(tmp_path / str(last), [Line("ours", x, x[None], x[None])], x_label="iteration", title="")
     assert "40" in labels["40"] and "40k" in labels["40000"] and "40000" not in labels["40000"]
+
+
+@pytest.mark.parametrize(
+    ("spread", "low", "high"),
+    [("deviation", 3 - np.sqrt(2), 3 + np.sqrt(2)), ("error", 3 - np.sqrt(0.5), 3 + np.sqrt(0.5)), ("quartiles", 2, 4)],
+)
+def test_bands_by_hand(spread, low, high):
+    """Five seeds at 1 .. 5: mean and median 3, deviation sqrt 2, standard error sqrt(2.5 / 5)."""
+    axis = panels.plt.figure().add_subplot()
+    values = np.arange(1.0, 6)[:, None].repeat(2, 1)
+    band = panels.Band("ours", np.array([0, 1]), values)
+    panels.draw_bands(axis, panels.BandPanel("title", "x", "y", [band], spread))
+    heights = axis.collections[0].get_paths()[0].vertices[:, 1]
+    np.testing.assert_allclose([heights.min(), heights.max()], [low, high])
+    np.testing.assert_allclose(axis.lines[0].get_ydata(), 3)
+    panels.plt.close(axis.figure)

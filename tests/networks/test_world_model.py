@@ -169,3 +169,17 @@ def test_every_weight_has_a_gradient(kind, name):
     for leaf in jax.tree.leaves(gradient):
         assert np.isfinite(as_float64(leaf)).all()
         assert np.abs(leaf).max() > 1e-4
+
+
+@pytest.mark.parametrize(("kind", "name"), CASES)
+def test_reply_logs_against_the_imagined_branches(kind, name):
+    game = GAMES[name]
+    model, oracle = model_and_oracle(kind, game)
+    n = game.num_actions
+    states = [oracle.start(), oracle.after(oracle.start(), 1, 0, 0.5)]
+    for own in range(n):
+        logs = model.reply_logs(jnp.asarray(states, jnp.float32), jnp.full((2,), own))
+        for b, state in enumerate(states):
+            chances = [probability for probability, _, _ in oracle.branches(state, own)]
+            replies = chances if kind == "round" else chances[1 + own * n : 1 + own * n + n]
+            np.testing.assert_allclose(np.exp(logs[:, b]), replies, rtol=1e-4)

@@ -1,4 +1,5 @@
 import itertools
+import math
 
 import jax
 import jax.numpy as jnp
@@ -173,3 +174,51 @@ def test_identity_by_hand():
     least = tabular.LEAST_PROBABILITY
     expected = np.log([0.25, 0.75, 1, least, 0.5, 0.5, least, 1, 0.1, 0.9])
     np.testing.assert_allclose(tabular.identity(jnp.asarray(table)[:, :, None])[:, 0], expected, rtol=1e-5, atol=1e-7)
+
+
+def chance_of_answers(episode, n, table):
+    """P(the co-player's actions) of a table, read in its own view; for None, of a uniformly random one: for each
+    observation the Dirichlet integral (n - 1)! k_1! .. k_n! / (m + n - 1)!.
+    """
+    chance, counts, observation = 1.0, np.zeros((1 + n * n, n), int), 0
+    for own, other in (divmod(joint, n) for joint in episode):
+        counts[observation, other] += 1
+        chance *= 1 if table is None else table[observation][other]
+        observation = 1 + other * n + own
+    if table is not None:
+        return chance
+    count = math.factorial
+    return math.prod(count(n - 1) * math.prod(map(count, k)) / count(sum(k) + n - 1) for k in counts.tolist())
+
+
+@pytest.mark.parametrize(
+    ("game", "entries"),
+    [
+        (prisoners_dilemma(3), ("uniform",)),
+        (prisoners_dilemma(3), ("uniform", "tit_for_tat", "0.9,0.2,0.6,0.3,0.7")),
+        (prisoners_dilemma(3), ("0.4,0.2,0.6,0.3,0.7", "0.5,0.9,0.8,0.1,0.7")),
+        (MatrixGame(np.zeros((3, 3)), rounds=2), ("uniform",)),
+    ],
+)
+def test_the_predictive_against_the_probabilities_of_whole_episodes(game, entries):
+    """Products over the rounds are the mixture of the entries' probabilities of all the answers together."""
+    pool = tabular.pool_of(entries, game)
+    n = game.num_actions
+    episodes = list(itertools.product(range(n * n), repeat=game.rounds))
+    tables = [None] * pool.fresh + list(pool.fixed)
+    exact = [np.mean([chance_of_answers(episode, n, table) for table in tables]) for episode in episodes]
+    joint = jnp.asarray(np.array(episodes).T)
+    predicted = np.asarray(tabular.predictive(joint, game, pool))
+    np.testing.assert_allclose(predicted.sum(1), 1, rtol=1e-5)
+    answers = np.take_along_axis(predicted, np.asarray(joint % n)[:, None], axis=1)[:, 0]
+    np.testing.assert_allclose(answers.prod(0), exact, rtol=1e-4)
+
+
+def test_rows_and_observations_are_those_of_a_player_at_the_table():
+    game = prisoners_dilemma(3)
+    joint = jnp.array([[1, 2], [2, 0], [3, 1]])
+    seen = tabular.observations(joint, game)
+    np.testing.assert_array_equal(seen, [[0, 0], [3, 2], [2, 1]])  # CD is DC to the co-player, and DC is CD
+    tables = jnp.arange(20.0).reshape(5, 2, 2)
+    rows = tabular.rows(tables, seen[1])
+    np.testing.assert_array_equal(rows, np.stack([tables[3, :, 0], tables[2, :, 1]], axis=1))

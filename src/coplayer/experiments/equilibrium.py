@@ -35,7 +35,7 @@ from coplayer.runs.files import write_atomically
 from coplayer.runs.folder import RunFolder
 
 MEASURING_SEED = 20_27  # the episodes are fresh: none of a run's numbers, none of its evaluation's
-Measures = dict[str, float]  # by the names below
+Measures = dict[str, Float[Array, ""]]  # by the names below
 
 MEANING = {  # and the unit
     "excess_action": ("excess loss on own actions", "nats a round"),
@@ -52,6 +52,7 @@ KINDS = {LEARNER: "against the other learner", TABULAR: "against tabular players
 Result = dict[int, dict[str, dict[str, Float[np.ndarray, "seeds learners"]]]]  # [phase][kind of co-player][measure]
 
 
+@jax.jit
 def own_measures(probed: Probe) -> Measures:
     """What takes only the player itself, as means over its path."""
     return _means(
@@ -63,6 +64,7 @@ def own_measures(probed: Probe) -> Measures:
     )
 
 
+@jax.jit
 def against_learner(probed: Probe, other: Probe) -> Measures:
     """How well the co-player's actions are predicted where it is a learner, asked at the same histories. What it does
     there is the mean of its own improved policies.
@@ -73,6 +75,7 @@ def against_learner(probed: Probe, other: Probe) -> Measures:
     )
 
 
+@jax.jit
 def against_tabular(
     probed: Probe, guess: Float[Array, "actions histories"], told: Float[Array, "actions histories"]
 ) -> Measures:
@@ -87,7 +90,7 @@ def against_tabular(
 
 
 def _means(**values: Array) -> Measures:
-    return {name: float(value.mean()) for name, value in values.items()}
+    return {name: value.mean() for name, value in values.items()}
 
 
 def measure_pair(
@@ -178,7 +181,7 @@ def measure(
             learners += measure_pair(players, game, pool, key, episodes=episodes, histories=histories, plans=plans)
         result[phase] = {
             kind: {
-                name: np.reshape([learner[kind][name] for learner in learners], (len(seeds), -1))
+                name: np.reshape([float(learner[kind][name]) for learner in learners], (len(seeds), -1))
                 for name in MEANING
                 if name in learners[0][kind]
             }

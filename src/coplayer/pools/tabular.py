@@ -89,7 +89,7 @@ def act(
 
 
 def rows(
-    tables: Float[Array, "observations actions _"], observation: Int[Array, " batch"]
+    tables: Float[Array, "observations actions _"], observation: Integer[Array, " batch"]
 ) -> Float[Array, "actions batch"]:
     """Each player's action distribution after its own `observation`; one table for all, or one each."""
     return sum(jnp.where(observation == o, tables[o], 0.0) for o in range(tables.shape[0]))
