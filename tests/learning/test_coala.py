@@ -354,3 +354,4 @@ def test_coala_follows_the_exact_shaping_gradient_of_memory_one_players():
     assert misses("COALA", plain).max() > 7
     assert misses("M-FOS", shaping).max() > 50
     assert misses("batch-unaware", shaping).max() > 50
+    assert misses("batch-unaware", plain).max() < 4  # it sees the learner move, and not who moves it
