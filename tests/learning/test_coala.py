@@ -62,16 +62,12 @@ def parts_by_sums(errors, decay, estimator):
         for k in range(t, steps):
             for other in range(batch):
                 share = float(other == b)
-                if k < end:
-                    current[t, b] += (
-                        decay ** (k - t)
-                        * errors[k, other]
-                        * share
-                        / (batch if estimator.normalize_current_episode else 1)
-                    )
-                else:
-                    share = 1 / batch if estimator.average_future_episodes else share
-                    future[t, b] += decay ** (k - t) * errors[k, other] * share
+                if k < end and estimator.normalize_current_episode:
+                    share /= batch
+                if k >= end and estimator.average_future_episodes:
+                    share = 1 / batch
+                part = current if k < end else future
+                part[t, b] += share * decay ** (k - t) * errors[k, other]
     return current, future
 
 
@@ -195,7 +191,7 @@ class Courses:
 
     def objective(self, table):
         """E[1/B sum_b sum_l r_l^b], by the probabilities of the courses themselves."""
-        own = jax.nn.softmax(table)[self.history, self.joint // 2].prod((1, 2))
+        own = jnp.exp(self.log_probabilities(table).sum((1, 2)))
         return (own * self.chance * self.rewards.sum(1).mean(1)).sum()
 
     def expected_estimate(self, table, values, estimator):
@@ -220,7 +216,7 @@ def alignment(one, two):
 
 @pytest.mark.parametrize(
     ("rounds", "episodes", "batch", "critic"),
-    [(1, 2, 2, False), (1, 2, 2, True), (1, 3, 2, True), (1, 2, 3, True), (2, 2, 2, True)],
+    [(1, 2, 2, False), (1, 3, 2, True), (1, 2, 3, True), (2, 2, 2, True)],
 )
 def test_coala_alone_is_unbiased_against_a_co_player_that_learns(rounds, episodes, batch, critic):
     """Theorem 3.1, to float64's accuracy; and with a value that is any function of the history, it stays so."""
@@ -319,13 +315,11 @@ def sampled_gradients(own, learner, values, key):
     observation, joint = (x.reshape(-1, GAMES) for x in courses)
     given = GAME.reward(joint), jnp.broadcast_to(values[:, None], joint.shape), jnp.zeros(GAMES)
     settings = {"episode_length": GAME.rounds, "gamma": 1.0, "gae_lambda": 1.0}
-
-    def surrogate(own, estimator):
-        weights = coala.advantages(*given, **settings, estimator=estimator)
-        per_game = (log_probability(own, observation, GAME.own_action(joint)) * weights).sum(0)
-        return coala.policy_scale(estimator, GAMES) * per_game.mean()
-
-    return {name: jax.grad(surrogate)(own, estimator) for name, estimator in ESTIMATORS.items()}
+    _, weighted_by = jax.vjp(lambda own: log_probability(own, observation, GAME.own_action(joint)), own)
+    return {
+        name: weighted_by(coala.policy_scale(e, GAMES) * coala.advantages(*given, **settings, estimator=e) / GAMES)[0]
+        for name, e in ESTIMATORS.items()
+    }
 
 
 @jax.jit
@@ -360,3 +354,4 @@ def test_coala_follows_the_exact_shaping_gradient_of_memory_one_players():
     assert misses("COALA", plain).max() > 7
     assert misses("M-FOS", shaping).max() > 50
     assert misses("batch-unaware", shaping).max() > 50
+    assert misses("batch-unaware", plain).max() < 4  # it sees the learner move, and not who moves it
