@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import json
+import shutil
 
 import equinox as eqx
 import jax
@@ -180,9 +181,10 @@ def test_metrics_by_hand():
     assert float(metrics["late_cooperation_vs_learner"]) == pytest.approx((joint[4:, :4] < 2).mean())
 
 
-def test_learning_finds_the_best_response_to_who_always_cooperates():
+@pytest.mark.parametrize("core", ["gru", "hawk"])
+def test_learning_finds_the_best_response_to_who_always_cooperates(core):
     config = dataclasses.replace(
-        ONE_SEED, pool=("1,1,1,1,1",), episodes=64, iterations=60, phases=1, log_every=20, learning_rate=0.05
+        ONE_SEED, core=core, pool=("1,1,1,1,1",), episodes=64, iterations=60, phases=1, log_every=20, learning_rate=0.05
     )
     rows, _ = train(config)
     assert all(row["reward_vs_tabular"] < 1.8 for row in rows[:2])
@@ -277,6 +279,28 @@ def test_loaded_players_are_the_learners_of_their_phase_and_seed(unbroken):
         registry.load(unbroken, seed=2)
 
 
+def test_a_run_with_a_hawk_is_kept_and_loaded(tmp_path):
+    config = dataclasses.replace(ONE_SEED, core="hawk", iterations=2, phases=1)
+    registry.train(config, tmp_path / "run")
+    for player in registry.load(tmp_path / "run"):
+        assert player.network.gru is None
+        state = player.update(player.initial_state(3), jnp.array([0, 1, 2]), jnp.zeros(3))
+        assert np.isfinite(state.logits).all()
+
+
+def test_a_run_from_before_there_was_a_choice_of_core_has_grus(unbroken, tmp_path):
+    shutil.copytree(unbroken, tmp_path / "old")
+    described = json.loads((tmp_path / "old" / "config.json").read_text())
+    assert described["settings"].pop("core") == "gru"
+    (tmp_path / "old" / "config.json").write_text(json.dumps(described))
+    for old, new in zip(registry.load(tmp_path / "old"), registry.load(unbroken), strict=True):
+        for one, other in zip(jax.tree.leaves(old.network), jax.tree.leaves(new.network), strict=True):
+            np.testing.assert_array_equal(one, other)
+    names = checkpoint.load(RunFolder.open(unbroken).agents_file(1))[1].keys()  # as they always were
+    gru = ("input_weights", "hidden_weights", "bias", "candidate_bias")
+    assert names == {*(f"network.gru.{name}" for name in gru), "network.head_weights", "network.head_bias"}
+
+
 def test_a_nan_stops_the_run_and_keeps_the_last_good_checkpoint(tmp_path):
     config = dataclasses.replace(ONE_SEED, learning_rate=1e38)
     with pytest.raises(CoplayerError, match="not a finite number in phase 1: stopped"):
@@ -310,6 +334,7 @@ def test_train_and_evaluate_from_the_command_line(tmp_path, capsys, ablation):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
+        (["--core=hawk", "--hidden=5"], "hidden: must be a multiple of 2, the heads of a Hawk, got 5"),
         (["--hidden=0"], "hidden: must be a finite number above 0, got 0"),
         (["--learning-rate=nan"], "learning_rate: must be a finite number above 0, got nan"),
         (["--gamma=1.5"], "gamma: must be at most 1, got 1.5"),

@@ -3,6 +3,7 @@
 import dataclasses
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -106,6 +107,23 @@ def test_unpack_inverts_pack(config):
 def _raw(leaf):
     is_key = isinstance(leaf, jax.Array) and jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
     return jax.random.key_data(leaf) if is_key else leaf
+
+
+@pytest.mark.parametrize("config", [TINY, TINY_TOKEN], ids=["round", "token"])
+def test_a_hawk_learns_to_predict_and_is_loaded_as_a_player(config):
+    """Against always-cooperate nothing about the co-player is uncertain, once it is learned."""
+    config = dataclasses.replace(
+        config, core="hawk", seeds=1, pool=("1,1,1,1,1",), phases=1, first_updates=40, later_from=0, learning_rate=0.03
+    )
+    trainer = Trainer(config)
+    chunk = trainer.advance(trainer.initial_state())
+    assert all(row["loss_observation"] < 0.6 * np.log(2) for row in chunk.rows)  # a mean over the updates
+    chunk = trainer.advance(chunk.state)
+    assert trainer.finished(chunk.state)
+    for player in ppi_mixed.players(config, chunk.agents, phase=1, seed=0):
+        assert player.model.gru is None
+        state = player.update(player.initial_state(2), jnp.array([0, 3]), jnp.array([1.0, 0.0]))
+        assert player.act(state, jax.random.key(0)).shape == (2,)
 
 
 def test_a_pool_of_one_fixed_player_is_what_the_learners_meet():

@@ -183,3 +183,25 @@ def test_reply_logs_against_the_imagined_branches(kind, name):
             chances = [probability for probability, _, _ in oracle.branches(state, own)]
             replies = chances if kind == "round" else chances[1 + own * n : 1 + own * n + n]
             np.testing.assert_allclose(np.exp(logs[:, b]), replies, rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["round", "token"])
+def test_a_model_on_a_hawk_predicts_in_play_as_in_its_loss(kind):
+    """The action loss of whole episodes, by the priors of the states that playing them goes through."""
+    game = GAMES["dilemma"]
+
+    def build():
+        sizes = (HIDDEN,) if kind == "round" else (HIDDEN, 3)
+        return (RoundModel if kind == "round" else TokenModel)(game, *sizes, core="hawk", key=jax.random.key(0))
+
+    model = with_random_weights(build, 0)
+    assert model.gru is None
+    joint, reward = (jnp.asarray(x) for x in episodes(game))
+    state, losses = jax.jit(lambda model: model.initial_state(BATCH))(model), []
+    logits = jax.jit(lambda model, state: model.action_logits(state))
+    for t in range(game.rounds):
+        priors = np.asarray(logits(model, state), dtype=np.float64).T
+        losses += [-np.log(softmax(prior)[own]) for prior, own in zip(priors, joint[t] // 2, strict=True)]
+        state = observe(model, state, joint[t], reward[t])
+    assert np.std(losses) > 0.1
+    assert float(loss_of(model, joint, reward).action) == pytest.approx(np.mean(losses), rel=1e-4)
