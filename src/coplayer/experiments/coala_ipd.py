@@ -343,12 +343,16 @@ def iterate(
     return learner._replace(network=network, optimiser=optimiser), metrics
 
 
+def naive_population(setting: Setting, key: PRNGKeyArray) -> ActorCritic:
+    """The initial networks of naive learners, every leaf with a leading axis of members."""
+    return jax.vmap(lambda key: new_network(setting, key))(jax.random.split(key, setting.naive_population))
+
+
 def train_interval(
     setting: Setting, learner: a2c.LearnerState, start: Int[Array, ""]
 ) -> tuple[a2c.LearnerState, dict[str, Array]]:
     """The iterations of one row of metrics, from number `start` on."""
-    members = jax.random.split(jax.random.fold_in(learner.key, POPULATION), setting.naive_population)
-    population = jax.vmap(lambda key: new_network(setting, key))(members)
+    population = naive_population(setting, jax.random.fold_in(learner.key, POPULATION))
     iterations = start + jnp.arange(setting.log_every)
     learner, metrics = jax.lax.scan(lambda learner, at: iterate(setting, learner, population, at), learner, iterations)
     return learner, jax.tree.map(lambda values: values.mean(), metrics)

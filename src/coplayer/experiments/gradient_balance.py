@@ -1,0 +1,97 @@
+"""How much of a policy gradient comes from future inner episodes (Meulemans et al. 2025, figure 12).
+
+A naive learner averages over its B games, so what one of them does to the learner's next update shrinks as 1 / B. The
+current inner episode's part has to shrink with it, or it drowns what shaping is about. Here both parts are measured for
+the three estimators, with an untrained agent against naive learners.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from coplayer.experiments import coala_ipd
+from coplayer.experiments.coala_ipd import METHODS, CoalaIPD, Setting
+from coplayer.learning import coala
+from coplayer.networks.actor_critic import ActorCritic
+from coplayer.networks.layers import pick
+from coplayer.pools import shaping
+
+
+class Parts(NamedTuple):
+    """Policy gradients, by leaf of the network, of the two parts of the advantages."""
+
+    current: ActorCritic
+    future: ActorCritic
+
+
+def part_gradients(setting: Setting, network: ActorCritic, played: shaping.MetaTrajectories, method: str) -> Parts:
+    """Gradients of J, as the method estimates them, from the current and from future inner episodes; without a value,
+    from rewards a round. Means over replicas.
+    """
+    rewards, observed = setting.game.reward(played.joint), shaping.observations(played.joint, setting.game.rounds)
+    actions, none = setting.game.own_action(played.joint), jnp.zeros_like(rewards)
+    parts = jax.vmap(
+        lambda rewards, none: coala.advantage_parts(
+            rewards,
+            none,
+            none[-1],
+            episode_length=setting.game.rounds,
+            gamma=setting.gamma,
+            gae_lambda=setting.gae_lambda,
+            estimator=METHODS[method],
+        ),
+        in_axes=1,
+        out_axes=1,
+    )(rewards, none)
+    scale = coala.policy_scale(METHODS[method], setting.batch)
+
+    def objective(network: ActorCritic, weights: Float[Array, "time replicas batch"]) -> Array:
+        logits, _ = network.unroll(observed.reshape(len(observed), -1))
+        logs = pick(jax.nn.log_softmax(logits, axis=0), actions.reshape(len(actions), -1))
+        return scale * (logs * weights.reshape(logs.shape)).mean()
+
+    return Parts(*(jax.grad(objective)(network, weights) for weights in parts))
+
+
+def squared_norm(gradients: ActorCritic) -> Float[Array, ""]:
+    """Squared norm of the expected gradient, without bias, from independent estimates of it (leading axis, n >= 2):
+    the mean product of two different ones.
+    """
+    leaves = jax.tree.leaves(gradients)
+    count = leaves[0].shape[0]
+    of_sum = sum(jnp.sum(leaf.sum(0) ** 2) for leaf in leaves)
+    of_each = sum(jnp.sum(leaf**2) for leaf in leaves)
+    return (of_sum - of_each) / (count * (count - 1))
+
+
+def balance(config: CoalaIPD, key: PRNGKeyArray, *, blocks: int) -> dict[str, float]:
+    """Norm of the future part's gradient over that of the current part's, by method, for the config's B. Played in
+    `blocks` blocks of the config's R replicas each, with one untrained agent whose read-outs are not 0.
+    """
+    setting = coala_ipd.make_setting(config)
+    network = ActorCritic(setting.game, setting.hidden, core=setting.core, key=jax.random.fold_in(key, 0))
+    population = coala_ipd.naive_population(setting, jax.random.fold_in(key, 1))
+    groups = [shaping.Group(shaping.NaiveLearner(population, setting.naive_updating), config.replicas)]
+
+    @jax.jit
+    def block(index):
+        played = shaping.play(
+            setting.game,
+            network,
+            groups,
+            jax.random.fold_in(jax.random.fold_in(key, 2), index),
+            batch=setting.batch,
+            inner_episodes=setting.inner_episodes,
+        )
+        return {method: part_gradients(setting, network, played, method) for method in METHODS}
+
+    gradients = [block(index) for index in range(blocks)]
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *gradients)
+    ratios = {}
+    for method, parts in stacked.items():
+        future, current = (max(float(squared_norm(part)), 0.0) for part in (parts.future, parts.current))
+        ratios[method] = float(np.sqrt(future / current)) if current > 0 else float("nan")
+    return ratios
