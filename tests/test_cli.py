@@ -19,7 +19,7 @@ def run(*arguments: object) -> int:
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["train"], ["train", "ppi-mixed"], ["train", "a2c-mixed"], ["resume"], ["evaluate"]]
+    "command", [[], ["train"], ["train", "ppi-mixed"], ["train", "a2c-step2"], ["resume"], ["evaluate"]]
 )
 def test_every_help_reads(command, capsys):
     with pytest.raises(SystemExit) as stop:

@@ -6,7 +6,8 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
-from coplayer.analysis.evaluation import LEARNER, curves, matches_against_fixed
+from coplayer.analysis.evaluation import FROZEN, LEARNER, curves, matches_against_fixed
+from coplayer.analysis.extortion import reward_line
 from coplayer.analysis.signature import signature
 from coplayer.errors import require
 from coplayer.experiments import registry
@@ -23,7 +24,8 @@ def evaluate(
     """Play the agents of these phases against the fixed opponents and against each other.
 
     Returns, and writes to evaluation.json, `[phase][opponent]`: the fields of `Curves` as arrays [seed, learner,
-    round], those of `Signature` as [seed, learner] or [seed, learner, joint action]; null in the file for NaN.
+    round], those of `Signature` and `RewardLine` as [seed, learner] or [seed, learner, joint action]; null in the file
+    for NaN. A run with a frozen co-player has it among the opponents.
     """
     _, config = registry.config_of(folder)
     known = folder.phases()
@@ -79,11 +81,15 @@ def _one_seed(folder: RunFolder, phase: int, seed: int, episodes: int) -> list[d
         for i, player in enumerate(players)
     ]  # dispatched, not waited for
     joint = play_match(*players, game, jax.random.fold_in(key, 0), episodes=episodes)
-    views = [joint, game.swap(joint)]
+    views = [{LEARNER: joint, **matches[0]}, {LEARNER: game.swap(joint), **matches[1]}]
+    if getattr(config, "frozen", None):
+        for i, frozen in enumerate(registry.frozen_players(module, config, seed)):
+            frozen_key = jax.random.fold_in(key, 1 + len(seats) + i)
+            views[i][FROZEN] = play_match(players[i], frozen, seats[i], frozen_key, episodes=episodes)
     return [
         {
-            name: curves(view, seat)._asdict() | signature(view, seat)._asdict()
-            for name, view in {LEARNER: views[i], **matches[i]}.items()
+            name: curves(view, seat)._asdict() | signature(view, seat)._asdict() | reward_line(view, seat)._asdict()
+            for name, view in views[i].items()
         }
         for i, seat in enumerate(seats)
     ]
