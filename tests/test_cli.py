@@ -20,7 +20,10 @@ def run(*arguments: object) -> int:
 
 @pytest.mark.parametrize(
     "command",
-    [[], ["train"], ["train", "ppi-mixed"], ["train", "a2c-mixed"], ["resume"], ["evaluate"], ["equilibrium"]],
+    [
+        *([], ["train"], ["train", "ppi-mixed"], ["train", "a2c-step2"], ["train", "coala-ipd"]),
+        *(["resume"], ["evaluate"], ["equilibrium"]),
+    ],
 )
 def test_every_help_reads(command, capsys):
     with pytest.raises(SystemExit) as stop:

@@ -12,7 +12,7 @@ from coplayer.errors import CoplayerError
 from coplayer.experiments.a2c_mixed import PRESETS as A2C_PRESETS
 from coplayer.experiments.a2c_mixed import A2CMixed
 from coplayer.experiments.ppi_mixed import PRESETS, PPIMixed
-from coplayer.experiments.registry import load, resume, train
+from coplayer.experiments.registry import RECIPES, load, resume, train
 from coplayer.games.matrix import MatrixGame, prisoners_dilemma
 from coplayer.players.match import Player, play_match
 from coplayer.players.memory1 import Memory1, cooperation, named_strategy
@@ -23,6 +23,7 @@ from coplayer.runtime import configure
 __all__ = [
     "A2C_PRESETS",
     "PRESETS",
+    "RECIPES",
     "A2CMixed",
     "CoplayerError",
     "MatrixGame",

@@ -4,7 +4,6 @@ import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Annotated, Generic, Literal, TypeVar, get_args
 
 import tyro
@@ -17,6 +16,7 @@ from coplayer.errors import CoplayerError, require
 from coplayer.experiments import registry
 from coplayer.experiments import reproduce as reproduction
 from coplayer.experiments.equilibrium import report_equilibrium
+from coplayer.experiments.recipes import Recipe
 from coplayer.experiments.report import Report, report
 from coplayer.experiments.reproduce import Reproduction
 from coplayer.runs.display import Display
@@ -82,8 +82,12 @@ class Reproduce:
     """Its name, or "list" for all of them."""
     out: Path = Path("runs/reproduce")
     """Where the runs and the figures go; finished runs in it are used again, broken ones resumed."""
+    preset: Preset = "quick"
+    """The settings of its runs: "quick" is made for a 2-core CPU, "paper" is the published setting."""
+    only: str | None = None
+    """One part of the figure, such as ppi or a2c; "list" names them."""
     seeds: int = 0
-    """Repetitions; 0: the published number."""
+    """Repetitions; 0: the published number, or a few of the quick preset."""
     seed: int = 0
     """The first seed."""
 
@@ -150,6 +154,8 @@ def reproduce(command: Reproduce, console: Console) -> None:
         made = reproduction.reproduce(
             command.figure,
             command.out,
+            preset=command.preset,
+            only=command.only,
             seeds=command.seeds or None,
             seed=command.seed,
             reporter=lambda run: shown.enter_context(Display(console, run)),
@@ -161,8 +167,8 @@ def reproduce(command: Reproduce, console: Console) -> None:
 def make_app(preset: Preset, console: Console) -> SubcommandApp:
     """The tree of commands, every setting's default taken from `preset`."""
     app, training = SubcommandApp(), SubcommandApp()
-    for experiment in registry.EXPERIMENTS.values():
-        add_training(training, experiment, preset, console)
+    for name, recipe in registry.RECIPES.items():
+        add_training(training, name, recipe, preset, console)
     app.command(training, name="train")
 
     @app.command(name="resume")
@@ -188,16 +194,16 @@ def make_app(preset: Preset, console: Console) -> SubcommandApp:
     return app
 
 
-def add_training(app: SubcommandApp, experiment: ModuleType, preset: Preset, console: Console) -> None:
-    """Add the command that trains `experiment`, every setting's default taken from `preset`."""
-    config = experiment.PRESETS[preset]
-    start = Train(config, Path("runs") / experiment.NAME, preset)
+def add_training(app: SubcommandApp, name: str, recipe: Recipe, preset: Preset, console: Console) -> None:
+    """Add the command that trains by `recipe`, every setting's default taken from `preset`."""
+    config = recipe.presets[preset]
+    start = Train(config, Path("runs") / name, preset)
 
     def command(command: Flat[Train[type(config)]] = start) -> None:
         train(command, console)
 
-    command.__doc__ = f"{type(config).__doc__} ({experiment.SOURCE})"
-    app.command(command, name=experiment.NAME)
+    command.__doc__ = f"{recipe.shows} ({recipe.source})"
+    app.command(command, name=name)
 
 
 def preset_in(arguments: list[str]) -> Preset:

@@ -322,7 +322,7 @@ def test_train_and_evaluate_from_the_command_line(tmp_path, capsys, ablation):
     printed = capsys.readouterr().out
     assert "phase 1" in printed and f"table: {out}/summary.md" in printed
     table = (out / "summary.md").read_text()
-    assert "| cooperation, learner against learner | 0.96 |" in table
+    assert "| cooperation, learner against learner |  |" in table and "at most 0.1" in table
     measured = set(RunFolder.open(out).metrics()[0])
     assert {"reward_vs_learner", "cooperation_vs_learner", "entropy"} <= measured
     for text in ("cooperation against tabular", "reward against tabular"):
@@ -339,7 +339,7 @@ def test_train_and_evaluate_from_the_command_line(tmp_path, capsys, ablation):
         (["--learning-rate=nan"], "learning_rate: must be a finite number above 0, got nan"),
         (["--gamma=1.5"], "gamma: must be at most 1, got 1.5"),
         (["--gae-lambda=-0.5"], "gae_lambda: must be a finite number of at least 0, got -0.5"),
-        (["--learner-share=0"], "learner_share: must be a finite number above 0, got 0.0"),
+        (["--learner-share=-1"], "learner_share: must be a finite number of at least 0, got -1.0"),
         (["--learner-share=1.5"], "learner_share: must be at most 1, got 1.5"),
         (["--episodes=7"], "episodes: 7 with learner_share = 0.5 against the learner must come out in whole episodes"),
         (["--iterations=13"], "iterations: must be a multiple of phases * log_every = 6, got 13"),

@@ -228,7 +228,7 @@ def test_a_co_players_name_reaches_the_fitted_model():
             state = trainer.advance(state).state
         again = ppi_mixed.ppi.LearnerState(*jax.tree.map(lambda leaf: leaf[0, 0], state.learners))
         setting = trainer.setting
-        joint, context = ppi_mixed.ppi.take_batch(again, setting.fitting, setting.game, np.zeros(64, int), again.key)
+        joint, context = ppi_mixed.ppi.take_batch(again, setting.fitting, setting.game, jnp.zeros(64, int), again.key)
         reward = setting.game.reward(joint)
         ends[named] = float(again.model.episode_loss(joint, reward, context).observation)
     assert ends[True] < 0.1 and ends[False] > 0.6

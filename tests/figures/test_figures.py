@@ -5,7 +5,7 @@ import pytest
 
 from coplayer.errors import CoplayerError
 from coplayer.figures import panels, published
-from coplayer.figures.panels import Line, draw
+from coplayer.figures.panels import Line, Pair, draw
 from coplayer.figures.parity import Quantity, table
 
 
@@ -36,10 +36,11 @@ def test_panels_show_every_curve_its_band_and_the_published_points(tmp_path):
         Line("ours", x, np.ones((3, 5)), np.full((3, 5), 0.5), {"reward": (x, x), "cooperation": (x, x / 5)}),
         Line("others", x, np.zeros((1, 5)), np.zeros((1, 5))),
     ]
-    draw(tmp_path / "figure", lines, x_label="phase", title="a title")
+    pair = Pair("one pair", "phase", lines)
+    draw(tmp_path / "figure", [[pair, pair], [pair]], "a title")
     assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
     text = (tmp_path / "figure.svg").read_text()
-    assert "FillBetweenPolyCollection" in text and text.count("<svg") == 1
+    assert text.count('id="FillBetweenPolyCollection_') == 6 and text.count("<svg") == 1  # two panels a pair
     assert sorted(path.name for path in tmp_path.iterdir()) == ["figure.png", "figure.svg"]
 
 
@@ -53,7 +54,7 @@ def test_a_long_axis_is_labelled_in_thousands(tmp_path, monkeypatch):
     monkeypatch.setattr(panels, "save", look)
     for last in (40, 40_000):
         x = np.linspace(0, last, 5)
-        panels.draw(tmp_path / str(last), [Line("ours", x, x[None], x[None])], x_label="iteration", title="")
+        panels.draw(tmp_path / str(last), [[Pair("", "iteration", [Line("ours", x, x[None], x[None])])]], "")
     assert "40" in labels["40"] and "40k" in labels["40000"] and "40000" not in labels["40000"]
 
 

@@ -19,7 +19,7 @@ OPPONENTS = (
     "win_stay_lose_shift",
     "generous_tit_for_tat",
 )
-TABULAR, LEARNER = "tabular", "learner"
+TABULAR, LEARNER, FROZEN = "tabular", "learner", "frozen"
 
 
 class Curves(NamedTuple):

@@ -5,7 +5,9 @@ the others against a tabular player drawn for each. Nothing tells it which, but 
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 import jax
@@ -17,12 +19,14 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from coplayer.errors import require
 from coplayer.experiments import mixed_pool
 from coplayer.experiments.axes import swap_between_learners
-from coplayer.experiments.mixed_pool import NUM_LEARNERS, make_game
-from coplayer.figures.published import Panel
+from coplayer.experiments.mixed_pool import NOTHING, NUM_LEARNERS, Given, Source, make_game
+from coplayer.experiments.recipes import Recipe
+from coplayer.figures.published import Bound, Panel
 from coplayer.games.matrix import START, MatrixGame, observe
 from coplayer.learning import a2c
 from coplayer.networks.actor_critic import ActorCritic
 from coplayer.networks.core import CoreKind, check_core
+from coplayer.players.match import Player
 from coplayer.players.memory1 import sample
 from coplayer.players.recurrent import RecurrentPlayer
 from coplayer.pools import tabular
@@ -31,9 +35,8 @@ from coplayer.runs.training import Chunk
 
 NAME = "a2c-mixed"
 SOURCE = "Weis et al. 2026, figure 1B"
-PANEL = Panel("1B", "A2C", "iteration", {"learner": "a2c_vs_a2c"})
 WEIGHTS, PLAY = range(2)  # streams of random numbers
-TABLES, DRAWS = range(2)  # streams of one iteration
+TABLES, DRAWS, FROZEN = range(3)  # streams of one iteration
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,13 @@ class A2CMixed:
     """The tabular players, every entry equally likely in an episode: "uniform" (a fresh random one), a strategy's name
     such as tit_for_tat, or five probabilities of cooperation such as 1,1,0,1,0 (after START, CC, CD, DC, DD)."""
     learner_share: float = 0.5
-    """Share of the episodes that are against the other learner; 1: no tabular players (ablation)."""
+    """Share of the episodes that are against the other learner; 1: no tabular players (ablation). 0: the
+    learners never meet."""
+    frozen: Path | None = None
+    """Folder of a finished run. Each learner meets, instead of tabular players, that run's last agent of the other seat
+    and of the same seed; it no longer learns. Needs --learner-share 0."""
+    start: Path | None = None
+    """Folder of a finished run of the same kind to begin from: its agents' weights."""
     opponent_identity: bool = False
     """Begin each episode with a vector that names the co-player: a tabular one's log-probabilities, zeros for a learner
     (ablation)."""
@@ -119,11 +128,76 @@ PRESETS: dict[str, A2CMixed] = {
         learning_rate=3e-3,
     ),
 }
+STEP1 = {
+    "paper": replace(
+        PRESETS["paper"],
+        learner_share=0.0,
+        iterations=50_000,
+        episodes=2048,
+        gae_lambda=0.99,
+        td_lambda=0.99,
+        reward_scale=0.2,
+        entropy_coefficient=0.001,
+        learning_rate=0.005,
+    ),
+    "quick": replace(PRESETS["quick"], learner_share=0.0, iterations=20_000),
+}
+STEP2 = {
+    "paper": replace(
+        STEP1["paper"],
+        frozen=Path("runs/a2c-step1"),
+        iterations=100_000,
+        gae_lambda=1.0,
+        td_lambda=1.0,
+        reward_scale=0.05,
+        centred=False,
+    ),
+    "quick": replace(STEP1["quick"], frozen=Path("runs/a2c-step1")),
+}
+STEP3 = {
+    "paper": replace(
+        PRESETS["paper"],
+        learner_share=1.0,
+        start=Path("runs/a2c-step2"),
+        iterations=10_000,
+        gae_lambda=0.95,
+        td_lambda=0.95,
+        entropy_coefficient=0.001,
+        learning_rate=0.0005,
+    ),
+    "quick": replace(
+        PRESETS["quick"],
+        learner_share=1.0,
+        start=Path("runs/a2c-step2"),
+        iterations=10_000,
+        entropy_coefficient=0.02,
+        entropy_end=1.0,
+        learning_rate=1e-3,
+    ),
+}
+RECIPES = {
+    NAME: Recipe(A2CMixed.__doc__, SOURCE, PRESETS),
+    "a2c-step1": Recipe(
+        "Step 1, in-context best response: A2C learners among tabular players alone.",
+        "Weis et al. 2026, figure 4A-B",
+        STEP1,
+    ),
+    "a2c-step2": Recipe(
+        "Step 2, extortion: new A2C learners against the frozen ones of step 1 alone.",
+        "Weis et al. 2026, figure 4C-D",
+        STEP2,
+    ),
+    "a2c-step3": Recipe(
+        "Step 3, mutual extortion becomes cooperation: the A2C learners of step 2 against each other.",
+        "Weis et al. 2026, figure 4E-F",
+        STEP3,
+    ),
+}
 
 
-SHARES = ("learner_share", "gamma", "gae_lambda", "td_lambda", "entropy_end", "learning_rate_end")
+SHARES = ("gamma", "gae_lambda", "td_lambda", "entropy_end", "learning_rate_end")
 MAY_BE_ZERO = {
-    *("seed", "seed_batch", "entropy_iterations", "learning_rate_iterations", "entropy_coefficient"),
+    *("seed", "learner_share", "seed_batch", "entropy_iterations", "learning_rate_iterations", "entropy_coefficient"),
     *("value_coefficient", "gamma", "gae_lambda", "td_lambda", "entropy_end", "learning_rate_end"),
 }
 
@@ -134,10 +208,11 @@ def check(config: A2CMixed) -> None:
     check_core(config.core, config.hidden)
     for name in SHARES:
         require(getattr(config, name) <= 1, f"{name}: must be at most 1, got {getattr(config, name)}")
+    mixed_pool.check_co_players(config)
     require(config.annealing in ("linear", "cosine"), f"annealing: must be linear or cosine, got {config.annealing!r}")
     split = config.episodes * config.learner_share
     require(
-        split >= 1 and abs(split - round(split)) < 1e-6,
+        abs(split - round(split)) < 1e-6,
         f"episodes: {config.episodes} with learner_share = {config.learner_share} against the learner must come out in "
         "whole episodes",
     )
@@ -149,6 +224,16 @@ def check(config: A2CMixed) -> None:
     tabular.pool_of(config.pool, make_game(config))
 
 
+def panel(config: A2CMixed) -> Panel:
+    """What the paper shows of such a run: figure 1B, or figure 4, of which no points are published."""
+    if config.learner_share == 0 or config.start is not None:
+        return Panel("4", "A2C", "iteration", {})
+    if config.opponent_identity or config.learner_share == 1:
+        return Panel("1B", "A2C", "iteration", {}, {"cooperation_vs_learner": Bound(at_most=0.1)})
+    curves = {"vs_learner": "a2c_vs_a2c"}
+    return Panel("1B", "A2C", "iteration", curves, {"cooperation_vs_learner": Bound(at_least=0.8)})
+
+
 class Setting(NamedTuple):
     """What the numerical code needs to know of a config; constants under `jit`."""
 
@@ -158,8 +243,9 @@ class Setting(NamedTuple):
     core: CoreKind
     hidden: int
     context: int  # length of the vector that names the co-player; 0: none
-    episodes: int  # an iteration, of which `against_learner` against the other learner
+    episodes: int  # an iteration: first `against_learner`, last `against_tabular`, between them against the frozen one
     against_learner: int
+    against_tabular: int
     log_every: int
 
 
@@ -189,6 +275,7 @@ def make_setting(config: A2CMixed) -> Setting:
         context=tabular.identity_size(game) if config.opponent_identity else 0,
         episodes=config.episodes,
         against_learner=round(config.episodes * config.learner_share),
+        against_tabular=mixed_pool.against_tabular(config),
         log_every=config.log_every,
     )
 
@@ -197,30 +284,44 @@ def new_network(setting: Setting, key: PRNGKeyArray) -> ActorCritic:
     return ActorCritic(setting.game, setting.hidden, core=setting.core, context=setting.context, key=key)
 
 
-def new_learner(setting: Setting, key: PRNGKeyArray) -> a2c.LearnerState:
+def new_learner(setting: Setting, key: PRNGKeyArray, given: Given = NOTHING) -> a2c.LearnerState:
     """A learner before its first iteration."""
-    network = new_network(setting, jax.random.fold_in(key, WEIGHTS))
-    return a2c.LearnerState(network, a2c.optimiser(setting.updating).init(network), key)
+    network = given.weights
+    if network is None:
+        network = new_network(setting, jax.random.fold_in(key, WEIGHTS))
+    return a2c.LearnerState(network, a2c.optimiser(setting.updating).init(network), key, given.frozen)
 
 
-def play(setting: Setting, network: ActorCritic, payoffs: Float[Array, " joint"], key: PRNGKeyArray) -> a2c.Batch:
+def play(
+    setting: Setting,
+    network: ActorCritic,
+    payoffs: Float[Array, " joint"],
+    key: PRNGKeyArray,
+    frozen: Player | None = None,
+) -> a2c.Batch:
     """One iteration's episodes. In a function mapped over the learners, who exchange their actions in every round."""
     game, split, size = setting.game, setting.against_learner, setting.episodes
-    tables = tabular.draw_tables(jax.random.fold_in(key, TABLES), game, size - split, setting.pool)
-    draws = jax.random.uniform(jax.random.fold_in(key, DRAWS), (game.rounds, 2 * size - split))
-    context = mixed_pool.contexts(setting.context, split, tables)
+    tables = tabular.draw_tables(jax.random.fold_in(key, TABLES), game, setting.against_tabular, setting.pool)
+    draws = jax.random.uniform(jax.random.fold_in(key, DRAWS), (game.rounds, size + setting.against_tabular))
+    context = mixed_pool.contexts(setting.context, size - setting.against_tabular, tables)
+    others = tabular.TabularPlayers(tables) if frozen is None else frozen
+    others_payoffs = mixed_pool.other_payoffs(game)
 
     def step(carry, at):
-        state, observation, other_observation = carry
-        draws, first = at
-        now = network.step(state, observation, jnp.where(first, context, 0.0))
+        state, observation, others_state = carry
+        draws, index = at
+        now = network.step(state, observation, jnp.where(index == 0, context, 0.0))
         own = sample(jax.nn.softmax(now.outputs[:-1], axis=0), draws[:size])
-        replies = tabular.act(tables, other_observation, draws[size:])
+        if frozen is None:  # its draws were made with all others, which is faster
+            replies = tabular.act(tables, others_state, draws[size:])
+        else:
+            replies = frozen.act(others_state, jax.random.fold_in(jax.random.fold_in(key, FROZEN), index))
         joint = game.joint(own, jnp.concatenate([swap_between_learners(own[:split]), replies]))
-        return (now.state, observe(joint), observe(game.swap(joint[split:]))), (joint, now)
+        seen = game.swap(joint[split:])
+        return (now.state, observe(joint), others.update(others_state, seen, others_payoffs[seen])), (joint, now)
 
-    start = (network.initial_state(size), jnp.full((size,), START), jnp.full((size - split,), START))
-    _, (joint, trace) = jax.lax.scan(step, start, (draws, jnp.arange(game.rounds) == 0))
+    start = (network.initial_state(size), jnp.full((size,), START), others.initial_state(size - split))
+    _, (joint, trace) = jax.lax.scan(step, start, (draws, jnp.arange(game.rounds)))
     return a2c.Batch(joint, payoffs[joint], context, trace)
 
 
@@ -231,9 +332,10 @@ def iterate(
     game, split = setting.game, setting.against_learner
     payoffs = mixed_pool.own_payoffs(game)
     key = jax.random.fold_in(jax.random.fold_in(learner.key, PLAY), iteration)
-    batch = play(setting, learner.network, payoffs, key)
+    batch = play(setting, learner.network, payoffs, key, learner.frozen)
     learner, losses, norm = a2c.update(learner, batch, split, setting.updating, iteration)
-    metrics = mixed_pool.play_metrics(batch.joint, payoffs, game, split)
+    kind = "tabular" if learner.frozen is None else "frozen"
+    metrics = mixed_pool.play_metrics(batch.joint, payoffs, game, split, kind, mixed_pool.other_payoffs(game))
     return learner, metrics | {
         "loss_policy": losses.policy,
         "loss_value": losses.value,
@@ -268,19 +370,23 @@ class State(NamedTuple):
 class Trainer:
     """The experiment as the host runs it (see `runs.training.Experiment`)."""
 
-    def __init__(self, config: A2CMixed):
+    def __init__(self, config: A2CMixed, *, frozen: Player | None = None, start: Source | None = None):
         check(config)
         self.config = config
         self.setting = setting = make_setting(config)
+        self._given = Given(frozen)
+        if start is not None:
+            new = partial(new_network, setting, jax.random.key(0))
+            self._given = Given(frozen, mixed_pool.start_weights(config, start, new, "network"))
         memory.require_fit(
             memory_bytes(config, mixed_pool.seed_batch(config)),
             "lower --seed-batch, --episodes, --rounds or --hidden",
         )
-        self._initial = mixed_pool.mapped(config, lambda key, _: new_learner(setting, key))
+        self._initial = mixed_pool.mapped(config, lambda given, _: new_learner(setting, *given))
         self._train = mixed_pool.mapped(config, lambda learner, start: train_interval(setting, learner, start))
 
     def initial_state(self) -> State:
-        return State(self._initial(mixed_pool.keys(self.config), 0), iteration=0)
+        return State(self._initial((mixed_pool.keys(self.config), self._given), 0), iteration=0)
 
     def finished(self, state: State) -> bool:
         return state.iteration >= self.config.iterations
@@ -302,12 +408,14 @@ class Trainer:
         return Chunk(State(learners, done), rows, timing, agents, phase)
 
     def pack(self, state: State) -> dict[str, np.ndarray]:
-        return checkpoint.flatten(state.learners, "learners") | {"iteration": np.asarray(state.iteration)}
+        learners = checkpoint.flatten(state.learners._replace(frozen=None), "learners")
+        return learners | {"iteration": np.asarray(state.iteration)}
 
     def unpack(self, arrays: dict[str, np.ndarray]) -> State:
-        like = self._initial(mixed_pool.keys(self.config), 0)
+        like = self.initial_state().learners
         placement = jax.tree.map(lambda leaf: leaf.sharding, like)
-        learners = jax.device_put(checkpoint.unflatten(like, arrays, "learners"), placement)
+        loaded = checkpoint.unflatten(like._replace(frozen=None), arrays, "learners")._replace(frozen=like.frozen)
+        learners = jax.device_put(loaded, placement)
         return State(learners, int(arrays["iteration"]))
 
 

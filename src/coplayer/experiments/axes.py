@@ -41,4 +41,6 @@ def map_learners_and_seeds(function: Callable, *, num_learners: int, seed_batch:
 
 def swap_between_learners(values: jax.Array) -> jax.Array:
     """What the other one of two learners holds."""
+    if not values.size:
+        return values
     return jax.lax.ppermute(values, LEARNERS, [(0, 1), (1, 0)])

@@ -18,6 +18,7 @@ from coplayer.errors import require
 from coplayer.experiments import mixed_pool
 from coplayer.experiments.axes import LEARNERS
 from coplayer.experiments.mixed_pool import make_game
+from coplayer.experiments.recipes import Recipe
 from coplayer.figures.published import Panel
 from coplayer.games.matrix import COOPERATE, MatrixGame
 from coplayer.learning import a2c, coala, ppo
@@ -31,7 +32,6 @@ from coplayer.runs.training import Chunk
 
 NAME = "coala-ipd"
 SOURCE = "Meulemans et al. 2025, figure 5"
-PANEL = Panel("5", "meta agent", "iteration", {})
 WEIGHTS, PLAY, ORDER, POPULATION = range(4)  # streams of random numbers
 
 
@@ -112,6 +112,15 @@ PRESETS: dict[str, CoalaIPD] = {
     "paper": CoalaIPD(),
     "quick": CoalaIPD(replicas=16, batch=8, meta_agents=2, core="gru"),
 }
+
+RECIPES = {NAME: Recipe(CoalaIPD.__doc__, SOURCE, PRESETS)}
+PANEL = Panel("5", "meta agent", "iteration")
+
+
+def panel(config: CoalaIPD) -> Panel:
+    """What the training curves of a run are drawn as."""
+    return PANEL
+
 
 MAY_BE_ZERO = {
     *("seed", "seed_batch", "naive_share", "gamma", "gae_lambda", "td_lambda", "value_coefficient"),

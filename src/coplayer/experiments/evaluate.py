@@ -6,7 +6,8 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
-from coplayer.analysis.evaluation import LEARNER, curves, matches_against_fixed
+from coplayer.analysis.evaluation import FROZEN, LEARNER, curves, matches_against_fixed
+from coplayer.analysis.extortion import reward_line
 from coplayer.analysis.signature import signature
 from coplayer.errors import require
 from coplayer.experiments import registry
@@ -23,7 +24,8 @@ def evaluate(
     """Play the agents of these phases against the fixed opponents and against each other.
 
     Returns, and writes to evaluation.json, `[phase][opponent]`: the fields of `Curves` as arrays [seed, learner,
-    round], those of `Signature` as [seed, learner] or [seed, learner, joint action]; null in the file for NaN.
+    round], those of `Signature` and `RewardLine` as [seed, learner] or [seed, learner, joint action]; null in the file
+    for NaN. A run with a frozen co-player has it among the opponents.
     """
     _, config = registry.config_of(folder)
     known = folder.phases()
@@ -76,16 +78,23 @@ def _one_seed(folder: RunFolder, phase: int, seed: int, episodes: int) -> list[d
         )
         for i, player in enumerate(players)
     ]  # dispatched, not waited for
+    views = matches
     for i in range(0, len(players) if len(players) > 1 else 0, 2):
         other = (i + 1) % len(players)
         joint = play_match(players[i], players[other], game, jax.random.fold_in(key, i and len(players) + i), **length)
-        matches[i] = {LEARNER: joint, **matches[i]}
+        views[i] = {LEARNER: joint, **views[i]}
         if other > i:
-            matches[other] = {LEARNER: game.swap(joint), **matches[other]}
+            views[other] = {LEARNER: game.swap(joint), **views[other]}
+    if getattr(config, "frozen", None):
+        for i, frozen in enumerate(registry.frozen_players(module, config, seed)):
+            frozen_key = jax.random.fold_in(key, 1 + len(seats) + i)
+            views[i][FROZEN] = play_match(players[i], frozen, seats[i], frozen_key, episodes=episodes)
     return [
         {
-            name: curves(view, seats[i % 2])._asdict() | signature(view, seats[i % 2])._asdict()
-            for name, view in matches[i].items()
+            name: curves(view, seats[i % 2])._asdict()
+            | signature(view, seats[i % 2])._asdict()
+            | reward_line(view, seats[i % 2])._asdict()
+            for name, view in views[i].items()
         }
         for i in range(len(players))
     ]

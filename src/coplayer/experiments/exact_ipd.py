@@ -23,6 +23,7 @@ from coplayer.analysis.exact import discounted_values
 from coplayer.errors import require
 from coplayer.experiments import mixed_pool
 from coplayer.experiments.mixed_pool import NUM_LEARNERS, make_game
+from coplayer.experiments.recipes import Recipe
 from coplayer.figures.published import Panel
 from coplayer.games.matrix import MatrixGame
 from coplayer.learning import exact_gradients
@@ -33,7 +34,6 @@ from coplayer.runs.training import Chunk
 
 NAME = "exact-ipd"
 SOURCE = "Meulemans et al. 2025, figures 3, 4, 8, 9 and 10"
-PANEL = Panel("", "exact agent", "iteration", {})
 POLICY, TRAINING, MEASURING = range(3)  # streams of random numbers
 OBSERVATIONS = ("start", "cc", "cd", "dc", "dd")
 COOPERATION_GAME = MatrixGame([[1.0, 1.0], [0.0, 0.0]])  # pays 1 for one's own cooperation
@@ -98,6 +98,8 @@ class ExactIPD:
 
 PRESETS = {"quick": ExactIPD(), "paper": ExactIPD()}  # the published size takes seconds on two cores
 
+RECIPES = {NAME: Recipe(ExactIPD.__doc__, SOURCE, PRESETS)}
+
 MAY_BE_ZERO = {"seed", "discount", "start_scale", "naive_scale", "method_share", "weight_decay", "lookahead_rate"}
 
 
@@ -124,6 +126,11 @@ def check(config: ExactIPD) -> None:
         config.phases % len(shares) == 0,
         f"phases: must be a multiple of the {len(shares)} stages of naive_share, got {config.phases}",
     )
+
+
+def panel(config: ExactIPD) -> Panel:
+    """The paper's panels of these agents are drawn by `experiments.meulemans_exact`."""
+    return Panel("", "exact agent", "iteration")
 
 
 METHODS: dict[str, Callable[[ExactIPD], Method]] = {

@@ -1,5 +1,6 @@
 """The exact figures of Meulemans et al. 2025 (3, 4, 8, 9, 10): which runs each needs, its panels, and its numbers."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -24,7 +25,7 @@ from coplayer.experiments.exact_figures import (
     training_panels,
 )
 from coplayer.experiments.exact_ipd import ExactIPD
-from coplayer.experiments.studies import Study
+from coplayer.experiments.studies import Draw, Study
 from coplayer.figures.panels import Band, BandPanel, draw_row, save, tidy
 from coplayer.figures.parity import Quantity
 from coplayer.learning.exact_gradients import naive_learning
@@ -237,36 +238,41 @@ def draw_group(folders: Folders, configs: dict[str, ExactIPD], path: Path) -> li
     ]
 
 
+def study(shows: str, source: str, minutes: float, runs: Callable[[], dict[str, ExactIPD]], draw: Draw) -> Study:
+    """A figure whose runs are of the published size in both presets: it takes seconds on two cores."""
+    return Study(shows, source, {"quick": minutes, "paper": minutes}, lambda preset: runs(), draw)
+
+
 STUDIES = {
-    "meulemans-fig3": Study(
+    "meulemans-fig3": study(
         "Shaping from pure defection extorts naive learners; two shapers together, and mixed groups, cooperate",
         "Meulemans et al. 2025, figure 3",
         2.0,
         figure3_runs,
         draw_figure3,
     ),
-    "meulemans-fig4": Study(
+    "meulemans-fig4": study(
         "LOLA: few look-aheads cooperate, many extort and defect, the naive gradient repairs it",
         "Meulemans et al. 2025, figure 4",
         3.0,
         figure4_runs,
         draw_figure4,
     ),
-    "meulemans-fig8": Study(
+    "meulemans-fig8": study(
         "Learned shapers lie near the zero-determinant extortion family",
         "Meulemans et al. 2025, figure 8",
         0.5,
         figure8_runs,
         draw_figure8,
     ),
-    "meulemans-fig9": Study(
+    "meulemans-fig9": study(
         "The mixed group leaves pure defection",
         "Meulemans et al. 2025, figure 9",
         0.5,
         partial(group_run, "always_defect"),
         draw_group,
     ),
-    "meulemans-fig10": Study(
+    "meulemans-fig10": study(
         "The mixed group moves on from tit-for-tat",
         "Meulemans et al. 2025, figure 10",
         0.5,

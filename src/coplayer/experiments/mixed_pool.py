@@ -2,12 +2,17 @@
 
 A config of such an experiment has the fields `payoffs`, `rounds`, `seeds`, `seed` and `seed_batch`. Arrays of all
 learners and seeds have the leading axes [learner, seed]; learner i sits in seat i of the game.
+
+The steps of the mechanism (spec section 6.2 to 6.4) are the same experiments with other co-players. Without episodes
+against the other learner (`learner_share` 0) the two learners never meet: each meets tabular players (step 1), or alone
+the frozen agent of the other seat of a finished run (step 2, `frozen`). Then they meet each other alone, starting from
+where such a run ended (step 3, `start`).
 """
 
 import math
 from collections.abc import Callable
 from dataclasses import fields
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,10 +22,43 @@ from jaxtyping import Array, Float, Integer, Key
 from coplayer.errors import CoplayerError, require
 from coplayer.experiments.axes import LEARNERS, map_learners_and_seeds
 from coplayer.games.matrix import COOPERATE, MatrixGame
+from coplayer.players.match import Player
 from coplayer.pools import tabular
 from coplayer.runs import checkpoint
+from coplayer.runs.folder import RunFolder
 
 NUM_LEARNERS = 2
+
+
+class Source(NamedTuple):
+    """A finished run that another one builds on."""
+
+    folder: RunFolder
+    config: Any
+
+    def agents(self) -> dict[str, np.ndarray]:
+        """The arrays of its last agents file."""
+        return checkpoint.load(self.folder.agents_file(self.config.phases))[1]
+
+    def last_state(self) -> dict[str, np.ndarray]:
+        """The arrays of its last checkpoint."""
+        return checkpoint.newest(self.folder.checkpoints).arrays
+
+    def at_seeds_of(self, config: Any) -> slice:
+        """Where the seeds of `config` are among its own."""
+        first = config.seed - self.config.seed
+        return slice(first, first + config.seeds)
+
+
+class Given(NamedTuple):
+    """What a run takes from others; leaves of host arrays with the leading axes [learner, seed], or None."""
+
+    frozen: Player | None = None  # whom each learner meets instead of tabular players
+    weights: Any = None  # of the learners, to start from
+    episodes: Any = None  # [learner, seed, row, round], to start from
+
+
+NOTHING = Given()
 
 
 def make_game(config: Any) -> MatrixGame:
@@ -44,6 +82,20 @@ def check_numbers(config: Any, may_be_zero: set[str]) -> None:
                 math.isfinite(value) and (value > 0 or (zero and value == 0)),
                 f"{field.name}: must be a finite number {'of at least' if zero else 'above'} 0, got {value}",
             )
+
+
+def check_co_players(config: Any) -> None:
+    """Refuse co-players that exclude each other."""
+    require(config.learner_share <= 1, f"learner_share: must be at most 1, got {config.learner_share}")
+    require(
+        config.frozen is None or config.learner_share == 0,
+        f"frozen: needs learner_share = 0, for it takes the place of all others; got {config.learner_share}",
+    )
+
+
+def against_tabular(config: Any) -> int:
+    """Episodes of `config.episodes` that are against tabular players."""
+    return 0 if config.frozen else config.episodes - round(config.episodes * config.learner_share)
 
 
 def check_seed(config: Any, seed: int) -> None:
@@ -81,34 +133,49 @@ def own_payoffs(game: MatrixGame) -> Float[Array, " joint"]:
     return seats[jax.lax.axis_index(LEARNERS)]
 
 
+def other_payoffs(game: MatrixGame) -> Float[Array, " joint"]:
+    """The payoff vector of who sits opposite that learner, by its own joint action."""
+    seats = jnp.stack([game.payoff_vector(1 - player) for player in range(NUM_LEARNERS)])
+    return seats[jax.lax.axis_index(LEARNERS)]
+
+
 def contexts(
-    size: int, split: int, tables: Float[Array, "observations actions tabular"]
+    size: int, learners: int, tables: Float[Array, "observations actions tabular"]
 ) -> Float[Array, "context batch"]:
-    """What names the co-player of each episode, `size` numbers: zeros for the learner, whom the first `split` are
-    against, and a tabular player's identity; or, of size 0, nothing.
+    """What names the co-player of each episode, `size` numbers: zeros for learners, whom the first `learners` episodes
+    are against, and a tabular player's identity; or, of size 0, nothing.
     """
     if not size:
-        return jnp.zeros((0, split + tables.shape[-1]))
-    return jnp.concatenate([jnp.zeros((size, split)), tabular.identity(tables)], axis=1)
+        return jnp.zeros((0, learners + tables.shape[-1]))
+    return jnp.concatenate([jnp.zeros((size, learners)), tabular.identity(tables)], axis=1)
 
 
 def play_metrics(
-    joint: Integer[Array, "*blocks rounds episodes"], payoffs: Float[Array, " joint"], game: MatrixGame, split: int
+    joint: Integer[Array, "*blocks rounds episodes"],
+    payoffs: Float[Array, " joint"],
+    game: MatrixGame,
+    split: int,
+    others: str = "tabular",
+    others_payoffs: Float[Array, " joint"] | None = None,
 ) -> dict[str, Array]:
-    """Means over episodes, of which the first `split` are against the learner and the others, if any, against tabular
-    players: rates of action 0, rewards of the game a round, and the rate over the last quarter of the rounds.
+    """Means over episodes, of which the first `split` are against the learner, the rest, if any, against `others`:
+    rates of action 0, rewards of the game a round, and the rate over the last quarter of the rounds. Where none are
+    against the learner, those of the others too (for which `others_payoffs` is needed).
     """
     cooperates = (game.own_action(joint) == COOPERATE).astype(jnp.float32)
     reward = payoffs[joint]
     late = game.rounds - max(1, game.rounds // 4)
-    metrics = {
-        "cooperation_vs_learner": cooperates[..., :split].mean(),
-        "reward_vs_learner": reward[..., :split].mean(),
-        "late_cooperation_vs_learner": cooperates[..., late:, :split].mean(),
-    }
+    metrics = {}
+    if split:
+        metrics["cooperation_vs_learner"] = cooperates[..., :split].mean()
+        metrics["reward_vs_learner"] = reward[..., :split].mean()
+        metrics["late_cooperation_vs_learner"] = cooperates[..., late:, :split].mean()
     if split < joint.shape[-1]:
-        metrics["cooperation_vs_tabular"] = cooperates[..., split:].mean()
-        metrics["reward_vs_tabular"] = reward[..., split:].mean()
+        metrics[f"cooperation_vs_{others}"] = cooperates[..., split:].mean()
+        metrics[f"reward_vs_{others}"] = reward[..., split:].mean()
+    if not split:
+        metrics[f"cooperation_of_{others}"] = (game.other_action(joint) == COOPERATE).astype(jnp.float32).mean()
+        metrics[f"reward_of_{others}"] = others_payoffs[game.swap(joint)].mean()
     return metrics
 
 
@@ -123,6 +190,30 @@ def metric_rows(config: Any, values: dict[str, Any], **where: int) -> list[dict]
     ]
 
 
+def weights_of(
+    config: Any,
+    new: Callable[[], Any],
+    agents: dict[str, np.ndarray],
+    prefix: str,
+    num_learners: int = NUM_LEARNERS,
+) -> Any:
+    """All learners of a run, leading axes [learner, seed], from an agents file's arrays; `new` makes one like them."""
+    stacked = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct((num_learners, config.seeds, *leaf.shape), leaf.dtype), jax.eval_shape(new)
+    )
+    return checkpoint.unflatten(stacked, agents, prefix)
+
+
+def start_weights(config: Any, start: Source, new: Callable[[], Any], prefix: str) -> Any:
+    """The weights of the run that `config` starts from, at its seeds."""
+    try:
+        weights = weights_of(start.config, new, start.agents(), prefix)
+    except CoplayerError as error:
+        raise CoplayerError(f"start: {start.folder.path} has another network ({error})") from error
+    seeds = start.at_seeds_of(config)
+    return jax.tree.map(lambda leaf: leaf[:, seeds], weights)
+
+
 def learners_of(
     config: Any,
     new: Callable[[], Any],
@@ -133,9 +224,6 @@ def learners_of(
 ) -> list:
     """The learners of one seed, from the arrays `[learner, seed]` of an agents file; `new` makes one like them."""
     check_seed(config, seed)
-    stacked = jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct((num_learners, config.seeds, *leaf.shape), leaf.dtype), jax.eval_shape(new)
-    )
-    learners = checkpoint.unflatten(stacked, agents, prefix)
+    learners = weights_of(config, new, agents, prefix, num_learners)
     index = seed - config.seed
     return [jax.tree.map(lambda leaf, i=i: jnp.asarray(leaf[i, index]), learners) for i in range(num_learners)]

@@ -5,7 +5,8 @@ the others against a tabular player drawn for each. Nothing tells it which, but 
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 import jax
@@ -16,12 +17,14 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from coplayer.errors import require
 from coplayer.experiments import mixed_pool
 from coplayer.experiments.axes import swap_between_learners
-from coplayer.experiments.mixed_pool import NUM_LEARNERS, make_game
-from coplayer.figures.published import Panel
-from coplayer.games.matrix import START, MatrixGame, observe
+from coplayer.experiments.mixed_pool import NOTHING, NUM_LEARNERS, Given, Source, make_game
+from coplayer.experiments.recipes import Recipe
+from coplayer.figures.published import Bound, Panel
+from coplayer.games.matrix import MatrixGame
 from coplayer.learning import ppi
 from coplayer.networks.core import CoreKind, check_core
 from coplayer.networks.world_model import RoundModel, TokenModel
+from coplayer.players.match import Player
 from coplayer.players.planner import PlannerSettings, PPIPlayer
 from coplayer.pools import tabular
 from coplayer.runs import checkpoint, memory, packing
@@ -29,9 +32,9 @@ from coplayer.runs.training import Chunk
 
 NAME = "ppi-mixed"
 SOURCE = "Weis et al. 2026, figure 1A"
-PANEL = Panel("1A", "PPI", "phase", {"learner": "ppi_vs_ppi", "tabular": "ppi_vs_tabular"})
 WEIGHTS, TABULAR, FIT, PLAY = range(4)  # streams of random numbers
 MOST_UPDATES = 256  # in one chunk: what a killed run loses of a phase at most
+UNSAVED = {"episodes": None, "contexts": None, "frozen": None}  # parts of the state that a checkpoint has elsewhere
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,12 @@ class PPIMixed:
     such as tit_for_tat, or five probabilities of cooperation such as 1,1,0,1,0 (after START, CC, CD, DC, DD)."""
     learner_share: float = 0.5
     """Share of the episodes that are against the other learner; 1: no tabular players (ablation), and the data set
-    starts with episodes of uniformly random actions."""
+    starts with episodes of uniformly random actions. 0: the learners never meet."""
+    frozen: Path | None = None
+    """Folder of a finished run. Each learner meets, instead of tabular players, that run's last agent of the other seat
+    and of the same seed; it no longer learns. Needs --learner-share 0."""
+    start: Path | None = None
+    """Folder of a finished run of the same kind to begin from: its agents' weights, and its episodes."""
     opponent_identity: bool = False
     """Begin each episode with a vector that names the co-player: a tabular one's log-probabilities, zeros for a learner
     (ablation)."""
@@ -142,10 +150,37 @@ PRESETS: dict[str, PPIMixed] = {
         play_blocks=10,
     ),
 }
+STEP1 = {
+    "paper": replace(PRESETS["paper"], learner_share=0.0),
+    "quick": replace(PRESETS["quick"], learner_share=0.0, phases=10, rollouts=12, later_rollouts=0, later_from=0),
+}
+STEP2 = {name: replace(step, frozen=Path("runs/ppi-step1")) for name, step in STEP1.items()}
+STEP3 = {
+    name: replace(preset, learner_share=1.0, start=Path("runs/ppi-step2"), first_updates=preset.updates)
+    for name, preset in PRESETS.items()
+}
+RECIPES = {
+    NAME: Recipe(PPIMixed.__doc__, SOURCE, PRESETS),
+    "ppi-step1": Recipe(
+        "Step 1, in-context best response: PPI learners among tabular players alone.",
+        "Weis et al. 2026, figure 2A-B",
+        STEP1,
+    ),
+    "ppi-step2": Recipe(
+        "Step 2, extortion: new PPI learners against the frozen ones of step 1 alone.",
+        "Weis et al. 2026, figure 2C-D",
+        STEP2,
+    ),
+    "ppi-step3": Recipe(
+        "Step 3, mutual extortion becomes cooperation: the PPI learners of step 2 against each other.",
+        "Weis et al. 2026, figure 2E-F",
+        STEP3,
+    ),
+}
 
 
 MAY_BE_ZERO = {
-    *("seed", "first_updates", "updates", "later_rollouts", "later_from", "seed_batch"),
+    *("seed", "learner_share", "first_updates", "updates", "later_rollouts", "later_from", "seed_batch"),
     *("weight_decay", "observation_weight", "action_weight", "reward_weight", "beta1", "beta2", "learning_rate_end"),
 }
 
@@ -156,7 +191,11 @@ def check(config: PPIMixed) -> None:
     check_core(config.core, config.hidden)
     for name in ("beta1", "beta2"):
         require(getattr(config, name) < 1, f"{name}: must be below 1, got {getattr(config, name)}")
-    require(config.learner_share <= 1, f"learner_share: must be at most 1, got {config.learner_share}")
+    mixed_pool.check_co_players(config)
+    require(
+        not (config.start and config.opponent_identity),
+        "opponent_identity: not with start, whose episodes are not stored with the names of co-players",
+    )
     require(config.learning_rate_end <= 1, f"learning_rate_end: must lie in [0, 1], got {config.learning_rate_end}")
     require(config.model in ("round", "token"), f"model: must be round or token, got {config.model!r}")
     require(
@@ -166,7 +205,7 @@ def check(config: PPIMixed) -> None:
     size = config.episodes / config.play_blocks
     for share in (size, size * config.learner_share):
         require(
-            share >= 1 and abs(share - round(share)) < 1e-6,
+            size >= 1 and abs(share - round(share)) < 1e-6,
             f"episodes: {config.episodes} in play_blocks = {config.play_blocks} blocks with learner_share = "
             f"{config.learner_share} against the learner must come out in whole episodes",
         )
@@ -175,6 +214,29 @@ def check(config: PPIMixed) -> None:
         f"tabular_episodes: must be at least one batch, {config.batch}, got {config.tabular_episodes}",
     )
     tabular.pool_of(config.pool, make_game(config))
+
+
+BEST_RESPONSE = {
+    "late_cooperation/tit_for_tat": Bound(at_least=0.8),
+    "reward/always_cooperate": Bound(at_least=1.95),
+    "reward/always_defect": Bound(at_least=-0.1),
+}
+
+
+def panel(config: PPIMixed) -> Panel:
+    """What the paper shows of such a run: figure 1A, or 2A, C or E."""
+    if config.frozen is not None:
+        curves = {"vs_frozen": "ppi", "of_frozen": "fixed_icl"}
+        return Panel("2C", "PPI", "phase", curves, {"share/frozen": Bound(at_least=0.6)})
+    if config.learner_share == 0:
+        return Panel("2A", "PPI", "phase", {"vs_tabular": "ppi", "of_tabular": "tabular"}, BEST_RESPONSE)
+    if config.start is not None:
+        return Panel("2E", "PPI", "phase", {"vs_learner": "ppi_2"}, {"cooperation_vs_learner": Bound(at_least=0.8)})
+    if config.opponent_identity or config.learner_share == 1:
+        return Panel("1A", "PPI", "phase", {}, {"cooperation_vs_learner": Bound(at_most=0.25)})
+    curves = {"vs_learner": "ppi_vs_ppi", "vs_tabular": "ppi_vs_tabular"}
+    bounds = {"cooperation_vs_learner": Bound(at_least=0.8), **BEST_RESPONSE}
+    return Panel("1A", "PPI", "phase", curves, bounds)
 
 
 class Setting(NamedTuple):
@@ -191,8 +253,10 @@ class Setting(NamedTuple):
     context: int  # length of the vector that names the co-player; 0: none
     pool: tabular.TabularPool  # whom the learners meet beside each other
     tabular_episodes: int
-    episodes: int  # a phase, of which `against_learner` against the other learner
+    carried: int  # episodes of another run that the data set starts with, after the tabular ones
+    episodes: int  # a phase: first `against_learner`, last `against_tabular`, between them against the frozen agent
     against_learner: int
+    against_tabular: int
     blocks: int  # the episodes of a phase are played in this many blocks
     phases: int
 
@@ -202,10 +266,11 @@ def rollouts_in(config: PPIMixed, phase: int) -> int:
     return config.later_rollouts if config.later_rollouts and phase >= config.later_from else config.rollouts
 
 
-def make_setting(config: PPIMixed, phase: int) -> Setting:
-    """The numerical side of a config, as it is in `phase`."""
+def make_setting(config: PPIMixed, phase: int, carried: int = 0) -> Setting:
+    """The numerical side of a config, as it is in `phase`, with so many episodes of another run."""
     game = make_game(config)
     pool = tabular.pool_of(config.pool, game)
+    no_tabular = config.learner_share == 1 and config.start is None
     return Setting(
         game=game,
         fitting=ppi.Fitting(
@@ -220,7 +285,7 @@ def make_setting(config: PPIMixed, phase: int) -> Setting:
             action_weight=config.action_weight,
             reward_weight=config.reward_weight,
             fresh_tabular=config.tabular_episodes if config.fresh_tabular else 0,
-            pool=tabular.random_actions(game) if config.learner_share == 1 else pool,
+            pool=tabular.random_actions(game) if no_tabular else pool,
         ),
         planner=PlannerSettings(
             rollouts=rollouts_in(config, phase),
@@ -237,8 +302,10 @@ def make_setting(config: PPIMixed, phase: int) -> Setting:
         context=tabular.identity_size(game) if config.opponent_identity else 0,
         pool=pool,
         tabular_episodes=config.tabular_episodes,
+        carried=carried,
         episodes=config.episodes,
         against_learner=round(config.episodes * config.learner_share),
+        against_tabular=mixed_pool.against_tabular(config),
         blocks=config.play_blocks,
         phases=config.phases,
     )
@@ -261,14 +328,23 @@ def stored_tabular(setting: Setting) -> int:
     return setting.tabular_episodes - setting.fitting.fresh_tabular
 
 
-def new_learner(setting: Setting, key: PRNGKeyArray) -> ppi.LearnerState:
-    """A learner before its first phase, its tabular episodes drawn."""
-    capacity = stored_tabular(setting) + setting.phases * setting.episodes
-    episodes = jnp.zeros((capacity, setting.game.rounds), dtype=jnp.uint8)
-    model = new_model(setting, jax.random.fold_in(jax.random.fold_in(key, WEIGHTS), 1))
+def capacity(setting: Setting) -> int:
+    """Rows of the data set."""
+    return stored_tabular(setting) + setting.carried + setting.phases * setting.episodes
+
+
+def new_learner(setting: Setting, key: PRNGKeyArray, given: Given = NOTHING) -> ppi.LearnerState:
+    """A learner before its first phase, its tabular episodes drawn and those of another run in their place."""
+    episodes = jnp.zeros((capacity(setting), setting.game.rounds), dtype=jnp.uint8)
+    if given.episodes is not None:
+        first = stored_tabular(setting)
+        episodes = episodes.at[first : first + setting.carried].set(given.episodes)
+    model = given.weights
+    if model is None:
+        model = new_model(setting, jax.random.fold_in(jax.random.fold_in(key, WEIGHTS), 1))
     optimiser = ppi.optimiser(setting.fitting).init(model)
-    contexts = jnp.zeros((capacity, setting.context)) if setting.context else None
-    return add_tabular_episodes(setting, ppi.LearnerState(model, optimiser, episodes, key, contexts))
+    contexts = jnp.zeros((capacity(setting), setting.context)) if setting.context else None
+    return add_tabular_episodes(setting, ppi.LearnerState(model, optimiser, episodes, key, contexts, given.frozen))
 
 
 def add_tabular_episodes(setting: Setting, learner: ppi.LearnerState) -> ppi.LearnerState:
@@ -299,7 +375,7 @@ def block_key(learner: ppi.LearnerState, phase: Int[Array, ""], block: Int[Array
 
 def block_tables(setting: Setting, key: PRNGKeyArray) -> Float[Array, "observations actions tabular"]:
     """The tabular players of the block of episodes with this key."""
-    count = (setting.episodes - setting.against_learner) // setting.blocks
+    count = setting.against_tabular // setting.blocks
     return tabular.draw_tables(jax.random.fold_in(key, 0), setting.game, count, setting.pool)
 
 
@@ -307,12 +383,13 @@ def block_contexts(setting: Setting, key: PRNGKeyArray) -> Float[Array, "context
     """What names the co-players of the block of episodes with this key, if the learner is told."""
     if not setting.context:
         return None
-    return mixed_pool.contexts(setting.context, setting.against_learner // setting.blocks, block_tables(setting, key))
+    learners = (setting.episodes - setting.against_tabular) // setting.blocks
+    return mixed_pool.contexts(setting.context, learners, block_tables(setting, key))
 
 
-def first_row(setting: Setting, phase: Int[Array, ""]) -> Int[Array, ""]:
-    """Where the episodes of a phase begin in the data set."""
-    return stored_tabular(setting) + (phase - 1) * setting.episodes
+def first_row(setting: Setting, phase: int | Int[Array, ""]) -> int | Int[Array, ""]:
+    """Where the episodes of a phase begin in the data set; on the host and on the device alike."""
+    return stored_tabular(setting) + setting.carried + (phase - 1) * setting.episodes
 
 
 def add_contexts(setting: Setting, learner: ppi.LearnerState, phase: Int[Array, ""]) -> ppi.LearnerState:
@@ -329,26 +406,27 @@ def play_phase(
     setting: Setting, learner: ppi.LearnerState, phase: Int[Array, ""]
 ) -> tuple[ppi.LearnerState, dict[str, Array]]:
     """Play one phase's episodes with the improved policy and add them to the data set. Returns the metrics beside."""
-    payoffs = mixed_pool.own_payoffs(setting.game)
+    payoffs, others_payoffs = mixed_pool.own_payoffs(setting.game), mixed_pool.other_payoffs(setting.game)
     game, split = setting.game, setting.against_learner // setting.blocks
     size = setting.episodes // setting.blocks
 
     def block(index: Int[Array, ""]):
         key = block_key(learner, phase, index)
         player = PPIPlayer(learner.model, setting.planner, block_contexts(setting, key))
-        tables = block_tables(setting, key)
+        frozen = learner.frozen
+        others = tabular.TabularPlayers(block_tables(setting, key)) if frozen is None else frozen
 
         def step(carry, index):
-            state, observation = carry
+            state, others_state = carry
             round_key = jax.random.fold_in(jax.random.fold_in(key, 1), index)
             own = player.act(state, jax.random.fold_in(round_key, 0))
-            uniform = jax.random.uniform(jax.random.fold_in(round_key, 1), observation.shape)
-            other = jnp.concatenate([swap_between_learners(own[:split]), tabular.act(tables, observation, uniform)])
-            joint = game.joint(own, other)
+            replies = others.act(others_state, jax.random.fold_in(round_key, 1))
+            joint = game.joint(own, jnp.concatenate([swap_between_learners(own[:split]), replies]))
             state = player.update(state, joint, payoffs[joint])
-            return (state, observe(game.swap(joint[split:]))), joint.astype(jnp.uint8)
+            seen = game.swap(joint[split:])
+            return (state, others.update(others_state, seen, others_payoffs[seen])), joint.astype(jnp.uint8)
 
-        start = (player.initial_state(size), jnp.full((size - split,), START))
+        start = (player.initial_state(size), others.initial_state(size - split))
         return jax.lax.scan(step, start, jnp.arange(game.rounds))[1]
 
     joint = jax.lax.map(block, jnp.arange(setting.blocks))  # [blocks, rounds, size]
@@ -356,16 +434,16 @@ def play_phase(
     row = first_row(setting, phase)
     episodes = jax.lax.dynamic_update_slice(learner.episodes, rows, (row, jnp.zeros_like(row)))
 
-    metrics = mixed_pool.play_metrics(joint, payoffs, game, split)
+    kind = "tabular" if learner.frozen is None else "frozen"
+    metrics = mixed_pool.play_metrics(joint, payoffs, game, split, kind, others_payoffs)
     return add_contexts(setting, learner._replace(episodes=episodes), phase), metrics
 
 
-def memory_bytes(config: PPIMixed, seed_batch: int) -> int:
+def memory_bytes(config: PPIMixed, seed_batch: int, carried: int = 0) -> int:
     """About how much memory a run takes, in bytes: all data sets, and the larger of the two steps' working arrays."""
-    setting = make_setting(config, config.phases)
-    capacity = stored_tabular(setting) + config.phases * config.episodes
+    setting = make_setting(config, config.phases, carried)
     row = config.rounds + 4 * setting.context
-    data = 3 * NUM_LEARNERS * config.seeds * capacity * row  # copies, while it is mapped over seeds
+    data = 3 * NUM_LEARNERS * config.seeds * capacity(setting) * row  # copies, while it is mapped over seeds
     steps = config.rounds * (3 if setting.token_model else 1)
     fit = 14 * steps * config.batch * config.hidden  # states, four gates, and their gradients
     rollouts = max(config.rollouts, config.later_rollouts)
@@ -382,28 +460,44 @@ class State(NamedTuple):
     update: int  # updates done in it
 
 
+def played_in(source: Source) -> np.ndarray:
+    """All episodes that the learners of a finished run have played and stored, `[learner, seed, row, round]`."""
+    state, config = source.last_state(), source.config
+    shape = (NUM_LEARNERS, config.seeds, int(state["rows"]), config.rounds)
+    return packing.unpack(state["episodes"], make_game(config).num_joint, shape)
+
+
 class Trainer:
     """The experiment as the host runs it (see `runs.training.Experiment`)."""
 
-    def __init__(self, config: PPIMixed):
+    def __init__(self, config: PPIMixed, *, frozen: Player | None = None, start: Source | None = None):
         check(config)
         self.config = config
-        self.setting = setting = make_setting(config, phase=1)
+        self._given = Given(frozen)
+        if start is not None:
+            fresh = make_setting(config, 1)
+            self._given = Given(
+                frozen,
+                mixed_pool.start_weights(config, start, lambda: new_model(fresh, jax.random.key(0)), "model"),
+                played_in(start)[:, start.at_seeds_of(config)],
+            )
+        carried = 0 if start is None else self._given.episodes.shape[2]
+        self.setting = setting = make_setting(config, 1, carried)
 
         memory.require_fit(
-            memory_bytes(config, mixed_pool.seed_batch(config)),
+            memory_bytes(config, mixed_pool.seed_batch(config), carried),
             "lower --seeds, --seed-batch, --episodes, --tabular-episodes, --batch or --hidden, or raise --play-blocks",
         )
 
         def mapped(function):
             return mixed_pool.mapped(config, function)
 
-        self._initial = mapped(lambda key, _: new_learner(setting, key))
+        self._initial = mapped(lambda given, _: new_learner(setting, *given))
         self._restart = mapped(lambda learner, phase: restart(setting, learner, phase))
         self._add_contexts = mapped(lambda learner, phase: add_contexts(setting, learner, phase))
         self._play = {
             now.planner.rollouts: mapped(lambda learner, phase, now=now: play_phase(now, learner, phase))
-            for now in (setting, make_setting(config, config.phases))
+            for now in (setting, make_setting(config, config.phases, carried))
         }
         self._fit = mapped(
             lambda learner, at: ppi.fit(
@@ -420,14 +514,14 @@ class Trainer:
         )
 
     def initial_state(self) -> State:
-        return State(self._initial(mixed_pool.keys(self.config), 0), phase=1, update=0)
+        return State(self._initial((mixed_pool.keys(self.config), self._given), 0), phase=1, update=0)
 
     def finished(self, state: State) -> bool:
         return state.phase > self.config.phases
 
     def available(self, phase: int) -> int:
         """Episodes in the data set that phase's model is fitted to."""
-        return self.config.tabular_episodes + (phase - 1) * self.config.episodes
+        return self.config.tabular_episodes + self.setting.carried + (phase - 1) * self.config.episodes
 
     def updates(self, phase: int) -> int:
         """Updates in a phase."""
@@ -479,30 +573,30 @@ class Trainer:
         return Chunk(State(learners, phase + 1, 0), rows, timing, agents, phase)
 
     def _filled(self, phase: int) -> slice:
-        """Rows of the data set that phases before `phase` have played."""
-        first = stored_tabular(self.setting)
-        return slice(first, first + (phase - 1) * self.config.episodes)
+        """Rows of the data set that phases before `phase` have played, those of the run it starts from included."""
+        return slice(stored_tabular(self.setting), first_row(self.setting, phase))
 
     def pack(self, state: State) -> dict[str, np.ndarray]:
         """Everything but tabular episodes and co-players' names, which follow from the key; two bits a round."""
         learners = state.learners
         played = np.asarray(learners.episodes[:, :, self._filled(state.phase)])
-        return checkpoint.flatten(learners._replace(episodes=None, contexts=None), "learners") | {
+        return checkpoint.flatten(learners._replace(**UNSAVED), "learners") | {
             "episodes": packing.pack(played, self.setting.game.num_joint),
+            "rows": np.asarray(played.shape[2]),
             "phase": np.asarray(state.phase),
             "update": np.asarray(state.update),
         }
 
     def unpack(self, arrays: dict[str, np.ndarray]) -> State:
         phase, update = int(arrays["phase"]), int(arrays["update"])
-        empty = self._initial(mixed_pool.keys(self.config), 0)
-        loaded = checkpoint.unflatten(empty._replace(episodes=None, contexts=None), arrays, "learners")
+        empty = self.initial_state().learners
+        loaded = checkpoint.unflatten(empty._replace(**UNSAVED), arrays, "learners")
         filled = self._filled(phase)
         shape = (NUM_LEARNERS, self.config.seeds, filled.stop - filled.start, self.config.rounds)
         played = packing.unpack(arrays["episodes"], self.setting.game.num_joint, shape)
         episodes = empty.episodes.at[:, :, filled].set(played)
         placement = jax.tree.map(lambda leaf: leaf.sharding, empty)
-        loaded = loaded._replace(episodes=episodes, contexts=empty.contexts)
+        loaded = loaded._replace(episodes=episodes, contexts=empty.contexts, frozen=empty.frozen)
         learners = jax.device_put(loaded, placement)
         if self.setting.context:
             for done in range(1, phase):

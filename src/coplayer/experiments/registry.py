@@ -1,17 +1,27 @@
 """All experiments by name, and what a run folder needs of them."""
 
 import dataclasses
+import os
 from pathlib import Path
 from typing import Any
 
+import jax
+import numpy as np
+
 from coplayer.errors import CoplayerError, require
 from coplayer.experiments import a2c_mixed, coala_ipd, exact_ipd, ppi_mixed
+from coplayer.experiments.mixed_pool import NUM_LEARNERS, Source
+from coplayer.experiments.recipes import Recipe
 from coplayer.players.match import Player
 from coplayer.runs import checkpoint, training
 from coplayer.runs.folder import RunFolder, provenance
 from coplayer.runs.training import Reporter, Silence
 
 EXPERIMENTS = {module.NAME: module for module in (ppi_mixed, a2c_mixed, exact_ipd, coala_ipd)}
+RECIPES: dict[str, Recipe] = {
+    name: recipe for module in EXPERIMENTS.values() for name, recipe in module.RECIPES.items()
+}
+RUNS = ("frozen", "start")  # settings that name another run's folder; config.json has them from its own folder on
 
 
 def config_of(folder: RunFolder) -> tuple[Any, Any]:
@@ -25,12 +35,24 @@ def config_of(folder: RunFolder) -> tuple[Any, Any]:
     unknown = set(stored["settings"]) - known
     require(not unknown, f"{folder.config_file}: unknown setting {', '.join(sorted(unknown))}")
     settings = {name: _tuples(value) for name, value in stored["settings"].items()}
+    for name in RUNS:
+        if settings.get(name) is not None:
+            settings[name] = Path(os.path.normpath(folder.path / settings[name]))
     return module, dataclasses.replace(default, **settings)
 
 
 def _tuples(value: Any) -> Any:
     """JSON lists back to the tuples they were."""
     return tuple(map(_tuples, value)) if isinstance(value, list) else value
+
+
+def _stored(config: Any, out: Path) -> dict[str, Any]:
+    """The settings as config.json in `out` has them: what `config_of` reads."""
+    settings = dataclasses.asdict(config)
+    for name in RUNS:
+        if settings.get(name) is not None:
+            settings[name] = os.path.relpath(settings[name], out)
+    return settings
 
 
 def load(path: str | Path, *, phase: int | None = None, seed: int | None = None) -> list[Player]:
@@ -49,14 +71,58 @@ def load(path: str | Path, *, phase: int | None = None, seed: int | None = None)
     return module.players(config, agents, phase=phase, seed=config.seed if seed is None else seed)
 
 
+def source(name: str, module: Any, config: Any) -> Source:
+    """The finished run that the setting `name` of a config of `module` names."""
+    path = getattr(config, name)
+    try:
+        folder = RunFolder.open(path)
+    except CoplayerError as error:
+        raise CoplayerError(f"{name}: {error}") from error
+    other, stored = config_of(folder)
+    finished = stored.phases in folder.phases()
+    require(finished, f"{name}: {path} is not finished; go on with it by 'coplayer resume {path}'")
+    require(
+        stored.seed <= config.seed and config.seed + config.seeds <= stored.seed + stored.seeds,
+        f"{name}: {path} has seeds {stored.seed} to {stored.seed + stored.seeds - 1}, these settings need "
+        f"{config.seed} to {config.seed + config.seeds - 1}",
+    )
+    require(
+        other.make_game(stored).payoffs == module.make_game(config).payoffs,
+        f"{name}: {path} is of another game, with payoffs {stored.payoffs}",
+    )
+    return Source(folder, stored)
+
+
+def frozen_players(module: Any, config: Any, seed: int) -> list[Player]:
+    """Whom each learner of one seed meets in a run with `frozen`: the last agent of the other seat."""
+    return load(source("frozen", module, config).folder.path, seed=seed)[::-1]
+
+
+def trainer_of(module: Any, config: Any) -> training.Experiment:
+    """The trainer of a config, given what it takes from the runs that it names."""
+    given = {}
+    if getattr(config, "frozen", None):
+        by_seed = [frozen_players(module, config, seed) for seed in range(config.seed, config.seed + config.seeds)]
+        by_learner = [[players[i] for players in by_seed] for i in range(NUM_LEARNERS)]
+        stacked = [jax.tree.map(lambda *leaves: np.stack(leaves), *players) for players in by_learner]
+        given["frozen"] = jax.tree.map(lambda *leaves: np.stack(leaves), *stacked)
+    if getattr(config, "start", None):
+        given["start"] = source("start", module, config)
+        require(
+            isinstance(given["start"].config, type(config)),
+            f"start: {config.start} is not a run of {module.NAME}",
+        )
+    return module.Trainer(config, **given)
+
+
 def train(config: Any, out: str | Path, *, preset: str = "custom", reporter: Reporter | None = None) -> RunFolder:
     """Train an experiment from its config into a new folder `out`. Returns the folder; `load(out)` gives the players.
 
     `reporter` is shown the progress (see `runs.display.Display`); None: silence.
     """
     module = _module_of(config)
-    trainer = module.Trainer(config)
-    described = {"experiment": module.NAME, "preset": preset, "settings": dataclasses.asdict(config)} | provenance()
+    trainer = trainer_of(module, config)
+    described = {"experiment": module.NAME, "preset": preset, "settings": _stored(config, Path(out))} | provenance()
     folder = RunFolder.create(out, described)
     training.train(trainer, folder, reporter or Silence(), checkpoint_seconds=config.checkpoint_seconds)
     return folder
@@ -66,7 +132,7 @@ def resume(path: str | Path, *, reporter: Reporter | None = None) -> RunFolder:
     """Go on with a run that was stopped; does nothing to one that is finished."""
     folder = RunFolder.open(path)
     module, config = config_of(folder)
-    trainer = module.Trainer(config)
+    trainer = trainer_of(module, config)
     training.train(trainer, folder, reporter or Silence(), checkpoint_seconds=config.checkpoint_seconds)
     return folder
 

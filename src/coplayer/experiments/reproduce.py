@@ -2,28 +2,36 @@
 
 import dataclasses
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from coplayer.errors import require
-from coplayer.experiments import meulemans_exact, registry
+from coplayer.experiments import meulemans_exact, registry, weis
 from coplayer.experiments.studies import Study
 from coplayer.figures.parity import table
 from coplayer.runs.files import write_atomically
 from coplayer.runs.folder import RunFolder, provenance
 from coplayer.runs.training import Reporter
 
-STUDIES: dict[str, Study] = {**meulemans_exact.STUDIES}
+STUDIES: dict[str, Study] = {**weis.STUDIES, **meulemans_exact.STUDIES}
 
 
 def listing() -> str:
-    """All figures as a Markdown table: name, source, what it shows, runs, expected time."""
-    lines = ["| figure | of | shows | runs | minutes on two cores |", "| --- | --- | --- | --- | --- |"]
+    """All figures as a Markdown table: name, source, what it shows, parts, runs and expected time by preset."""
+    lines = [
+        "| figure | of | shows | --only | quick: runs | minutes on two cores | paper: runs | minutes |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
     for name, study in STUDIES.items():
-        seeds = ", ".join(sorted({str(config.seeds) for config in study.runs().values()}))
-        runs = f"{len(study.runs())} of {seeds} seeds"
-        lines.append(f"| {name} | {study.source} | {study.shows} | {runs} | {study.minutes:g} |")
+        cells = [name, study.source, study.shows, ", ".join(study.parts)]
+        for preset, minutes in study.minutes.items():
+            runs = study.runs(preset)
+            seeds = ", ".join(sorted({str(config.seeds) for config in runs.values()}))
+            time = "not measured; needs a GPU" if minutes is None else f"{minutes:g}"
+            cells += [f"{len(runs)} of {seeds} seeds", time]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -39,43 +47,68 @@ def reproduce(
     name: str,
     out: Path,
     *,
+    preset: str = "quick",
+    only: str | None = None,
     seeds: int | None = None,
     seed: int = 0,
     reporter: Callable[[str], Reporter] | None = None,
 ) -> Reproduction:
     """Train the runs of a figure in `out/runs` and write its panels and table to `out/name`.
 
-    Finished runs are used again, broken ones resumed; other figures share those they have in common. `seeds`: None for
-    the published number. `reporter(run)` shows a run's progress. Raises `CoplayerError` if a folder in `out/runs` has
+    Finished runs are used again, broken ones resumed; other figures share those they have in common. `only`: one part
+    of the figure, with what it builds on, written to `out/name-only`. `seeds`: None for the published number, or a few
+    of the quick preset. `reporter(run)` shows a run's progress. Raises `CoplayerError` if a folder in `out/runs` has
     other settings.
     """
     require(name in STUDIES, f"figure: must be one of {', '.join(STUDIES)}, got {name!r}")
     study = STUDIES[name]
-    configs = {
+    require(preset in study.minutes, f"preset: must be one of {', '.join(study.minutes)}, got {preset!r}")
+    planned = {
         run: dataclasses.replace(config, seed=seed, **({} if seeds is None else {"seeds": seeds}))
-        for run, config in study.runs().items()
+        for run, config in study.runs(preset).items()
     }
-    folders = {}
-    for run, config in configs.items():
-        folders[run] = _trained(config, out / "runs" / _folder_name(run, config), reporter(run) if reporter else None)
-    target = out / name
+    if only is not None:
+        parts = f"one of {', '.join(study.parts)}" if study.parts else f"left out, {name} has no parts"
+        require(only in study.parts, f"only: must be {parts}; got {only!r}")
+        planned = _needed(planned, only)
+    paths = {run: Path(os.path.normpath(out / "runs" / _folder_name(run, config))) for run, config in planned.items()}
+    configs, folders = {}, {}
+    for run, config in planned.items():
+        configs[run] = dataclasses.replace(config, **{field: paths[name] for field, name in _built_on(config).items()})
+        folders[run] = _trained(configs[run], paths[run], preset, reporter(run) if reporter else None)
+    target = out / (name if only is None else f"{name}-{only}")
     target.mkdir(parents=True, exist_ok=True)
     text = table(study.draw(folders, configs, target / "figure"))
     write_atomically(target / "table.md", text.encode())
-    made = {"figure": name, "source": study.source, "seed": seed, "seeds": {r: c.seeds for r, c in configs.items()}}
+    seeds_of = {run: config.seeds for run, config in configs.items()}
+    made = {"figure": name, "source": study.source, "preset": preset, "seed": seed, "seeds": seeds_of}
     described = made | provenance()
     write_atomically(target / "made.json", json.dumps(described, indent=2).encode() + b"\n")
     return Reproduction(target / "figure.png", target / "table.md", text)
+
+
+def _built_on(config: Any) -> dict[str, str]:
+    """The earlier runs of the study that a config names, by the setting that names them."""
+    return {field: str(getattr(config, field)) for field in registry.RUNS if getattr(config, field, None)}
+
+
+def _needed(planned: dict[str, Any], part: str) -> dict[str, Any]:
+    """The runs whose names begin with `part`, and those they build on, in the order they must be made."""
+    needed = set()
+    for run, config in reversed(planned.items()):
+        if run in needed or run.startswith(f"{part}-"):
+            needed |= {run, *_built_on(config).values()}
+    return {run: config for run, config in planned.items() if run in needed}
 
 
 def _folder_name(run: str, config: Any) -> str:
     return f"{run}-seeds-{config.seed}-to-{config.seed + config.seeds - 1}"
 
 
-def _trained(config: Any, path: Path, reporter: Reporter | None) -> RunFolder:
+def _trained(config: Any, path: Path, preset: str, reporter: Reporter | None) -> RunFolder:
     """The finished run of a config, in `path`."""
     if not (path / "config.json").exists():
-        return registry.train(config, path, preset="reproduce", reporter=reporter)
+        return registry.train(config, path, preset=preset, reporter=reporter)
     _, stored = registry.config_of(RunFolder.open(path))
     require(stored == config, f"out: {path} holds a run with other settings; name another folder by --out")
     return registry.resume(path, reporter=reporter)

@@ -1,18 +1,26 @@
 """What it takes to reproduce a published figure: some runs, the panels, and the numbers beside the paper's."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from coplayer.figures.parity import Quantity
 from coplayer.runs.folder import RunFolder
 
+Draw = Callable[[dict[str, RunFolder], dict[str, Any], Path], list[Quantity]]  # panels to a path; the table's rows
+
 
 class Study(NamedTuple):
-    """A published figure."""
+    """A published figure.
+
+    `runs` gives the configs of a preset by the run's name; a run that figures share has one name. In `frozen` and
+    `start` a config may name an earlier run of the same study instead of a folder. `draw` gets the finished runs that
+    were asked for.
+    """
 
     shows: str
     source: str
-    minutes: float  # about, on two cores
-    runs: Callable[[], dict[str, Any]]  # configs by the run's name
-    draw: Callable[[dict[str, RunFolder], dict[str, Any], Path], list[Quantity]]  # panels to a path; the table's rows
+    minutes: Mapping[str, float | None]  # by preset, about, on two cores; None: not measured, needs a GPU
+    runs: Callable[[str], dict[str, Any]]
+    draw: Draw
+    parts: tuple[str, ...] = ()  # how the names of runs begin that can be had without the others

@@ -9,6 +9,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.figure import SubFigure
 
 from coplayer.runs.files import write_atomically
 
@@ -26,11 +27,31 @@ class Line(NamedTuple):
     published: dict[str, tuple[np.ndarray, np.ndarray]] | None = None  # of "reward" or "cooperation"
 
 
-def draw(path: Path, lines: list[Line], *, x_label: str, title: str) -> None:
-    """Write the pair of panels to `path` with the endings .png and .svg."""
-    figure, axes = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
+class Pair(NamedTuple):
+    """The two panels of some curves, reward and cooperation rate."""
+
+    title: str
+    x_label: str
+    lines: list[Line]
+
+
+def draw(path: Path, rows: list[list[Pair]], title: str) -> None:
+    """Write rows of pairs of panels to `path` with the endings .png and .svg; rows may differ in length."""
+    columns = max(map(len, rows))
+    figure = plt.figure(figsize=(10 * columns, 3.8 * len(rows)), layout="constrained")
+    places = figure.subfigures(len(rows), columns, squeeze=False)
+    for row, pairs in zip(places, rows, strict=True):
+        for place, pair in zip(row, pairs, strict=False):
+            _draw_pair(place, pair)
+    figure.suptitle(title, fontsize=10)
+    save(figure, path)
+
+
+def _draw_pair(figure: SubFigure, pair: Pair) -> None:
+    """The two panels in their part of a figure, with a legend for both below."""
+    axes = figure.subplots(1, 2)
     for axis, (metric, label) in zip(axes, LABELS.items(), strict=True):
-        for index, line in enumerate(lines):
+        for index, line in enumerate(pair.lines):
             color = f"C{index}"
             values = getattr(line, metric)
             mean, deviation = values.mean(0), values.std(0)
@@ -39,19 +60,19 @@ def draw(path: Path, lines: list[Line], *, x_label: str, title: str) -> None:
                 axis.fill_between(line.x, mean - deviation, mean + deviation, color=color, alpha=0.2, linewidth=0)
             if line.published and metric in line.published:
                 axis.plot(*line.published[metric], "o", color=color, markersize=3.5, fillstyle="none")
-        axis.set_xlabel(x_label)
+        axis.set_xlabel(pair.x_label)
         if axis.get_xlim()[1] >= THOUSANDS_FROM:
             axis.xaxis.set_major_formatter(lambda x, _: f"{x / 1000:g}k")
         axis.set_ylabel(label)
         tidy(axis)
     axes[1].set_ylim(-0.03, 1.03)
     handles, labels = axes[0].get_legend_handles_labels()
-    if any(line.published for line in lines):
+    if any(line.published for line in pair.lines):
         handles.append(plt.Line2D([], [], marker="o", linestyle="", color="gray", fillstyle="none", markersize=3.5))
         labels.append("published (Weis et al. 2026)")
     figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=8.5)
-    figure.suptitle(title, fontsize=10)
-    save(figure, path)
+    if pair.title:
+        figure.suptitle(pair.title, fontsize=9)
 
 
 class Band(NamedTuple):

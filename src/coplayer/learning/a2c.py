@@ -17,6 +17,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from coplayer.learning.returns import generalised_advantages, lambda_returns
 from coplayer.networks.actor_critic import ActorCritic, Trace, replay
 from coplayer.networks.layers import pick
+from coplayer.players.match import Player
 
 ADAM_EPSILON = 1e-5
 
@@ -27,6 +28,7 @@ class LearnerState(NamedTuple):
     network: ActorCritic
     optimiser: optax.OptState
     key: PRNGKeyArray  # constant: every draw is a function of it and of the iteration
+    frozen: Player | None = None  # whom it meets instead of tabular players
 
 
 class Schedule(NamedTuple):

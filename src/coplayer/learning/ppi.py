@@ -20,6 +20,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt8
 
 from coplayer.games.matrix import MatrixGame
 from coplayer.networks.world_model import EpisodeLoss, WorldModel
+from coplayer.players.match import Player
 from coplayer.pools import tabular
 
 
@@ -31,6 +32,7 @@ class LearnerState(NamedTuple):
     episodes: UInt8[Array, "capacity rounds"]  # filled from the start
     key: PRNGKeyArray  # constant: every draw is a function of it and of where the run stands
     contexts: Float[Array, "capacity context"] | None = None  # what names each row's co-player; None: it is not told
+    frozen: Player | None = None  # whom it meets instead of tabular players
 
 
 class Fitting(NamedTuple):

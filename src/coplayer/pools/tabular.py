@@ -4,6 +4,7 @@ uniformly; a pool can hold fixed players too, or only such.
 
 from typing import NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -128,6 +129,21 @@ def predictive(
     joint = joint.astype(jnp.int32)
     start = (jnp.zeros((game.num_observations, n, batch)), jnp.zeros((len(fixed) + pool.fresh, batch)))
     return jax.lax.scan(step, start, (observations(joint, game), game.other_action(joint)))[1]
+
+
+class TabularPlayers(eqx.Module):
+    """One memory-1 player for each of a batch of episodes, as a `Player` whose state is the last observation."""
+
+    tables: Float[Array, "observations actions batch"]
+
+    def initial_state(self, batch: int) -> Int[Array, " batch"]:
+        return jnp.full((batch,), START)
+
+    def act(self, state: Int[Array, " batch"], key: PRNGKeyArray) -> Int[Array, " batch"]:
+        return act(self.tables, state, jax.random.uniform(key, state.shape))
+
+    def update(self, state, joint: Int[Array, " batch"], reward: Float[Array, " batch"]) -> Int[Array, " batch"]:
+        return observe(joint)
 
 
 def identity_size(game: MatrixGame) -> int:

@@ -94,12 +94,12 @@ class RunFolder:
         return self.agents / f"phase_{phase:04d}.npz"
 
     def over_training(
-        self, name: str, x: str = "phase"
+        self, name: str, x: str = "phase", *, learner: int | None = None
     ) -> tuple[Num[np.ndarray, " points"], Float[np.ndarray, "seeds points"]]:
-        """A metric of training, averaged over the learners and over all rows of the same `x`: "phase", or "iteration"
-        where metrics come by iteration. Returns the xs and the values.
+        """A metric of training, averaged over the learners, or of one of them, and over all rows of the same `x`:
+        "phase", or "iteration" where metrics come by iteration. Returns the xs and the values.
         """
-        rows = [row for row in self.metrics() if name in row]
+        rows = [row for row in self.metrics() if name in row and learner in (None, row["learner"])]
         require(bool(rows), f"{self.path}: no phase is done yet")
         xs = sorted({row[x] for row in rows})
         seeds = sorted({row["seed"] for row in rows})
