@@ -319,7 +319,7 @@ def memory_bytes(config: PPIMixed, seed_batch: int) -> int:
     capacity = stored_tabular(setting) + config.phases * config.episodes
     data = 3 * NUM_LEARNERS * config.seeds * capacity * config.rounds  # copies, while it is mapped over seeds
     steps = config.rounds * (3 if setting.token_model else 1)
-    widths = 14 if config.core == "gru" else 42  # states, four gates, and their gradients; a Hawk's layers, measured
+    widths = 14 if config.core == "gru" else 42  # states, four gates, and their gradients; a Hawk's as in A2C
     fit = widths * steps * config.batch * config.hidden
     rollouts = max(config.rollouts, config.later_rollouts)
     rows = setting.game.num_actions * rollouts * config.episodes // config.play_blocks
