@@ -181,10 +181,10 @@ def test_metrics_by_hand():
     assert float(metrics["late_cooperation_vs_learner"]) == pytest.approx((joint[4:, :4] < 2).mean())
 
 
-@pytest.mark.parametrize("core", ["gru", "hawk"])
-def test_learning_finds_the_best_response_to_who_always_cooperates(core):
+@pytest.mark.parametrize(("core", "rate"), [("gru", 0.05), ("hawk", 0.02)])
+def test_learning_finds_the_best_response_to_who_always_cooperates(core, rate):
     config = dataclasses.replace(
-        ONE_SEED, core=core, pool=("1,1,1,1,1",), episodes=64, iterations=60, phases=1, log_every=20, learning_rate=0.05
+        ONE_SEED, core=core, pool=("1,1,1,1,1",), episodes=64, iterations=60, phases=1, log_every=20, learning_rate=rate
     )
     rows, _ = train(config)
     assert all(row["reward_vs_tabular"] < 1.8 for row in rows[:2])

@@ -109,17 +109,18 @@ def _raw(leaf):
     return jax.random.key_data(leaf) if is_key else leaf
 
 
-@pytest.mark.parametrize("config", [TINY, TINY_TOKEN], ids=["round", "token"])
-def test_a_hawk_learns_to_predict_and_is_loaded_as_a_player(config):
+def test_a_hawk_learns_to_predict_and_is_loaded_as_a_player():
     """Against always-cooperate nothing about the co-player is uncertain, once it is learned."""
     config = dataclasses.replace(
-        config, core="hawk", seeds=1, pool=("1,1,1,1,1",), phases=1, first_updates=40, later_from=0, learning_rate=0.03
+        TINY, core="hawk", pool=("1,1,1,1,1",), phases=1, first_updates=40, later_from=0, learning_rate=0.03
     )
     trainer = Trainer(config)
-    chunk = trainer.advance(trainer.initial_state())
-    assert all(row["loss_observation"] < 0.6 * np.log(2) for row in chunk.rows)  # a mean over the updates
-    chunk = trainer.advance(chunk.state)
-    assert trainer.finished(chunk.state)
+    state, losses = trainer.initial_state(), []
+    while not trainer.finished(state):
+        chunk = trainer.advance(state)
+        state = chunk.state
+        losses += [row["loss_observation"] for row in chunk.rows if "loss_observation" in row]
+    assert all(loss > 0.5 for loss in losses[:2]) and all(loss < 0.01 for loss in losses[-2:])
     for player in ppi_mixed.players(config, chunk.agents, phase=1, seed=0):
         assert player.model.gru is None
         state = player.update(player.initial_state(2), jnp.array([0, 3]), jnp.array([1.0, 0.0]))

@@ -355,8 +355,11 @@ def train_interval(
 
 
 def memory_bytes(config: A2CMixed, seed_batch: int) -> int:
-    """About how much memory a run takes, in bytes: the trace of the episodes under way, and its heads' gradients."""
-    trace = 4 * config.rounds * config.episodes * (6 * config.hidden + 20)
+    """About how much memory a run takes, in bytes: the trace of the episodes under way, and its heads' gradients; with
+    a Hawk, which runs over them again, what its layers keep for the backward pass.
+    """
+    widths = 6 if config.core == "gru" else 42  # measured
+    trace = 4 * config.rounds * config.episodes * (widths * config.hidden + 20)
     return NUM_LEARNERS * (seed_batch * trace + config.seeds * 4 * 16 * config.hidden**2)
 
 

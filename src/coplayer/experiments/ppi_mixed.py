@@ -445,7 +445,8 @@ def memory_bytes(config: PPIMixed, seed_batch: int, carried: int = 0) -> int:
     row = config.rounds + 4 * setting.context
     data = 3 * NUM_LEARNERS * config.seeds * capacity(setting) * row  # copies, while it is mapped over seeds
     steps = config.rounds * (3 if setting.token_model else 1)
-    fit = 14 * steps * config.batch * config.hidden  # states, four gates, and their gradients
+    widths = 14 if config.core == "gru" else 42  # states, four gates, and their gradients; a Hawk's as in A2C
+    fit = widths * steps * config.batch * config.hidden
     rollouts = max(config.rollouts, config.later_rollouts)
     rows = setting.game.num_actions * rollouts * config.episodes // config.play_blocks
     play = 10 * rows * config.hidden  # the state, six gate products, the heads' features

