@@ -302,24 +302,40 @@ def play(
     return shaping.play(setting.game, network, groups, key, batch=setting.batch, inner_episodes=setting.inner_episodes)
 
 
-def play_metrics(setting: Setting, joint: Int[Array, "time replicas batch"]) -> dict[str, Array]:
-    """Mean rewards a round and rates of action 0, of both sides; with naive learners also over the first and the last
-    quarter of the inner episodes.
+def by_inner_episode(
+    setting: Setting, joint: Int[Array, "time replicas batch"]
+) -> dict[str, Float[Array, " episodes"]]:
+    """Mean rewards a round and rates of action 0 in each inner episode, of both sides; of other meta agents one's own
+    alone.
     """
     game, split = setting.game, setting.naive
-    rewards, swapped = game.reward(joint), game.swap(joint)
-    metrics = {}
+
+    def mean(values: Array) -> Array:
+        return values.reshape(setting.inner_episodes, -1).mean(1)
+
+    def side(name: str, joint: Array) -> dict[str, Array]:
+        cooperates = (game.own_action(joint) == COOPERATE).astype(jnp.float32)
+        return {f"reward_{name}": mean(game.reward(joint)), f"cooperation_{name}": mean(cooperates)}
+
+    means = {}
     if setting.meta:
-        metrics["reward_vs_learner"] = rewards[:, split:].mean()
-        metrics["cooperation_vs_learner"] = (game.own_action(joint[:, split:]) == COOPERATE).mean()
+        means |= side("vs_learner", joint[:, split:])
     if setting.naive:
-        quarter = game.rounds * max(1, setting.inner_episodes // 4)
-        metrics["reward_vs_naive"] = rewards[:, :split].mean()
-        metrics["cooperation_vs_naive"] = (game.own_action(joint[:, :split]) == COOPERATE).mean()
-        metrics["reward_of_naive"] = game.reward(swapped[:, :split], 1).mean()
-        metrics["cooperation_of_naive"] = (game.own_action(swapped[:, :split]) == COOPERATE).mean()
-        metrics["early_reward_vs_naive"] = rewards[:quarter, :split].mean()
-        metrics["late_reward_vs_naive"] = rewards[-quarter:, :split].mean()
+        means |= side("vs_naive", joint[:, :split]) | side("of_naive", game.swap(joint[:, :split]))
+    return means
+
+
+def play_metrics(setting: Setting, joint: Int[Array, "time replicas batch"]) -> dict[str, Array]:
+    """Means over the whole meta-trajectories; rewards with naive learners also over the first and the last quarter of
+    the inner episodes.
+    """
+    means = by_inner_episode(setting, joint)
+    metrics = {name: values.mean() for name, values in means.items()}
+    if setting.naive:
+        quarter = max(1, setting.inner_episodes // 4)
+        for side in ("vs_naive", "of_naive"):
+            metrics[f"early_reward_{side}"] = means[f"reward_{side}"][:quarter].mean()
+            metrics[f"late_reward_{side}"] = means[f"reward_{side}"][-quarter:].mean()
     return metrics
 
 
@@ -433,6 +449,29 @@ def memory_bytes(config: CoalaIPD, seed_batch: int) -> int:
     columns = config.replicas * config.batch / config.minibatches
     kept = 4 * config.rounds * config.inner_episodes * columns * 30 * config.hidden
     return round(config.meta_agents * seed_batch * kept)
+
+
+def within_meta_trajectory(
+    config: CoalaIPD, agents: dict[str, np.ndarray], key: PRNGKeyArray
+) -> dict[str, Float[np.ndarray, "seeds agents episodes"]]:
+    """What `by_inner_episode` measures, with the agents of an agents file and `config.replicas` new co-players each."""
+    check(config)
+    setting = make_setting(config)
+
+    def one(network: ActorCritic, key: PRNGKeyArray):
+        population = naive_population(setting, jax.random.fold_in(key, POPULATION))
+        return by_inner_episode(setting, play(setting, population, network, key).joint)
+
+    networks = mixed_pool.weights_of(
+        config, lambda: new_network(setting, jax.random.key(0)), agents, "network", config.meta_agents
+    )
+    keys = jax.random.split(key, (config.meta_agents, config.seeds))
+    over_agents = jax.jit(jax.vmap(one, axis_name=LEARNERS))
+    by_seed = [
+        jax.tree.map(np.asarray, over_agents(jax.tree.map(lambda leaf, i=i: leaf[:, i], networks), keys[:, i]))
+        for i in range(config.seeds)
+    ]
+    return {name: np.stack([means[name] for means in by_seed]) for name in by_seed[0]}
 
 
 def match_episodes(config: CoalaIPD) -> int:

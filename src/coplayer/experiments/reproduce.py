@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from coplayer.errors import require
-from coplayer.experiments import meulemans_exact, registry, weis
+from coplayer.experiments import meulemans_exact, meulemans_sampled, registry, weis
 from coplayer.experiments.studies import Study
 from coplayer.figures.parity import table
 from coplayer.runs.files import write_atomically
 from coplayer.runs.folder import RunFolder, provenance
 from coplayer.runs.training import Reporter
 
-STUDIES: dict[str, Study] = {**weis.STUDIES, **meulemans_exact.STUDIES}
+STUDIES: dict[str, Study] = {**weis.STUDIES, **meulemans_exact.STUDIES, **meulemans_sampled.STUDIES}
 
 
 def listing() -> str:
@@ -30,7 +30,7 @@ def listing() -> str:
             runs = study.runs(preset)
             seeds = ", ".join(sorted({str(config.seeds) for config in runs.values()}))
             time = "not measured; needs a GPU" if minutes is None else f"{minutes:g}"
-            cells += [f"{len(runs)} of {seeds} seeds", time]
+            cells += [f"{len(runs)} of {seeds} seeds" if runs else "none", time]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 

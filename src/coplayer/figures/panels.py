@@ -112,11 +112,13 @@ def draw_bands(axis: plt.Axes, panel: BandPanel) -> None:
     axis.legend(frameon=False, fontsize=7.5)
 
 
-def draw_row(path: Path, panels: list[BandPanel], title: str) -> None:
-    """One row of panels."""
+def draw_row(path: Path, panels: list[BandPanel], title: str, *, log: bool = False) -> None:
+    """One row of panels; `log`: with logarithmic axes."""
     figure, axes = plt.subplots(1, len(panels), figsize=(4.2 * len(panels), 3.4), layout="constrained", squeeze=False)
     for axis, panel in zip(axes[0], panels, strict=True):
         draw_bands(axis, panel)
+        if log:
+            axis.set(xscale="log", yscale="log")
     figure.suptitle(title, fontsize=10)
     save(figure, path)
 

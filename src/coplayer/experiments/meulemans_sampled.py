@@ -1,0 +1,196 @@
+"""The sampled iterated prisoner's dilemma of Meulemans et al. 2025: figures 5 and 12, and COALA-PG against M-FOS."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from coplayer.experiments import coala_ipd, gradient_balance
+from coplayer.experiments.coala_ipd import METHODS, CoalaIPD
+from coplayer.experiments.exact_figures import ITERATION, REWARD, band, metric
+from coplayer.experiments.studies import Study
+from coplayer.figures.panels import Band, BandPanel, draw_row
+from coplayer.figures.parity import Quantity
+from coplayer.runs import checkpoint
+from coplayer.runs.folder import RunFolder
+
+Folders = dict[str, RunFolder]
+Configs = dict[str, CoalaIPD]
+
+SEEDS = {"quick": 5, "paper": 10}
+LABELS = {"coala": "COALA-PG", "m_fos": "M-FOS", "batch_unaware": "batch-unaware"}
+END = 0.1  # share of the training that "at the end" is a mean over
+SPREAD = "mean and one standard deviation over seeds"
+EVALUATION_SEED = 20_26
+
+
+def ended(folder: RunFolder, name: str, learner: int | None = None) -> np.ndarray:
+    """A metric by seed, mean over the agents, or of one of them, and over the end of training."""
+    x, values = folder.over_training(name, "iteration", learner=learner)
+    return values[:, x > (1 - END) * x[-1]].mean(1)
+
+
+# Figure 5
+
+
+def figure5_runs(preset: str) -> Configs:
+    """Each method with naive learners alone, and in the mixed pool; COALA-PG without naive learners too."""
+    mixed = replace(coala_ipd.PRESETS[preset], seeds=SEEDS[preset])
+    shaping = replace(mixed, naive_share=1.0, meta_agents=1)
+    runs = {}
+    for pool, config in (("shaping", shaping), ("mixed", mixed)):
+        for method in METHODS:
+            runs[f"{pool}-{method.replace('_', '-')}-{preset}"] = replace(config, methods=(method,))
+    runs[f"meta-only-coala-{preset}"] = replace(mixed, naive_share=0.0)
+    return runs
+
+
+def of_pool(folders: Folders, pool: str) -> dict[str, str]:
+    """Names of the runs in a pool, by method."""
+    stems = {method: f"{pool}-{method.replace('_', '-')}-" for method in METHODS}
+    return {m: name for m, stem in stems.items() for name in folders if name.startswith(stem)}
+
+
+def within(folder: RunFolder, config: CoalaIPD) -> dict[str, np.ndarray]:
+    """Means by inner episode with the last agents, `[seed, episode]`."""
+    agents = checkpoint.load(folder.agents_file(folder.phases()[-1]))[1]
+    means = coala_ipd.within_meta_trajectory(config, agents, jax.random.key(EVALUATION_SEED))
+    return {name: values.mean(1) for name, values in means.items()}
+
+
+def draw_figure5(folders: Folders, configs: Configs, path: Path) -> list[Quantity]:
+    panels, rows = [], []
+    shaping, mixed = of_pool(folders, "shaping"), of_pool(folders, "mixed")
+    if shaping:
+        bands = [band(folders[name], "reward_vs_naive", LABELS[method]) for method, name in shaping.items()]
+        panels.append(BandPanel("A  shaping naive learners", ITERATION, REWARD, bands, "deviation"))
+        bands = []
+        for method, name in shaping.items():
+            means = within(folders[name], configs[name])
+            episodes = np.arange(1, configs[name].inner_episodes + 1)
+            bands += [
+                Band(LABELS[method], episodes, means["reward_vs_naive"]),
+                Band(f"naive learners, {LABELS[method]}", episodes, means["reward_of_naive"]),
+            ]
+        panels.append(BandPanel("B  within a meta-trajectory", "inner episode", REWARD, bands, "deviation"))
+        rows += shaping_rows({method: folders[name] for method, name in shaping.items()})
+    if mixed:
+        alone = next(name for name in folders if name.startswith("meta-only-"))
+        labels = {name: LABELS[method] for method, name in mixed.items()} | {alone: "COALA-PG, no naive learners"}
+        bands = [band(folders[name], "reward_vs_learner", label) for name, label in labels.items()]
+        panels.append(BandPanel("C  mixed pool: meta against meta", ITERATION, REWARD, bands, "deviation"))
+        for name, label in labels.items():
+            cooperates = name == mixed["coala"]
+            rows += [
+                Quantity(
+                    f"C: {label}, reward meta against meta",
+                    None,
+                    ended(folders[name], "reward_vs_learner"),
+                    at_least=0.8 if cooperates else None,
+                    at_most=None if cooperates else 0.4,
+                ),
+                Quantity(f"C: {label}, cooperation", None, ended(folders[name], "cooperation_vs_learner")),
+            ]
+    draw_row(path, panels, f"Sampled iterated prisoner's dilemma: {SPREAD}")
+    return rows
+
+
+def shaping_rows(folders: dict[str, RunFolder]) -> list[Quantity]:
+    """What each method makes of naive learners, and COALA-PG's lead."""
+    rows = []
+    for method, folder in folders.items():
+        label = LABELS[method]
+        rows += [
+            Quantity(f"A: {label}, reward against naive learners", None, ended(folder, "reward_vs_naive")),
+            Quantity(f"A: {label}, reward of the naive learners", None, ended(folder, "reward_of_naive")),
+            Quantity(f"A: {label}, cooperation", None, ended(folder, "cooperation_vs_naive")),
+            Quantity(f"A: {label}, cooperation of the naive learners", None, ended(folder, "cooperation_of_naive")),
+        ]
+    best = ended(folders["coala"], "reward_vs_naive")
+    for method in ("m_fos", "batch_unaware"):
+        lead = best - ended(folders[method], "reward_vs_naive")
+        rows.append(Quantity(f"A: COALA-PG's lead over {LABELS[method]}", None, lead, at_least=0.1))
+    return rows
+
+
+# COALA-PG against M-FOS
+
+
+def rivals_runs(preset: str) -> Configs:
+    """One agent of each kind, with naive learners about."""
+    config = replace(coala_ipd.PRESETS[preset], seeds=SEEDS[preset], meta_agents=2, methods=("coala", "m_fos"))
+    return {f"coala-vs-mfos-{preset}": config}
+
+
+def draw_rivals(folders: Folders, configs: Configs, path: Path) -> list[Quantity]:
+    folder = next(iter(folders.values()))
+
+    def bands(name: str) -> list[Band]:
+        curves = [folder.over_training(name, "iteration", learner=learner) for learner in (0, 1)]
+        return [Band(LABELS[method], *curve) for method, curve in zip(("coala", "m_fos"), curves, strict=True)]
+
+    panels = [
+        BandPanel("against each other", ITERATION, REWARD, bands("reward_vs_learner"), "deviation"),
+        BandPanel("against naive learners", ITERATION, REWARD, bands("reward_vs_naive"), "deviation"),
+    ]
+    draw_row(path, panels, f"COALA-PG and M-FOS with naive learners: {SPREAD}")
+    published = (0.850, 0.853)
+    return [
+        Quantity(f"reward of {LABELS[method]} against the other", paper, ended(folder, "reward_vs_learner", learner))
+        for learner, (method, paper) in enumerate(zip(("coala", "m_fos"), published, strict=True))
+    ]
+
+
+# Figure 12
+
+BALANCE = CoalaIPD(replicas=64, naive_share=1.0, meta_agents=1, core="gru", inner_episodes=5, naive_learning_rate=0.05)
+BATCHES = (1, 2, 4, 8, 16, 32)
+BLOCKS = 32  # of BALANCE.replicas: R = 2048 in all
+
+
+def draw_balance(folders: Folders, configs: Configs, path: Path) -> list[Quantity]:
+    """Measured on untrained agents; there is nothing to train."""
+    key = jax.random.key(EVALUATION_SEED)
+    ratios = {batch: gradient_balance.balance(replace(BALANCE, batch=batch), key, blocks=BLOCKS) for batch in BATCHES}
+    curves = {method: np.array([ratios[batch][method] for batch in BATCHES]) for method in METHODS}
+    bands = [Band(LABELS[method], np.array(BATCHES), values[None]) for method, values in curves.items()]
+    y = "future over current, norms"
+    draw_row(path, [BandPanel("Policy gradient by its parts", "B, games with one co-player", y, bands)], "", log=True)
+    first, last = BATCHES[0], BATCHES[-1]
+    rows = []
+    for method, values in curves.items():
+        kept = values[-1:] / values[:1]
+        bound = {"at_least": 0.5} if method == "coala" else {"at_most": 0.25}
+        rows += [
+            Quantity(f"{LABELS[method]}: ratio at B = {first}", None, values[:1]),
+            Quantity(f"{LABELS[method]}: ratio at B = {last}", None, values[-1:]),
+            Quantity(f"{LABELS[method]}: ratio at B = {last} over that at B = {first}", None, kept, **bound),
+        ]
+    return rows
+
+
+STUDIES = {
+    "meulemans-fig5": Study(
+        "COALA-PG extorts naive learners and cooperates with its own kind in mixed pools; the baselines defect",
+        "Meulemans et al. 2025, figure 5",
+        {"quick": 0, "paper": None},
+        figure5_runs,
+        draw_figure5,
+        parts=("shaping", "mixed"),
+    ),
+    "coala-vs-mfos": Study(
+        "COALA-PG and M-FOS, with naive learners about, cooperate with each other",
+        "Meulemans et al. 2025, section 5",
+        {"quick": 0, "paper": None},
+        rivals_runs,
+        draw_rivals,
+    ),
+    "meulemans-fig12": Study(
+        "COALA-PG keeps the weight of future episodes in the gradient as B grows; the baselines lose it",
+        "Meulemans et al. 2025, figure 12",
+        {"quick": 5, "paper": 5},
+        lambda preset: {},
+        draw_balance,
+    ),
+}
