@@ -164,6 +164,11 @@ def measure(
         f"runs of {ppi_mixed.NAME} have these measures",
     )
     require(
+        0 < config.learner_share < 1 and not config.opponent_identity,
+        f"{folder.path}: measured are runs of the mixed pool without opponent identity; this one has learner_share = "
+        f"{config.learner_share:g}, opponent_identity = {config.opponent_identity}",
+    )
+    require(
         1 <= histories <= config.rounds,
         f"histories: must be 1 to {config.rounds}, the rounds of an episode, got {histories}",
     )
