@@ -110,7 +110,16 @@ class CoalaIPD:
 
 PRESETS: dict[str, CoalaIPD] = {
     "paper": CoalaIPD(),
-    "quick": CoalaIPD(replicas=16, batch=8, meta_agents=2, core="gru"),
+    "quick": CoalaIPD(
+        batch=4,
+        replicas=64,
+        meta_agents=2,
+        core="gru",
+        iterations=1600,
+        entropy_coefficient=0.03,
+        learning_rate=1e-3,
+        naive_learning_rate=0.05,
+    ),
 }
 
 RECIPES = {NAME: Recipe(CoalaIPD.__doc__, SOURCE, PRESETS)}
