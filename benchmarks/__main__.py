@@ -17,7 +17,7 @@ from coplayer import runtime
 from coplayer.errors import require
 from coplayer.runs.files import write_atomically
 
-PARTS = ("memory", "planner", "training", "a2c", "exact", "hawk")
+PARTS = ("memory", "planner", "training", "a2c", "exact", "hawk", "coala")
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Options:
 
     out: Path = Path("results/benchmarks")
     """Folder for benchmarks.md and benchmarks.json."""
-    parts: tuple[Literal["memory", "planner", "training", "a2c", "exact", "hawk"], ...] = PARTS
+    parts: tuple[Literal["memory", "planner", "training", "a2c", "exact", "hawk", "coala"], ...] = PARTS
     """What to measure."""
     run: Path | None = None
     """Folder of a quick-preset run: plan with its last learners too, whose rollouts vary more."""
@@ -83,7 +83,7 @@ def _gigabytes(kilobytes: str) -> str:
 
 def measure(options: Options) -> Iterator[Section]:
     """All sections asked for, as they are done."""
-    from benchmarks import a2c, exact, hawk, memory, planner, training
+    from benchmarks import a2c, coala, exact, hawk, memory, planner, training
 
     cores = tuple(sorted(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else (0, 1)
     pace = {"turns": options.turns, "turn_seconds": options.turn_seconds}
@@ -96,6 +96,7 @@ def measure(options: Options) -> Iterator[Section]:
         "a2c": lambda: a2c.measure(cores=cores, **pace),
         "exact": lambda: exact.measure(cores=cores, **pace),
         "hawk": lambda: hawk.measure(core=cores[0], **pace),
+        "coala": lambda: coala.measure(core=cores[0], **pace),
     }
     for part in options.parts:
         yield from measured[part]()
