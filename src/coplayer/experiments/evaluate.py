@@ -82,7 +82,7 @@ def _one_seed(folder: RunFolder, phase: int, seed: int, episodes: int) -> list[d
     ]  # dispatched, not waited for
     joint = play_match(*players, game, jax.random.fold_in(key, 0), episodes=episodes)
     views = [{LEARNER: joint, **matches[0]}, {LEARNER: game.swap(joint), **matches[1]}]
-    if getattr(config, "frozen", None):
+    if "frozen" in registry.built_on(config):
         for i, frozen in enumerate(registry.frozen_players(module, config, seed)):
             frozen_key = jax.random.fold_in(key, 1 + len(seats) + i)
             views[i][FROZEN] = play_match(players[i], frozen, seats[i], frozen_key, episodes=episodes)
