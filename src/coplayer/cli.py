@@ -85,7 +85,7 @@ class Reproduce:
     preset: Preset = "quick"
     """The settings of its runs: "quick" is made for a 2-core CPU, "paper" is the published setting."""
     only: str | None = None
-    """One part of the figure, such as ppi or a2c; "list" names them."""
+    """One part of the figure, such as ppi or a2c: see "coplayer reproduce list"."""
     seeds: int = 0
     """Repetitions; 0: the published number, or a few of the quick preset."""
     seed: int = 0

@@ -100,8 +100,8 @@ def test_a_stopped_step_resumes_bit_for_bit_and_folders_may_move_together(step, 
     _, config = registry.config_of(runs[step])
     for name in ("one", "two"):
         shutil.copytree(runs[name].path, tmp_path / "here" / name)
-    built_on = {name: tmp_path / "here" / getattr(config, name).name for name in registry.RUNS if getattr(config, name)}
-    config = dataclasses.replace(config, **built_on)
+    here = {name: tmp_path / "here" / path.name for name, path in registry.built_on(config).items()}
+    config = dataclasses.replace(config, **here)
     with pytest.raises(KeyboardInterrupt):
         registry.train(config, tmp_path / "here" / "again", reporter=StopAfter(1))
     (tmp_path / "here").rename(tmp_path / "there")

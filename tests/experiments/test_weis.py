@@ -105,14 +105,14 @@ def test_figures_2_and_4_show_the_three_steps(name, learner, finished, tmp_path)
     assert made.figure.with_suffix(".svg").read_text().count('id="axes_') == 12
     published = name == "weis-fig2"
     for quantity, paper, mean in (
-        ("step one: cooperation with tit-for-tat in round 5", "0.03", 4 / 19),
-        ("step one: cooperation with tit-for-tat in round 12", "0.47", 11 / 19),
-        ("step one: cooperation with always-defect, its peak", "0.28", 1.0),
-        ("step one: cooperation with always-defect, last quarter", "0.08", np.linspace(0, 1, 20)[-5:].mean()),
-        ("step two: reward, learner less frozen player, evaluated", None, 0.5 + 0.05 - 0.125),
-        ("step two: share of the reward against the frozen player", "", 0.8),
-        ("step three: cooperation as they meet, first tenth of the rounds", None, 0.5 / 19),
-        ("step three: cooperation as they meet, last tenth of the rounds", None, 18.5 / 19),
+        ("step 1: cooperation with tit-for-tat in round 5", "0.03", 4 / 19),
+        ("step 1: cooperation with tit-for-tat in round 12", "0.47", 11 / 19),
+        ("step 1: cooperation with always-defect, its peak", "0.28", 1.0),
+        ("step 1: cooperation with always-defect, last quarter", "0.08", np.linspace(0, 1, 20)[-5:].mean()),
+        ("step 2: reward, learner less frozen player, evaluated", None, 0.5 + 0.05 - 0.125),
+        ("step 2: share of the reward against the frozen player", "", 0.8),
+        ("step 3: cooperation as they meet, first tenth of the rounds", None, 0.5 / 19),
+        ("step 3: cooperation as they meet, last tenth of the rounds", None, 18.5 / 19),
     ):
         row = rows[quantity]
         assert row[1] == pytest.approx(mean, abs=6e-4), quantity
@@ -120,12 +120,12 @@ def test_figures_2_and_4_show_the_three_steps(name, learner, finished, tmp_path)
             assert row[0] == ""
         elif paper is not None and "round" not in quantity:
             assert row[0] == paper
-    alone = rows["step one: reward against tabular"]
+    alone = rows["step 1: reward against tabular"]
     assert len(alone[2]) == 2 * SEEDS  # learners who never meet are repetitions
     assert alone[0] == ("0.99" if published else "")
-    assert rows["step two: reward against the frozen player"][0] == ("0.88" if published else "")
+    assert rows["step 2: reward against the frozen player"][0] == ("0.88" if published else "")
     phases = (weis.EXPERIMENTS[learner.lower()].STEP3["quick"]).phases
-    assert rows["step three: cooperation, its highest in training"][1] == pytest.approx(0.56 + 0.001 * phases, abs=6e-4)
+    assert rows["step 3: cooperation, its highest in training"][1] == pytest.approx(0.56 + 0.001 * phases, abs=6e-4)
     assert {seen for seen, _ in finished} == {
         f"{learner.lower()}-step{i}-quick-seeds-0-to-1" for i in (1, 2)
     }  # panel F is of the agents of step 2
@@ -150,7 +150,7 @@ def test_a_part_is_made_alone_with_what_it_builds_on(finished, tmp_path):
     assert "A2C" in only.text and "PPI" not in only.text
     assert {path.name.split("-")[0] for path in (tmp_path / "runs").iterdir()} == {"a2c"}
     steps = reproduce.reproduce("weis-fig2", tmp_path, only="ppi-step2", seeds=SEEDS)
-    assert "step two" in steps.text and "step one" in steps.text and "step three" not in steps.text
+    assert "step 2" in steps.text and "step 1" in steps.text and "step 3" not in steps.text
     with pytest.raises(CoplayerError, match="only: must be one of ppi, a2c; got 'dqn'"):
         reproduce.reproduce("weis-fig1", tmp_path, only="dqn")
     with pytest.raises(CoplayerError, match="only: must be left out, meulemans-fig8 has no parts"):

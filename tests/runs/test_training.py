@@ -176,6 +176,15 @@ def test_a_folder_that_exists_is_never_touched(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["keep.txt"]
 
 
+def test_a_process_killed_before_its_config_was_written_leaves_a_folder_that_can_be_used(tmp_path):
+    for name in ("checkpoints", "agents"):
+        (tmp_path / "run" / name).mkdir(parents=True)
+    (tmp_path / "run" / ".config.json.partial").write_text('{"expe')
+    assert folder.RunFolder.create(tmp_path / "run", {"experiment": "x"}).config() == {"experiment": "x"}
+    with pytest.raises(CoplayerError, match="exists already"):
+        folder.RunFolder.create(tmp_path / "run", {})
+
+
 def test_two_processes_cannot_train_in_one_folder(unbroken):
     run = folder.RunFolder.open(unbroken[0])
     with run.locked(), pytest.raises(CoplayerError, match="another process"):

@@ -85,7 +85,7 @@ def _one_seed(folder: RunFolder, phase: int, seed: int, episodes: int) -> list[d
         views[i] = {LEARNER: joint, **views[i]}
         if other > i:
             views[other] = {LEARNER: game.swap(joint), **views[other]}
-    if getattr(config, "frozen", None):
+    if "frozen" in registry.built_on(config):
         for i, frozen in enumerate(registry.frozen_players(module, config, seed)):
             frozen_key = jax.random.fold_in(key, 1 + len(seats) + i)
             views[i][FROZEN] = play_match(players[i], frozen, seats[i], frozen_key, episodes=episodes)

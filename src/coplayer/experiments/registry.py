@@ -21,7 +21,12 @@ EXPERIMENTS = {module.NAME: module for module in (ppi_mixed, a2c_mixed, exact_ip
 RECIPES: dict[str, Recipe] = {
     name: recipe for module in EXPERIMENTS.values() for name, recipe in module.RECIPES.items()
 }
-RUNS = ("frozen", "start")  # settings that name another run's folder; config.json has them from its own folder on
+
+
+def built_on(config: Any) -> dict[str, Path]:
+    """The folders of other runs that a config names, by the setting. config.json has them from its own folder on."""
+    named = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+    return {name: value for name, value in named.items() if isinstance(value, Path)}
 
 
 def config_of(folder: RunFolder) -> tuple[Any, Any]:
@@ -35,9 +40,9 @@ def config_of(folder: RunFolder) -> tuple[Any, Any]:
     unknown = set(stored["settings"]) - known
     require(not unknown, f"{folder.config_file}: unknown setting {', '.join(sorted(unknown))}")
     settings = {name: _tuples(value) for name, value in stored["settings"].items()}
-    for name in RUNS:
-        if settings.get(name) is not None:
-            settings[name] = Path(os.path.normpath(folder.path / settings[name]))
+    for field in dataclasses.fields(default):
+        if field.type == Path | None and settings.get(field.name) is not None:
+            settings[field.name] = Path(os.path.normpath(folder.path / settings[field.name]))
     return module, dataclasses.replace(default, **settings)
 
 
@@ -48,11 +53,8 @@ def _tuples(value: Any) -> Any:
 
 def _stored(config: Any, out: Path) -> dict[str, Any]:
     """The settings as config.json in `out` has them: what `config_of` reads."""
-    settings = dataclasses.asdict(config)
-    for name in RUNS:
-        if settings.get(name) is not None:
-            settings[name] = os.path.relpath(settings[name], out)
-    return settings
+    relative = {name: os.path.relpath(path, out) for name, path in built_on(config).items()}
+    return dataclasses.asdict(config) | relative
 
 
 def load(path: str | Path, *, phase: int | None = None, seed: int | None = None) -> list[Player]:
@@ -100,13 +102,13 @@ def frozen_players(module: Any, config: Any, seed: int) -> list[Player]:
 
 def trainer_of(module: Any, config: Any) -> training.Experiment:
     """The trainer of a config, given what it takes from the runs that it names."""
-    given = {}
-    if getattr(config, "frozen", None):
+    given, named = {}, built_on(config)
+    if "frozen" in named:
         by_seed = [frozen_players(module, config, seed) for seed in range(config.seed, config.seed + config.seeds)]
         by_learner = [[players[i] for players in by_seed] for i in range(NUM_LEARNERS)]
         stacked = [jax.tree.map(lambda *leaves: np.stack(leaves), *players) for players in by_learner]
         given["frozen"] = jax.tree.map(lambda *leaves: np.stack(leaves), *stacked)
-    if getattr(config, "start", None):
+    if "start" in named:
         given["start"] = source("start", module, config)
         require(
             isinstance(given["start"].config, type(config)),

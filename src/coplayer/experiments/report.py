@@ -214,6 +214,6 @@ def evaluation_quantities(folder: RunFolder, panel: Panel, final: dict, *, compa
         rows += [
             row("share of the reward against the frozen player", "share/frozen", line["share"]),
             row("slope of own reward on the frozen player's, by episode", "slope/frozen", line["slope"]),
-            row("their correlation", "correlation/frozen", line["correlation"]),
+            row("correlation of both rewards, by episode", "correlation/frozen", line["correlation"]),
         ]
     return rows

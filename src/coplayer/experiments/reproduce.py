@@ -19,18 +19,15 @@ STUDIES: dict[str, Study] = {**weis.STUDIES, **meulemans_exact.STUDIES, **meulem
 
 
 def listing() -> str:
-    """All figures as a Markdown table: name, source, what it shows, parts, runs and expected time by preset."""
-    lines = [
-        "| figure | of | shows | --only | quick: runs | minutes on two cores | paper: runs | minutes |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
+    """All figures as a Markdown table: name, what it shows, its parts; number of runs and expected time by preset."""
+    lines = ["| figure | shows | --only | quick | paper |", "| --- | --- | --- | --- | --- |"]
     for name, study in STUDIES.items():
-        cells = [name, study.source, study.shows, ", ".join(study.parts)]
+        cells = [name, f"{study.shows} ({study.source})", " ".join(study.parts)]
         for preset, minutes in study.minutes.items():
             runs = study.runs(preset)
             seeds = ", ".join(sorted({str(config.seeds) for config in runs.values()}))
-            time = "not measured; needs a GPU" if minutes is None else f"{minutes:g}"
-            cells += [f"{len(runs)} of {seeds} seeds" if runs else "none", time]
+            time = "needs a GPU" if minutes is None else f"{minutes:g} minutes on two cores"
+            cells.append(f"{len(runs)} runs of {seeds} seeds: {time}" if runs else time)
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
@@ -74,7 +71,8 @@ def reproduce(
     paths = {run: Path(os.path.normpath(out / "runs" / _folder_name(run, config))) for run, config in planned.items()}
     configs, folders = {}, {}
     for run, config in planned.items():
-        configs[run] = dataclasses.replace(config, **{field: paths[name] for field, name in _built_on(config).items()})
+        earlier = {field: paths[str(name)] for field, name in registry.built_on(config).items()}
+        configs[run] = dataclasses.replace(config, **earlier)
         folders[run] = _trained(configs[run], paths[run], preset, reporter(run) if reporter else None)
     target = out / (name if only is None else f"{name}-{only}")
     target.mkdir(parents=True, exist_ok=True)
@@ -87,17 +85,12 @@ def reproduce(
     return Reproduction(target / "figure.png", target / "table.md", text)
 
 
-def _built_on(config: Any) -> dict[str, str]:
-    """The earlier runs of the study that a config names, by the setting that names them."""
-    return {field: str(getattr(config, field)) for field in registry.RUNS if getattr(config, field, None)}
-
-
 def _needed(planned: dict[str, Any], part: str) -> dict[str, Any]:
     """The runs whose names begin with `part`, and those they build on, in the order they must be made."""
     needed = set()
     for run, config in reversed(planned.items()):
         if run in needed or run.startswith(f"{part}-"):
-            needed |= {run, *_built_on(config).values()}
+            needed |= {run, *map(str, registry.built_on(config).values())}
     return {run: config for run, config in planned.items() if run in needed}
 
 

@@ -138,7 +138,7 @@ def draw_early(folders: dict[str, RunFolder], configs: dict[str, Any], path: Pat
         for line in lines:
             rows += [
                 Quantity(f"{label}: cooperation with {line.label}", None, line.cooperation.mean(1)),
-                Quantity(f"{label}: the same, last quarter", None, late(line.cooperation)),
+                Quantity(f"{label}: cooperation with {line.label}, last quarter", None, late(line.cooperation)),
                 Quantity(f"{label}: reward with {line.label}", None, line.reward.mean(1)),
             ]
     draw(path, pairs, f"Within an episode, early in mixed training: {SPREAD}")
@@ -173,15 +173,11 @@ def draw_steps(
     one, two, three = (find(folders, configs, f"{learner}-step{i}") for i in (1, 2, 3))
     published = number == 2
     pairs, rows = [], []
-    for pair, made in (
-        (step_one, [one]),
-        (step_two, [two]),
-        (step_three, [two, three]),
-    ):
+    for step, pair, made in ((1, step_one, [one]), (2, step_two, [two]), (3, step_three, [two, three])):
         if None not in made:
             drawn, quantities = pair(learner.upper(), published, *made)
             pairs.append([p._replace(title=f"{number}{p.title}") for p in drawn])
-            rows += prefixed(f"step {pair.__name__.removeprefix('step_')}", quantities)
+            rows += prefixed(f"step {step}", quantities)
     draw(path, pairs, f"{learner.upper()}, step by step: {SPREAD}")
     return rows
 

@@ -39,11 +39,13 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: str | Path, config: dict) -> "RunFolder":
-        """A new folder, `config` written to it. Never touches one that has anything in it."""
+        """A new folder, `config` written to it. Never touches one that has a file in it, but for what is left of a
+        process killed here: nothing, or half a config.
+        """
         folder = cls(path)
-        exists = folder.path.exists()
+        untouched = (entry.is_dir() or entry.suffix == ".partial" for entry in folder.path.rglob("*"))
         require(
-            not exists or (folder.path.is_dir() and not any(folder.path.iterdir())),
+            not folder.path.exists() or (folder.path.is_dir() and all(untouched)),
             f"out: {path} exists already; name a new folder, or go on with it by 'coplayer resume {path}'",
         )
         try:
