@@ -3,15 +3,20 @@ figure 5; spec section 7).
 
 Each meta agent plays meta-trajectories with naive learners, with other meta agents, or with both, and is trained by PPO
 through whole meta-trajectories. The three estimators of the gradient differ in the advantages alone.
+
+LOLA-DiCE agents are the fourth method: they see one inner episode at a time, and their policy climbs the gradient of
+`pools.lookahead`. They play the same meta-trajectories, which measure them and which their values are fitted on.
 """
 
 import time
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from coplayer.errors import require
@@ -22,17 +27,19 @@ from coplayer.experiments.recipes import Recipe
 from coplayer.figures.published import Panel
 from coplayer.games.matrix import COOPERATE, MatrixGame
 from coplayer.learning import a2c, coala, ppo
+from coplayer.learning.returns import lambda_returns
 from coplayer.networks.actor_critic import ActorCritic
 from coplayer.networks.core import CoreKind, check_core
 from coplayer.networks.layers import pick
 from coplayer.players.recurrent import RecurrentPlayer
-from coplayer.pools import shaping
+from coplayer.pools import lookahead, shaping
+from coplayer.pools.lookahead import Lookahead
 from coplayer.runs import checkpoint, memory
 from coplayer.runs.training import Chunk
 
 NAME = "coala-ipd"
 SOURCE = "Meulemans et al. 2025, figure 5"
-WEIGHTS, PLAY, ORDER, POPULATION = range(4)  # streams of random numbers
+WEIGHTS, PLAY, ORDER, POPULATION, LOOKAHEAD = range(5)  # streams of random numbers
 
 
 @dataclass(frozen=True)
@@ -57,7 +64,14 @@ class CoalaIPD:
     naive_population: int = 10
     """Initial networks that naive learners begin a meta-trajectory with."""
     methods: tuple[str, ...] = ("coala",)
-    """Estimator of the policy gradient: coala, m_fos or batch_unaware; one for all agents, or one an agent."""
+    """Estimator of the policy gradient: coala, m_fos or batch_unaware; one for all agents, or one an agent. Or
+    lola_dice, for all: agents who see one inner episode at a time and differentiate through their co-players' steps."""
+    lookaheads: int = 1
+    """Steps of a co-player that lola_dice looks ahead, each on B new inner episodes."""
+    lookahead_rate: float = 10.0
+    """Step size that it takes the co-player for, on its reward a round."""
+    lookahead_share: float = 1.0
+    """Weight of the look-ahead's gradient in lola_dice; the rest is the plain gradient's."""
     core: CoreKind = "hawk"
     """Recurrent core of all networks: hawk or gru."""
     hidden: int = 32
@@ -73,7 +87,8 @@ class CoalaIPD:
     log_every: int = 10
     """Iterations that a row of metrics is the mean of; a killed run loses whole intervals."""
     epochs: int = 4
-    """PPO's passes over the meta-trajectories of an iteration; with 1 epoch of 1 minibatch the update is A2C's."""
+    """PPO's passes over the meta-trajectories of an iteration; with 1 epoch of 1 minibatch the update is A2C's.
+    lola_dice always makes one update an iteration."""
     minibatches: int = 2
     """Minibatches of a pass, each of whole replicas."""
     clip: float = 0.2
@@ -133,9 +148,9 @@ def panel(config: CoalaIPD) -> Panel:
 
 MAY_BE_ZERO = {
     *("seed", "seed_batch", "naive_share", "gamma", "gae_lambda", "td_lambda", "value_coefficient"),
-    *("entropy_coefficient", "naive_gamma"),
+    *("entropy_coefficient", "naive_gamma", "lookahead_rate", "lookahead_share"),
 }
-SHARES = ("naive_share", "gamma", "gae_lambda", "td_lambda", "naive_gamma")
+SHARES = ("naive_share", "gamma", "gae_lambda", "td_lambda", "naive_gamma", "lookahead_share")
 
 
 def check(config: CoalaIPD) -> None:
@@ -151,6 +166,10 @@ def check(config: CoalaIPD) -> None:
     require(
         len(config.methods) in (1, config.meta_agents),
         f"methods: needs one, or one for each of the {config.meta_agents} meta agents, got {len(config.methods)}",
+    )
+    require(
+        LOLA_DICE not in config.methods or set(config.methods) == {LOLA_DICE},
+        f"methods: {LOLA_DICE} cannot be mixed with others, got {', '.join(config.methods)}",
     )
     naive = config.replicas * config.naive_share
     require(
@@ -173,7 +192,9 @@ def check(config: CoalaIPD) -> None:
     require(make_game(config).symmetric, "payoffs: must be one table, the same for both players")
 
 
-METHODS = {"coala": coala.COALA, "m_fos": coala.M_FOS, "batch_unaware": coala.BATCH_UNAWARE}
+ESTIMATORS = {"coala": coala.COALA, "m_fos": coala.M_FOS, "batch_unaware": coala.BATCH_UNAWARE}
+LOLA_DICE = "lola_dice"
+METHODS = (*ESTIMATORS, LOLA_DICE)
 
 
 class Setting(NamedTuple):
@@ -189,6 +210,7 @@ class Setting(NamedTuple):
     naive_population: int
     naive_updating: a2c.Updating
     methods: tuple[str, ...]  # by agent
+    lookahead: Lookahead | None  # where the method is lola_dice
     updating: ppo.Updating
     gamma: float
     gae_lambda: float
@@ -223,6 +245,16 @@ def make_setting(config: CoalaIPD) -> Setting:
             max_gradient_norm=1.0,
         ),
         methods=config.methods * (config.meta_agents // len(config.methods)),
+        lookahead=Lookahead(
+            steps=config.lookaheads,
+            rate=config.lookahead_rate,
+            share=config.lookahead_share,
+            gamma=config.gamma,
+            learner_gamma=config.naive_gamma,
+            reward_scale=config.reward_scale,
+        )
+        if LOLA_DICE in config.methods
+        else None,
         updating=ppo.Updating(
             epochs=config.epochs,
             minibatches=config.minibatches,
@@ -261,7 +293,7 @@ def weights(
     end = jnp.zeros(setting.batch)
 
     def estimate(method: str, at: slice) -> Array:
-        estimator = METHODS[method]
+        estimator = ESTIMATORS[method]
         whole = jax.vmap(
             lambda rewards, values: coala.advantages(
                 rewards,
@@ -297,18 +329,33 @@ def weights(
     return jnp.concatenate(groups, axis=1), targets
 
 
-def play(
-    setting: Setting, population: ActorCritic, network: ActorCritic, key: PRNGKeyArray
-) -> shaping.MetaTrajectories:
-    """One iteration's meta-trajectories. In a function mapped over the agents, who lend each other their networks."""
+def groups(setting: Setting, population: ActorCritic, network: ActorCritic) -> list[shaping.Group]:
+    """Whom an agent meets, naive learners first. In a function mapped over the agents, who lend each other their
+    networks.
+    """
     groups = []
     if setting.naive:
         groups.append(shaping.Group(shaping.NaiveLearner(population, setting.naive_updating), setting.naive))
     if setting.meta:
         everyone = jax.tree.map(lambda leaf: jax.lax.all_gather(leaf, LEARNERS), network)
-        others = shaping.LastingAgent(everyone, jax.lax.axis_index(LEARNERS))
-        groups.append(shaping.Group(others, setting.meta))
-    return shaping.play(setting.game, network, groups, key, batch=setting.batch, inner_episodes=setting.inner_episodes)
+        kind = shaping.ForgetfulAgent if setting.lookahead else shaping.LastingAgent
+        groups.append(shaping.Group(kind(everyone, jax.lax.axis_index(LEARNERS)), setting.meta))
+    return groups
+
+
+def play(
+    setting: Setting, population: ActorCritic, network: ActorCritic, key: PRNGKeyArray
+) -> shaping.MetaTrajectories:
+    """One iteration's meta-trajectories. In a function mapped over the agents."""
+    return shaping.play(
+        setting.game,
+        network,
+        groups(setting, population, network),
+        key,
+        batch=setting.batch,
+        inner_episodes=setting.inner_episodes,
+        lasting=setting.lookahead is None,
+    )
 
 
 def by_inner_episode(
@@ -348,12 +395,17 @@ def play_metrics(setting: Setting, joint: Int[Array, "time replicas batch"]) -> 
     return metrics
 
 
-def iterate(
-    setting: Setting, learner: a2c.LearnerState, population: ActorCritic, iteration: Int[Array, ""]
-) -> tuple[a2c.LearnerState, dict[str, Array]]:
-    """Play meta-trajectories and learn from them. Returns the metrics beside."""
-    key = jax.random.fold_in(jax.random.fold_in(learner.key, PLAY), iteration)
-    played = play(setting, population, learner.network, key)
+class Improved(NamedTuple):
+    """An agent after an iteration's updates."""
+
+    learner: a2c.LearnerState
+    measured: dict[str, Array]
+
+
+def improve_by_ppo(
+    setting: Setting, learner: a2c.LearnerState, played: shaping.MetaTrajectories, key: PRNGKeyArray
+) -> Improved:
+    """PPO's updates on the meta-trajectories just played."""
     advantages, targets = weights(setting, played.joint, played.values)
     actions = setting.game.own_action(played.joint)
     experience = ppo.Experience(
@@ -364,17 +416,95 @@ def iterate(
         advantages=advantages,
         targets=targets,
     )
-    order = jax.random.fold_in(jax.random.fold_in(learner.key, ORDER), iteration)
     network, optimiser, losses, norm = ppo.improve(
-        learner.network, learner.optimiser, experience, setting.updating, order
+        learner.network, learner.optimiser, experience, setting.updating, key
     )
-    metrics = play_metrics(setting, played.joint) | {
+    measured = {
         "loss_policy": losses.policy,
         "loss_value": losses.value,
         "entropy": losses.entropy,
         "gradient_norm": norm,
     }
-    return learner._replace(network=network, optimiser=optimiser), metrics
+    return Improved(learner._replace(network=network, optimiser=optimiser), measured)
+
+
+def co_players(setting: Setting, population: ActorCritic, network: ActorCritic, key: PRNGKeyArray) -> ActorCritic:
+    """The networks of R co-players as they begin a meta-trajectory, each leaf with a leading axis of these. In a
+    function mapped over the agents.
+    """
+    drawn = []
+    for index, group in enumerate(groups(setting, population, network)):
+        keys = jax.random.split(jax.random.fold_in(key, index), group.replicas)
+        drawn.append(jax.vmap(lambda key, group=group: group.co_player.begin(key, setting.batch).network)(keys))
+    return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *drawn)
+
+
+def fit_gradient(
+    setting: Setting, network: ActorCritic, played: shaping.MetaTrajectories
+) -> tuple[ActorCritic, dict[str, Array]]:
+    """Gradient of the losses beside the policy's, for an agent who sees one inner episode at a time: of the value's
+    squared error on all inner episodes just played, and of the entropy there.
+    """
+
+    def inner_episodes(leaf: Array) -> Array:  # [M * T, R, B] -> [T, M * R * B]
+        return jnp.moveaxis(leaf.reshape(setting.inner_episodes, setting.game.rounds, -1), 1, 0).reshape(
+            setting.game.rounds, -1
+        )
+
+    joint, values = inner_episodes(played.joint), inner_episodes(played.values)
+    targets = lambda_returns(
+        setting.reward_scale * setting.game.reward(joint),
+        values,
+        jnp.zeros(values.shape[1]),
+        gamma=setting.gamma,
+        lambda_=setting.td_lambda,
+    )
+
+    def loss_of(network: ActorCritic):
+        logits, values = network.unroll(shaping.observations(joint, setting.game.rounds))
+        logs = jax.nn.log_softmax(logits, axis=0)
+        error, entropy = ((values - targets) ** 2).mean(), -(jnp.exp(logs) * logs).sum(0).mean()
+        total = setting.updating.value_coefficient * error - setting.updating.entropy_coefficient * entropy
+        return total, {"loss_value": error, "entropy": entropy}
+
+    return jax.grad(loss_of, has_aux=True)(network)
+
+
+def improve_by_lookahead(
+    setting: Setting,
+    learner: a2c.LearnerState,
+    population: ActorCritic,
+    played: shaping.MetaTrajectories,
+    key: PRNGKeyArray,
+) -> Improved:
+    """One step of Adam: up the look-ahead's gradient, of scaled rewards as in the other methods, and down those of the
+    value's error. In a function mapped over the agents.
+    """
+    meeting, looking = jax.random.split(key)
+    network = learner.network
+    others = co_players(setting, population, network, meeting)
+    ahead = lookahead.gradient(network, others, looking, batch=setting.batch, lookahead=setting.lookahead)
+    fit, measured = fit_gradient(setting, network, played)
+    slope = jax.tree.map(lambda fit, ahead: fit - setting.reward_scale * ahead, fit, ahead)
+    steps, optimiser = ppo.optimiser(setting.updating).update(slope, learner.optimiser, network)
+    learner = learner._replace(network=eqx.apply_updates(network, steps), optimiser=optimiser)
+    return Improved(learner, measured | {"gradient_norm": optax.tree.norm(slope)})
+
+
+def iterate(
+    setting: Setting, learner: a2c.LearnerState, population: ActorCritic, iteration: Int[Array, ""]
+) -> tuple[a2c.LearnerState, dict[str, Array]]:
+    """Play meta-trajectories and learn from them. Returns the metrics beside."""
+
+    def key(stream: int) -> PRNGKeyArray:
+        return jax.random.fold_in(jax.random.fold_in(learner.key, stream), iteration)
+
+    played = play(setting, population, learner.network, key(PLAY))
+    if setting.lookahead:
+        learner, measured = improve_by_lookahead(setting, learner, population, played, key(LOOKAHEAD))
+    else:
+        learner, measured = improve_by_ppo(setting, learner, played, key(ORDER))
+    return learner, play_metrics(setting, played.joint) | measured
 
 
 def naive_population(setting: Setting, key: PRNGKeyArray) -> ActorCritic:
@@ -484,15 +614,17 @@ def within_meta_trajectory(
 
 
 def match_episodes(config: CoalaIPD) -> int:
-    """Episodes in a row of a match: the agents remember a whole meta-trajectory."""
+    """Episodes in a row of a match, a meta-trajectory: what most agents remember."""
     return config.inner_episodes
 
 
 def players(config: CoalaIPD, agents: dict[str, np.ndarray], *, phase: int, seed: int) -> list[RecurrentPlayer]:
-    """The meta agents of one seed as players, who remember a whole meta-trajectory."""
+    """The meta agents of one seed as players, who remember a whole meta-trajectory, or, of lola_dice, one inner episode
+    at a time.
+    """
     check(config)
     setting = make_setting(config)
     networks = mixed_pool.learners_of(
         config, lambda: new_network(setting, jax.random.key(0)), agents, "network", seed, config.meta_agents
     )
-    return [RecurrentPlayer(network, lasting=True) for network in networks]
+    return [RecurrentPlayer(network, lasting=setting.lookahead is None) for network in networks]

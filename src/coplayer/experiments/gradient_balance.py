@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from coplayer.experiments import coala_ipd
-from coplayer.experiments.coala_ipd import METHODS, CoalaIPD, Setting
+from coplayer.experiments.coala_ipd import ESTIMATORS, CoalaIPD, Setting
 from coplayer.learning import coala
 from coplayer.networks.actor_critic import ActorCritic
 from coplayer.networks.layers import pick
@@ -41,12 +41,12 @@ def part_gradients(setting: Setting, network: ActorCritic, played: shaping.MetaT
             episode_length=setting.game.rounds,
             gamma=setting.gamma,
             gae_lambda=setting.gae_lambda,
-            estimator=METHODS[method],
+            estimator=ESTIMATORS[method],
         ),
         in_axes=1,
         out_axes=1,
     )(rewards, none)
-    scale = coala.policy_scale(METHODS[method], setting.batch)
+    scale = coala.policy_scale(ESTIMATORS[method], setting.batch)
 
     def objective(network: ActorCritic, weights: Float[Array, "time replicas batch"]) -> Array:
         logits, _ = network.unroll(observed.reshape(len(observed), -1))
@@ -86,7 +86,7 @@ def balance(config: CoalaIPD, key: PRNGKeyArray, *, blocks: int) -> dict[str, fl
             batch=setting.batch,
             inner_episodes=setting.inner_episodes,
         )
-        return {method: part_gradients(setting, network, played, method) for method in METHODS}
+        return {method: part_gradients(setting, network, played, method) for method in ESTIMATORS}
 
     gradients = [block(index) for index in range(blocks)]
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *gradients)

@@ -49,6 +49,10 @@ class NaiveState(NamedTuple):
     memory: Any
     episode: Int[Array, ""]
 
+    @property
+    def network(self) -> ActorCritic:
+        return self.learner.network
+
 
 class NaiveLearner(eqx.Module):
     """Sees one inner episode at a time, and makes one A2C update after each, on its B trajectories. Begins every
@@ -65,13 +69,13 @@ class NaiveLearner(eqx.Module):
         return NaiveState(learner, network.initial_state(batch), jnp.zeros((), jnp.int32))
 
     def act(self, state, observation, uniform):
-        network = state.learner.network
+        network = state.network
         now = network.step(state.memory, observation, network.no_context(observation.shape[0]))
         action = sample(jax.nn.softmax(now.outputs[:-1], axis=0), uniform)
         return state._replace(memory=now.state), action, now
 
     def learn(self, state, joint, notes):
-        network, batch = state.learner.network, joint.shape[1]
+        network, batch = state.network, joint.shape[1]
         rewards = network.game.reward(joint, 1)
         played = a2c.Batch(joint, rewards, network.no_context(batch), notes)
         learner, _, _ = a2c.update(state.learner, played, batch, self.updating, state.episode)
@@ -107,6 +111,13 @@ class LastingAgent(eqx.Module):
         return state
 
 
+class ForgetfulAgent(LastingAgent):
+    """The same of agents who begin each inner episode without a memory."""
+
+    def learn(self, state, joint, notes):
+        return state._replace(memory=state.network.initial_state(joint.shape[1]))
+
+
 class Group(NamedTuple):
     """Some replicas of one kind of co-player."""
 
@@ -137,8 +148,11 @@ def play(
     *,
     batch: int,
     inner_episodes: int,
+    lasting: bool = True,
 ) -> MetaTrajectories:
-    """Meta-trajectories of one agent, in seat 0, with all the groups' co-players. `game.rounds` is T."""
+    """Meta-trajectories of one agent, in seat 0, with all the groups' co-players. `game.rounds` is T. An agent that is
+    not `lasting` begins each inner episode without a memory.
+    """
     replicas = sum(group.replicas for group in groups)
     draws, begin = jax.random.split(key)
     keys = jax.random.split(begin, replicas)
@@ -162,6 +176,7 @@ def play(
 
     def inner_episode(carry, index):
         memory, others = carry
+        memory = memory if lasting else agent.initial_state(replicas * batch)
         uniforms = jax.random.uniform(jax.random.fold_in(draws, index), (game.rounds, 2, *shape))
         (memory, others, _, _), (joint, outputs, notes) = jax.lax.scan(step, (memory, others, start, start), uniforms)
         swapped = by_group(game.swap(joint), axis=1)
