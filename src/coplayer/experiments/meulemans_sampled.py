@@ -8,7 +8,7 @@ import numpy as np
 
 from coplayer.experiments import coala_ipd, gradient_balance
 from coplayer.experiments.coala_ipd import METHODS, CoalaIPD
-from coplayer.experiments.exact_figures import ITERATION, REWARD, band, metric
+from coplayer.experiments.exact_figures import ITERATION, REWARD, band
 from coplayer.experiments.studies import Study
 from coplayer.figures.panels import Band, BandPanel, draw_row
 from coplayer.figures.parity import Quantity
