@@ -3,6 +3,7 @@
 import dataclasses
 
 from coplayer.experiments.a2c_mixed import A2CMixed
+from coplayer.experiments.coala_ipd import CoalaIPD
 from coplayer.experiments.exact_ipd import ExactIPD
 from coplayer.experiments.ppi_mixed import PPIMixed
 
@@ -67,5 +68,28 @@ TINY_EXACT = ExactIPD(
     phases=4,
     seeds=3,
     rounds=5,
+    checkpoint_seconds=0.001,
+)
+
+TINY_COALA = CoalaIPD(
+    rounds=3,
+    inner_episodes=4,
+    batch=2,
+    replicas=4,
+    naive_share=0.5,
+    meta_agents=2,
+    naive_population=2,
+    methods=("coala", "m_fos"),
+    core="gru",
+    hidden=4,
+    seeds=2,
+    seed_batch=2,
+    iterations=12,
+    phases=3,
+    log_every=2,
+    epochs=2,
+    learning_rate=3e-3,
+    entropy_coefficient=0.01,
+    naive_learning_rate=0.05,
     checkpoint_seconds=0.001,
 )

@@ -52,6 +52,38 @@ def test_short_episodes_have_a_signature_too(rounds):
     assert np.isnan(found.after_defection)
 
 
+def test_nothing_is_counted_across_the_ends_of_inner_episodes():
+    """Five inner episodes of three rounds, by hand; late are the last two of them."""
+    episodes = jnp.array([[CC, CD, DD], [CC, CC, CD], [DC, DD, DC], [DC, CC, DD], [CD, DD, CC]])
+    found = signature(episodes.reshape(-1, 1), prisoners_dilemma(3))
+    assert found.first_move == 1
+    # Early: rounds 2 and 3. C after CC, D after CD.
+    np.testing.assert_array_equal(found.early, [1, 0, np.nan, np.nan])
+    # Late: within the fourth, C after DC, D after CC; within the fifth, D after CD, C after DD.
+    np.testing.assert_array_equal(found.late, [0, 0, 1, 1])
+    # CC, CD once within an episode: D; the second one, then DC, is cut by the end, and DD, DC, DC after the third too.
+    assert found.after_defection == 0
+    assert np.isnan(found.after_cooperation)
+    whole = signature(episodes.reshape(-1, 1), prisoners_dilemma(15))
+    assert whole.after_defection == 0 and whole.after_cooperation == 0 and whole.late[DC] == 0.5
+
+
+def test_a_memory1_player_shows_its_own_table_in_inner_episodes_too():
+    """Its first moves would be answers to what ended the episode before."""
+    table = [0.9, 0.1, 0.2, 0.3, 0.15]
+    game = prisoners_dilemma(3)
+    players = cooperation(table), named_strategy("random")
+    joint = play_match(*players, game, jax.random.key(0), episodes=4000, inner_episodes=10)
+    found = signature(joint, game)
+    np.testing.assert_allclose(found.early, table[1:], atol=0.03)
+    np.testing.assert_allclose(found.late, table[1:], atol=0.03)
+    np.testing.assert_allclose(
+        [found.first_move, found.after_defection, found.after_cooperation], [0.9, 0.2, 0.3], atol=0.04
+    )
+    blind = signature(joint, prisoners_dilemma(30))
+    assert blind.late[CC] > 0.2  # the test can fail
+
+
 def test_more_actions():
     game = MatrixGame(np.zeros((3, 3)), rounds=3)
     joint = jnp.array([0, 1, 4])[:, None]  # (0, 0), (0, 1), (1, 1): cheated after mutual cooperation, then not 0

@@ -1,14 +1,20 @@
-"""The clipped losses by hand and against a loop; at the old policy, A2C's gradient; the order of minibatches."""
+"""The clipped losses by hand and against a loop; at the old policy, A2C's gradient; the order of minibatches;
+updates by plain autodiff.
+"""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from coplayer.errors import CoplayerError
+from coplayer.games.matrix import prisoners_dilemma
 from coplayer.learning import a2c, ppo
+from coplayer.networks.actor_critic import ActorCritic
 from coplayer.networks.layers import pick
-from oracles import softmax
+from oracles import softmax, with_random_weights
 
 TIME, BATCH, ACTIONS = 4, (5, 2), 3  # five games, two replicas
 
@@ -142,3 +148,97 @@ def test_every_replica_is_taken_once_an_epoch():
 def test_minibatches_must_divide_the_replicas(count):
     with pytest.raises(CoplayerError, match=f"minibatches: must divide the 12 replicas, got {count}"):
         ppo.minibatches(jax.random.key(0), 12, minibatches=count, epochs=1)
+
+
+# Updates on whole trajectories.
+
+GAME = prisoners_dilemma(3)
+STEPS, REPLICAS, GAMES = 6, 4, 3
+UPDATING = ppo.Updating(
+    epochs=1,
+    minibatches=1,
+    clip=0.2,
+    value_coefficient=0.5,
+    entropy_coefficient=0.1,
+    learning_rate=0.05,
+    max_gradient_norm=0.05,
+)
+
+
+def network():
+    return with_random_weights(lambda: ActorCritic(GAME, 3, key=jax.random.key(0)), 2)
+
+
+def outputs_by_steps(network, observations):
+    """Logits [action, time, game] and values [time, game], by the network's step and plain autodiff."""
+    state, outputs = network.initial_state(observations.shape[1]), []
+    for observation in observations:
+        now = network.step(state, observation, network.no_context(observations.shape[1]))
+        state = now.state
+        outputs.append(now.outputs)
+    outputs = jnp.stack(outputs, axis=1)
+    return outputs[:-1], outputs[-1]
+
+
+def experience():
+    """Meta-trajectories of two inner episodes, as `network` would have played them."""
+    rng = np.random.default_rng(3)
+    shape = (STEPS, REPLICAS, GAMES)
+    observations, actions = jnp.asarray(rng.integers(5, size=shape)), jnp.asarray(rng.integers(2, size=shape))
+    logits, values = outputs_by_steps(network(), observations.reshape(STEPS, -1))
+    logs = pick(jax.nn.log_softmax(logits, axis=0), actions.reshape(STEPS, -1))
+    advantages, targets = jnp.asarray(rng.normal(size=(2, *shape)), jnp.float32)
+    return ppo.Experience(observations, actions, logs.reshape(shape), values.reshape(shape), advantages, targets)
+
+
+improve = eqx.filter_jit(ppo.improve)
+
+
+def test_one_epoch_of_one_minibatch_is_one_step_of_policy_gradient():
+    """The loss in its plain form: - log pi A + c_v (V - G)^2 - c_e H, means over all."""
+    played, start = experience(), network()
+    found, _, parts, norm = improve(start, ppo.optimiser(UPDATING).init(start), played, UPDATING, jax.random.key(0))
+
+    @jax.jit
+    @jax.grad
+    def slope(network):
+        logits, values = outputs_by_steps(network, played.observations.reshape(STEPS, -1))
+        logs = jax.nn.log_softmax(logits, axis=0)
+        own = jnp.where(played.actions.reshape(STEPS, -1) == 0, logs[0], logs[1])
+        policy = -(own * played.advantages.reshape(STEPS, -1)).mean()
+        entropy = -(jnp.exp(logs) * logs).sum(0).mean()
+        return policy + 0.5 * ((values - played.targets.reshape(STEPS, -1)) ** 2).mean() - 0.1 * entropy
+
+    slopes = [np.asarray(leaf, dtype=float) for leaf in jax.tree.leaves(slope(start))]
+    expected_norm = np.sqrt(sum((leaf**2).sum() for leaf in slopes))
+    assert float(norm) == pytest.approx(expected_norm, rel=1e-4) and expected_norm > 0.1
+    for leaf, before, after in zip(slopes, jax.tree.leaves(start), jax.tree.leaves(found), strict=True):
+        bounded = leaf * 0.05 / expected_norm
+        np.testing.assert_allclose(np.asarray(after) - before, -0.05 * bounded / (np.abs(bounded) + 1e-5), atol=2e-4)
+    assert float(parts.policy) == pytest.approx(-float(played.advantages.mean()), abs=1e-5)  # every ratio is 1
+
+
+def test_several_epochs_are_a_loop_over_their_minibatches():
+    updating = UPDATING._replace(epochs=3, minibatches=2)
+    played, now = experience(), network()
+    key = jax.random.key(1)
+    found, state, parts, norm = improve(now, ppo.optimiser(updating).init(now), played, updating, key)
+    transform = optax.chain(optax.clip_by_global_norm(0.05), optax.adam(0.05, eps=1e-5))
+
+    def loss(network, part):
+        given = (part.log_probabilities, part.values, part.actions, part.advantages, part.targets)
+        losses = ppo.losses(*outputs_by_steps(network, part.observations), *given, clip=0.2)
+        return losses.policy + 0.5 * losses.value - 0.1 * losses.entropy, losses
+
+    slope, expected_state, measured = jax.jit(jax.grad(loss, has_aux=True)), transform.init(now), []
+    for epoch in ppo.minibatches(key, REPLICAS, minibatches=2, epochs=3):
+        for replicas in epoch:
+            part = ppo.Experience(*(jnp.concatenate([leaf[:, int(r)] for r in replicas], axis=1) for leaf in played))
+            gradient, losses = slope(now, part)
+            steps, expected_state = transform.update(gradient, expected_state)
+            now = jax.tree.map(jnp.add, now, steps)
+            measured.append((*losses, optax.tree.norm(gradient)))
+    for one, other in zip(jax.tree.leaves((found, state)), jax.tree.leaves((now, expected_state)), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose((*parts, norm), np.mean(measured, axis=0), rtol=1e-4)
+    assert np.std([losses[0] for losses in measured]) > 0.01

@@ -9,8 +9,8 @@ import pytest
 from coplayer.analysis.evaluation import matches_against_fixed
 from coplayer.games.matrix import prisoners_dilemma
 from coplayer.networks.actor_critic import ActorCritic
-from coplayer.players.match import InformedPlayer, Player, play_match
-from coplayer.players.memory1 import Memory1, cooperation
+from coplayer.players.match import InformedPlayer, LastingPlayer, Player, play_match
+from coplayer.players.memory1 import Memory1, cooperation, named_strategy
 from coplayer.players.recurrent import RecurrentPlayer
 from oracles import ActorCriticOracle, with_random_weights
 
@@ -87,3 +87,75 @@ class Mirror(eqx.Module):
 def test_evaluation_tells_whom_it_meets():
     matches = matches_against_fixed(Mirror(), GAME, jax.random.key(0), episodes=3)
     assert (matches["always_defect"] == 3).all() and (matches["always_cooperate"] == 0).all()
+
+
+def decided(seed, lasting, context=0):
+    """One whose policy is deterministic."""
+    network = player(context, seed).network
+    return RecurrentPlayer(eqx.tree_at(lambda n: n.head_weights, network, network.head_weights * 1e4), lasting=lasting)
+
+
+def episodes_by_hand(one, other, episodes):
+    """Joint actions `[episodes * rounds]` of two decided players, in the view of `one`."""
+    oracles, states, joint = [ActorCriticOracle(p.network) for p in (one, other)], [np.zeros(3), np.zeros(3)], []
+    for _ in range(episodes):
+        if not one.lasting:
+            states[0] = np.zeros(3)
+        if not other.lasting:
+            states[1] = np.zeros(3)
+        seen = [0, 0]
+        for _ in range(GAME.rounds):
+            states = [o.see(s, at, np.zeros(0)) for o, s, at in zip(oracles, states, seen, strict=True)]
+            a, b = (int(np.argmax(o.policy(s))) for o, s in zip(oracles, states, strict=True))
+            joint.append(2 * a + b)
+            seen = [1 + 2 * a + b, 1 + 2 * b + a]
+    return joint
+
+
+def test_a_lasting_player_remembers_all_inner_episodes_and_another_begins_anew():
+    """Both kinds at one table, deterministic, against numpy: as in training, what an inner episode's last round came to
+    is not observed.
+    """
+    courses = []
+    for lasting in (True, False):
+        one, other = decided(12, lasting), decided(8, False)
+        joint = play_match(one, other, GAME, jax.random.key(0), episodes=2, inner_episodes=3)
+        expected = episodes_by_hand(one, other, 3)
+        np.testing.assert_array_equal(joint, np.stack([expected, expected], axis=1))
+        courses.append(expected)
+        assert isinstance(one, LastingPlayer)
+    remembering, forgetting = courses
+    assert remembering[:6] == forgetting[:6] and remembering != forgetting
+    assert forgetting == forgetting[:6] * 3
+
+
+def test_inner_episodes_in_a_row_are_episodes_for_those_who_forget():
+    """A memory-1 player has no fourth method: it begins anew."""
+    joint = play_match(named_strategy("tit_for_tat"), named_strategy("always_defect"), GAME, jax.random.key(0))
+    assert joint[:, 0].tolist() == [1, 3, 3, 3, 3, 3]
+    row = play_match(
+        named_strategy("tit_for_tat"), named_strategy("always_defect"), GAME, jax.random.key(0), inner_episodes=3
+    )
+    assert row[:, 0].tolist() == [1, 3, 3, 3, 3, 3] * 3
+
+
+def test_inner_episodes_have_draws_of_their_own():
+    even = named_strategy("random")
+    joint = play_match(even, even, GAME, jax.random.key(0), episodes=500, inner_episodes=3).reshape(3, 6, 500)
+    assert all(np.mean(np.asarray(joint[0] == joint[m])) == pytest.approx(0.25, abs=0.05) for m in (1, 2))
+
+
+def test_a_told_player_still_knows_its_co_players_in_later_episodes_and_stays_lasting():
+    tables = cooperation(np.random.default_rng(2).uniform(0.1, 0.9, size=(3, 5))).probabilities
+    forgetful, lasting = (decided(3, lasting, 10).told(tables) for lasting in (False, True))
+    start = forgetful.initial_state(3)
+    later = forgetful.update(start, jnp.array([0, 1, 2]), jnp.zeros(3))
+    again = forgetful.next_episode(later)
+    np.testing.assert_array_equal(again.logits, start.logits)
+    assert lasting.lasting
+    on = lasting.next_episode(lasting.update(lasting.initial_state(3), jnp.array([0, 1, 2]), jnp.zeros(3)))
+    oracle = ActorCriticOracle(lasting.network)
+    for i in range(3):
+        names = np.log(np.asarray(tables[i], dtype=float)).reshape(-1)
+        state = oracle.see(oracle.start(names), 0, np.zeros(10))  # of an inner episode of one round
+        np.testing.assert_allclose(on.state[:, i], state, atol=1e-5)

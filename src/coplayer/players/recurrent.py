@@ -18,6 +18,7 @@ class Memory(NamedTuple):
 
     state: PyTree
     logits: Float[Array, "actions batch"]
+    before: PyTree | None  # of a lasting player: the state before the last observation
 
 
 class RecurrentPlayer(eqx.Module):
@@ -53,8 +54,9 @@ class RecurrentPlayer(eqx.Module):
         batch = state.logits.shape[1]
         if not self.lasting:
             return self.initial_state(batch)
-        return self._see(state.state, jnp.full((batch,), START), self.network.no_context(batch))
+        # START takes the place of what the last round came to, as in training (see `shaping.observations`).
+        return self._see(state.before, jnp.full((batch,), START), self.network.no_context(batch))
 
     def _see(self, state, observation, context) -> Memory:
         now = self.network.step(state, observation, context)
-        return Memory(now.state, now.outputs[:-1])
+        return Memory(now.state, now.outputs[:-1], state if self.lasting else None)

@@ -1,0 +1,351 @@
+"""Shaping in the sampled prisoner's dilemma: each agent's weights of its own method, what is measured, stopping and
+resuming, and what a run shows.
+"""
+
+import dataclasses
+import functools
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from coplayer import cli
+from coplayer.errors import CoplayerError
+from coplayer.experiments import coala_ipd, registry
+from coplayer.experiments.axes import LEARNERS
+from coplayer.experiments.coala_ipd import PRESETS
+from coplayer.games.matrix import prisoners_dilemma
+from coplayer.learning import coala
+from coplayer.networks.world_model import RoundModel
+from coplayer.players.match import LastingPlayer, play_match
+from coplayer.players.memory1 import named_strategy
+from coplayer.players.planner import PlannerSettings, PPIPlayer
+from coplayer.runs import checkpoint
+from coplayer.runs.folder import RunFolder
+from coplayer.runs.training import Silence
+from tiny import TINY_COALA
+
+ONE_SEED = dataclasses.replace(TINY_COALA, seeds=1)
+MIXED = dataclasses.replace(ONE_SEED, iterations=2, phases=1)
+STILL = dataclasses.replace(  # one agent that hardly learns, among naive learners who do
+    MIXED,
+    naive_share=1.0,
+    meta_agents=1,
+    methods=("coala",),
+    replicas=48,
+    minibatches=1,
+    epochs=1,
+    learning_rate=1e-12,
+    naive_learning_rate=0.5,
+)
+PAYOFFS = np.array([1.0, -1.0, 2.0, 0.0])
+ESTIMATORS = {"coala": coala.COALA, "m_fos": coala.M_FOS, "batch_unaware": coala.BATCH_UNAWARE}
+ROUNDS, STEPS = TINY_COALA.rounds, TINY_COALA.rounds * TINY_COALA.inner_episodes
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiled_once():
+    """A trainer holds no state but its compiled functions: share it among the runs of a config."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(coala_ipd, "Trainer", functools.cache(coala_ipd.Trainer))
+        yield
+
+
+def example(setting, agents, seed=0):
+    """joint and values `[agent, time, replica, game]`."""
+    rng = np.random.default_rng(seed)
+    shape = (agents, STEPS, setting.naive + setting.meta, setting.batch)
+    return jnp.asarray(rng.integers(4, size=shape)), jnp.asarray(rng.normal(size=shape), jnp.float32)
+
+
+def weights_by_replica(setting, joint, values, method):
+    """Advantages and targets `[time, replica, game]` of one agent: one replica after the other."""
+    weights, targets = [], []
+    for r in range(joint.shape[1]):
+        name = method if r < setting.naive else "batch_unaware"
+        rewards = jnp.asarray(0.05 * PAYOFFS[joint[:, r]], jnp.float32)
+        given = rewards, values[:, r], jnp.zeros(setting.batch)
+        settings = {"episode_length": ROUNDS, "gamma": setting.gamma, "gae_lambda": setting.gae_lambda}
+        scale = 1 if name == "batch_unaware" else setting.batch
+        weights.append(scale * np.asarray(coala.advantages(*given, **settings, estimator=ESTIMATORS[name])))
+        targets.append(coala.value_targets(*given, gamma=setting.gamma, td_lambda=setting.td_lambda))
+    return np.stack(weights, axis=1), np.stack(targets, axis=1)
+
+
+@pytest.mark.parametrize(
+    ("methods", "share", "centred"),
+    [
+        (("coala", "m_fos", "batch_unaware"), 0.5, False),
+        (("m_fos", "coala", "coala"), 0.5, True),
+        (("coala",), 1.0, True),
+        (("coala",), 0.0, False),
+    ],
+)
+def test_each_agents_weights_are_of_its_own_method_and_batch_unaware_among_agents(methods, share, centred):
+    config = dataclasses.replace(
+        TINY_COALA,
+        methods=methods,
+        meta_agents=3,
+        naive_share=share,
+        centred=centred,
+        gamma=0.9,
+        gae_lambda=0.8,
+        td_lambda=0.7,
+    )
+    setting = coala_ipd.make_setting(config)
+    joint, values = example(setting, 3)
+    mapped = jax.jit(jax.vmap(lambda *given: coala_ipd.weights(setting, *given), axis_name=LEARNERS))
+    found, found_targets = mapped(joint, values)
+    for agent, method in enumerate(methods * (3 // len(methods))):
+        weights, targets = weights_by_replica(setting, np.asarray(joint[agent]), values[agent], method)
+        if centred:
+            for kind in (weights[:, : setting.naive], weights[:, setting.naive :]):
+                kind -= kind.mean() if kind.size else 0
+        np.testing.assert_allclose(found[agent], weights, atol=1e-5)
+        np.testing.assert_allclose(found_targets[agent], targets, atol=1e-5)
+
+
+def test_what_is_measured_by_hand():
+    setting = coala_ipd.make_setting(TINY_COALA)
+    joint = example(setting, 1)[0][0]
+    means, metrics = coala_ipd.by_inner_episode(setting, joint), coala_ipd.play_metrics(setting, joint)
+    joint = np.asarray(joint)
+    swapped = np.array([0, 2, 1, 3])[joint]
+    sides = {"vs_naive": joint[:, :2], "of_naive": swapped[:, :2], "vs_learner": joint[:, 2:]}
+    assert means.keys() == {f"{metric}_{side}" for metric in ("reward", "cooperation") for side in sides}
+    for side, part in sides.items():
+        rewards = [PAYOFFS[part[m * ROUNDS : (m + 1) * ROUNDS]].mean() for m in range(4)]
+        np.testing.assert_allclose(means[f"reward_{side}"], rewards, atol=1e-6)
+        cooperation = [(part[m * ROUNDS : (m + 1) * ROUNDS] < 2).mean() for m in range(4)]
+        np.testing.assert_allclose(means[f"cooperation_{side}"], cooperation, atol=1e-6)
+        assert float(metrics[f"reward_{side}"]) == pytest.approx(np.mean(rewards), abs=1e-6)
+        assert float(metrics[f"cooperation_{side}"]) == pytest.approx(np.mean(cooperation), abs=1e-6)
+        if side != "vs_learner":
+            assert float(metrics[f"early_reward_{side}"]) == pytest.approx(rewards[0], abs=1e-6)
+            assert float(metrics[f"late_reward_{side}"]) == pytest.approx(rewards[3], abs=1e-6)
+
+
+def train(config, iterations=None):
+    """Every row of a run, and its last state."""
+    trainer = coala_ipd.Trainer(config)
+    state, rows = trainer.initial_state(), []
+    while not trainer.finished(state) and (iterations is None or state.iteration < iterations):
+        chunk = trainer.advance(state)
+        state, rows = chunk.state, rows + chunk.rows
+    return rows, state
+
+
+def test_agents_have_weights_and_games_of_their_own():
+    rows, state = train(TINY_COALA, iterations=2)
+    for metric in ("reward_vs_naive", "reward_vs_learner"):
+        assert len({row[metric] for row in rows}) == 4  # by agent and seed
+    for leaf in jax.tree.leaves(state.learners.network):
+        assert (leaf[0] != leaf[1]).any() and (leaf[:, 0] != leaf[:, 1]).any()
+
+
+def test_a_seed_gives_the_same_whatever_seeds_are_beside_it():
+    alone, _ = train(dataclasses.replace(ONE_SEED, seed=1), iterations=4)
+    beside = [row for row in train(TINY_COALA, iterations=4)[0] if row["seed"] == 1]
+    for left, right in zip(alone, beside, strict=True):
+        assert left.keys() == right.keys()
+        np.testing.assert_allclose(list(left.values()), list(right.values()), atol=1e-5)
+
+
+# Runs in folders.
+
+
+class StopAfter(Silence):
+    """Stands for a crash between two chunks."""
+
+    def __init__(self, chunks):
+        self.left = chunks
+
+    def advanced(self, chunk, progress):
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory):
+    path = tmp_path_factory.mktemp("runs") / "unbroken"
+    registry.train(TINY_COALA, path)
+    return path
+
+
+def outcome(path):
+    """Metrics, and every array of the kept agents and of the last state."""
+    folder = RunFolder.open(path)
+    agents = {file.name: checkpoint.load(file)[1] for file in sorted(folder.agents.glob("*.npz"))}
+    arrays = {(file, name): array for file, kept in agents.items() for name, array in kept.items()}
+    return folder.metrics_file.read_bytes(), arrays | checkpoint.newest(folder.checkpoints).arrays
+
+
+@pytest.mark.parametrize("chunks", [1, 2, 5])
+def test_a_stopped_run_resumes_bit_for_bit(unbroken, tmp_path, chunks):
+    with pytest.raises(KeyboardInterrupt):
+        registry.train(TINY_COALA, tmp_path / "run", reporter=StopAfter(chunks))
+    registry.resume(tmp_path / "run")
+    (metrics, arrays), (again, resumed) = outcome(unbroken), outcome(tmp_path / "run")
+    assert metrics == again and arrays.keys() == resumed.keys()
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(array, resumed[name], err_msg=str(name))
+
+
+def test_a_row_for_every_interval_seed_and_agent(unbroken):
+    folder = RunFolder.open(unbroken)
+    assert folder.phases() == [1, 2, 3] and registry.config_of(folder)[1] == TINY_COALA
+    assert [(row["phase"], row["iteration"], row["seed"], row["learner"]) for row in folder.metrics()] == [
+        (1 + (iteration - 1) // 4, iteration, seed, learner)
+        for iteration in range(2, 13, 2)
+        for seed in (0, 1)
+        for learner in (0, 1)
+    ]
+
+
+def test_loaded_players_are_the_agents_of_their_seed_and_play_matches_of_many_episodes(unbroken):
+    _, state = train(TINY_COALA)
+    for agent, player in enumerate(registry.load(unbroken, seed=1)):
+        expected = jax.tree.leaves(state.learners.network)
+        for one, other in zip(jax.tree.leaves(player.network), expected, strict=True):
+            np.testing.assert_array_equal(one, other[agent, 1])
+    game = prisoners_dilemma(ROUNDS)
+    planner = PPIPlayer(RoundModel(game, 4, key=jax.random.key(0)), PlannerSettings(2, 2, 1.0, True, False))
+    assert isinstance(player, LastingPlayer) and player.lasting
+    for other in (planner, named_strategy("tit_for_tat")):
+        joint = np.asarray(play_match(player, other, game, jax.random.key(0), episodes=5, inner_episodes=4))
+        assert joint.shape == (STEPS, 5) and len(np.unique(joint)) == 4
+    assert (joint[::ROUNDS] % 2 == 0).all()  # tit-for-tat begins each inner episode by cooperating
+    later = np.arange(STEPS) % ROUNDS != 0
+    np.testing.assert_array_equal(joint[later] % 2, joint[np.flatnonzero(later) - 1] // 2)
+
+
+def flags_of(config):
+    """The command line's form of what differs from the quick preset."""
+    quick, flags = dataclasses.asdict(PRESETS["quick"]), []
+    for name, value in dataclasses.asdict(config).items():
+        if value != quick[name]:
+            words = map(str, value) if isinstance(value, tuple) else [str(value)]
+            flags += [f"--{name.replace('_', '-')}", *words]
+    return flags
+
+
+def check_what_a_run_shows(config, out, printed):
+    """The run's table, evaluation and figures."""
+    assert "phase 1" in printed and f"table: {out}/summary.md" in printed
+    table, agents = (out / "summary.md").read_text(), config.meta_agents
+    for text in ("reward against naive learners", "cooperation of the naive learners", "late cooperation with tit"):
+        assert text in table
+    assert ("learner against learner" in table) == (agents == 2)
+    assert "tabular players" not in table
+    evaluated = json.loads((out / "evaluation.json").read_text())["phases"]["1"]
+    assert ("learner" in evaluated) == (agents == 2)
+    assert np.shape(evaluated["tit_for_tat"]["reward"]) == (1, agents, STEPS)
+    first = np.array(evaluated["tit_for_tat"]["other_cooperation"])[..., ::ROUNDS]
+    np.testing.assert_array_equal(first, 1)  # it begins every inner episode anew
+    if agents == 2:
+        own, other = (np.array(evaluated["learner"][side])[0] for side in ("reward", "other_reward"))
+        np.testing.assert_allclose(own[0], other[1], atol=1e-4)  # one match, from both sides
+    for name in ("training", "within_episode", "signature"):
+        assert (out / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_two_agents_in_the_mixed_pool_from_the_command_line(tmp_path, capsys):
+    out = tmp_path / "run"
+    assert cli.main(["train", "coala-ipd", *flags_of(MIXED), "--out", str(out)]) == 0
+    check_what_a_run_shows(MIXED, out, capsys.readouterr().out)
+
+
+def test_one_agent_among_naive_learners_from_the_command_line(tmp_path, capsys):
+    """And within meta-trajectories it does what it did in training: it stays as it is."""
+    out = tmp_path / "run"
+    assert cli.main(["train", "coala-ipd", *flags_of(STILL), "--out", str(out)]) == 0
+    check_what_a_run_shows(STILL, out, capsys.readouterr().out)
+    folder = RunFolder.open(out)
+    (row,) = folder.metrics()
+    config = dataclasses.replace(STILL, replicas=96)
+    agents = checkpoint.load(folder.agents_file(1))[1]
+    found = coala_ipd.within_meta_trajectory(config, agents, jax.random.key(7))
+    sides = ("vs_naive", "of_naive")
+    assert found.keys() == {f"{metric}_{side}" for metric in ("reward", "cooperation") for side in sides}
+    for name, values in found.items():
+        assert values.shape == (1, 1, 4)
+        # Both are means over 96 learners, whose games may all go the same way.
+        error = (0.5 if name.startswith("cooperation") else np.sqrt(1.25)) * np.sqrt(2 / 96)
+        assert values.mean() == pytest.approx(row[name], abs=4 * error)
+    for side in sides:
+        for when, episode in (("early", 0), ("late", 3)):
+            value = found[f"reward_{side}"][0, 0, episode]
+            assert value == pytest.approx(row[f"{when}_reward_{side}"], abs=4 * np.sqrt(1.25 * 2 / 96))
+    first, *_, last = found["cooperation_of_naive"][0, 0]
+    assert first == pytest.approx(0.5, abs=0.15) and last < first - 0.15  # they learn to defect
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"methods": ("dqn",)}, "methods: must be of coala, .*, got dqn"),
+        ({"methods": ()}, "methods: must be of coala, .*, got none"),
+        ({"methods": ("coala",) * 3}, "methods: needs one, or one for each of the 2 meta agents, got 3"),
+        ({"replicas": 5}, "replicas: 5 with naive_share = 0.5 must come out in whole co-players"),
+        ({"meta_agents": 1, "methods": ("coala",)}, "meta_agents: must be at least 2 where naive_share is below 1"),
+        ({"minibatches": 3}, "minibatches: must divide the 4 replicas, got 3"),
+        ({"iterations": 13}, "iterations: must be a multiple of phases \\* log_every = 6, got 13"),
+        ({"payoffs": (1.0, -1.0, 2.0, 0.0, 1.0, -1.0, 2.0, 1.0)}, "payoffs: must be one table, the same for both"),
+        ({"payoffs": (1.0, -1.0, 2.0)}, "payoffs: needs n \\* n numbers"),
+        ({"naive_share": 1.5}, "naive_share: must be at most 1, got 1.5"),
+        ({"gae_lambda": 1.5}, "gae_lambda: must be at most 1, got 1.5"),
+        ({"naive_gamma": -0.5}, "naive_gamma: must be a finite number of at least 0, got -0.5"),
+        ({"naive_learning_rate": 0.0}, "naive_learning_rate: must be a finite number above 0, got 0.0"),
+        ({"core": "hawk", "hidden": 5}, "hidden: must be a multiple of 2, the heads of a Hawk, got 5"),
+        ({"batch": 0}, "batch: must be a finite number above 0, got 0"),
+    ],
+)
+def test_bad_settings_are_refused(changed, message):
+    with pytest.raises(CoplayerError, match=f"^{message}"):
+        coala_ipd.check(dataclasses.replace(TINY_COALA, **changed))
+
+
+def test_bad_settings_are_one_line_and_make_no_folder(tmp_path, capsys):
+    for flags, message in ((["--minibatches=3"], "minibatches: must divide"), (["--hidden=100000000"], "GB are free")):
+        arguments = ["train", "coala-ipd", *flags_of(TINY_COALA), *flags, "--out", str(tmp_path / "run")]
+        assert cli.main(arguments) == 2
+        error = capsys.readouterr().err
+        assert message in error and error.startswith("coplayer: ") and error.count("\n") == 1
+        assert not (tmp_path / "run").exists()
+
+
+def test_the_paper_preset_is_the_published_setting():
+    published = {
+        "payoffs": (1, -1, 2, 0),
+        "rounds": 10,
+        "inner_episodes": 20,
+        "batch": 16,
+        "replicas": 128,
+        "naive_share": 0.75,
+        "meta_agents": 4,
+        "naive_population": 10,
+        "core": "hawk",
+        "hidden": 32,
+        "iterations": 3000,
+        "epochs": 4,
+        "minibatches": 2,
+        "clip": 0.2,
+        "gamma": 1.0,
+        "gae_lambda": 1.0,
+        "td_lambda": 1.0,
+        "reward_scale": 0.05,
+        "centred": False,
+        "value_coefficient": 0.5,
+        "entropy_coefficient": 0.0,
+        "learning_rate": 3e-4,
+        "max_gradient_norm": 1.0,
+        "naive_learning_rate": 5e-3,
+        "naive_gamma": 0.99,
+        "naive_reward_scale": 0.05,
+    }
+    assert {name: getattr(PRESETS["paper"], name) for name in published} == published
+    for preset in PRESETS.values():
+        coala_ipd.check(preset)

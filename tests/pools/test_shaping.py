@@ -1,0 +1,284 @@
+"""The shaping game played again by hand: deterministic agents and co-players, one game and one round at a time."""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from coplayer.games.matrix import START, prisoners_dilemma
+from coplayer.learning import a2c
+from coplayer.networks.actor_critic import ActorCritic, Trace
+from coplayer.pools import shaping
+from oracles import ActorCriticOracle, with_random_weights
+
+ROUNDS, EPISODES, BATCH = 4, 3, 3
+GAME = prisoners_dilemma(ROUNDS)
+UPDATING = a2c.Updating(
+    gamma=0.9,
+    gae_lambda=1.0,
+    td_lambda=1.0,
+    reward_scale=1.0,
+    centred=True,
+    value_coefficient=0.5,
+    entropy=a2c.constant(0.0),
+    learning_rate=a2c.Schedule(start=0.3, end=0.5, iterations=2, shape="linear"),  # tells the inner episodes apart
+    max_gradient_norm=1.0,
+)
+
+
+def network(seed, decided=1.0):
+    """One whose policy is, with a large `decided`, deterministic."""
+    plain = with_random_weights(lambda: ActorCritic(GAME, 3, key=jax.random.key(0)), seed)
+    return eqx.tree_at(lambda n: n.head_weights, plain, plain.head_weights * decided)
+
+
+def stacked(networks):
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *networks)
+
+
+AGENT = network(12, decided=1e4)
+
+
+class HabitState(NamedTuple):
+    habit: jax.Array
+    episode: jax.Array
+
+
+class Habit(eqx.Module):
+    """Begins game b of an inner episode with action b mod 2, and then plays its habit: at first one by chance, later
+    what the agent did most in the last inner episode, its first round not counted.
+    """
+
+    def begin(self, key, batch):
+        return HabitState(jax.random.randint(key, (), 0, 2), jnp.zeros((), jnp.int32))
+
+    def act(self, state, observation, uniform):
+        games = jnp.arange(observation.shape[0])
+        return state, jnp.where(observation == START, games % 2, state.habit), observation
+
+    def learn(self, state, joint, notes):
+        counted = notes != START
+        defections = (GAME.other_action(joint) * counted).sum()
+        return HabitState((2 * defections > counted.sum()).astype(jnp.int32), state.episode + 1)
+
+
+class HabitByHand:
+    """The same, of one co-player."""
+
+    def __init__(self, habit):
+        self.habit = habit
+
+    def act(self, past):
+        return [b % 2 for b in range(BATCH)] if not past else [self.habit] * BATCH
+
+    def learn(self, episode):
+        later = [own for round in episode[1:] for own, _ in round]
+        self.habit = int(sum(later) > len(later) / 2)
+
+
+class Thresholds(eqx.Module):
+    """A co-player whose draws are known: the uniform numbers are one for each game."""
+
+    inner: shaping.NaiveLearner
+
+    def begin(self, key, batch):
+        return self.inner.begin(key, batch)
+
+    def act(self, state, observation, uniform):
+        batch = uniform.shape[0]
+        return self.inner.act(state, observation, (jnp.arange(batch) + 0.5) / batch)
+
+    def learn(self, state, joint, notes):
+        return self.inner.learn(state, joint, notes)
+
+
+class NaiveByHand:
+    """Such a naive learner: its policy in numpy, its learning by `a2c.update` on the inner episode just played."""
+
+    def __init__(self, network):
+        self.learner = a2c.LearnerState(network, a2c.optimiser(UPDATING).init(network), jax.random.key(0))
+        self.episode = 0
+
+    def act(self, past):
+        oracle, actions = ActorCriticOracle(self.learner.network), []
+        for b in range(BATCH):
+            state = oracle.start()
+            for round in past:
+                agent, own = round[b]
+                state = oracle.after(state, own, agent)
+            actions.append(int((b + 0.5) / BATCH >= oracle.policy(state)[0]))
+        return actions
+
+    def learn(self, episode):
+        joint = jnp.array([[2 * own + agent for agent, own in round] for round in episode])
+        self.learner = updated(self.learner, joint, jnp.asarray(self.episode))
+        self.episode += 1
+
+
+class LastingByHand:
+    """Another decided agent."""
+
+    def __init__(self, network, lasting=True):
+        self.oracle, self.states, self.lasting = ActorCriticOracle(network), None, lasting
+
+    def act(self, past):
+        if self.states is None or (not past and not self.lasting):
+            self.states = [np.zeros(3)] * BATCH
+        seen = [1 + 2 * own + agent for agent, own in past[-1]] if past else [START] * BATCH
+        self.states = [self.oracle.see(state, at, np.zeros(0)) for state, at in zip(self.states, seen, strict=True)]
+        return [int(np.argmax(self.oracle.policy(state))) for state in self.states]
+
+    def learn(self, episode):
+        pass
+
+
+@jax.jit
+def updated(learner, joint, episode):
+    """`a2c.update` on an inner episode in the learner's view, with the trace made step by step."""
+    observations = [jnp.full(joint.shape[1:], START), *(1 + joint[:-1])]
+    memory, rounds = learner.network.initial_state(joint.shape[1]), []
+    none = jnp.zeros((0, joint.shape[1]))
+    for observation in observations:
+        rounds.append(learner.network.step(memory, observation, none))
+        memory = rounds[-1].state
+    trace: Trace = stacked(rounds)
+    rewards = jnp.array([1.0, -1.0, 2.0, 0.0])[joint]
+    return a2c.update(learner, a2c.Batch(joint, rewards, none, trace), joint.shape[1], UPDATING, episode)[0]
+
+
+def by_hand(agent, co_player):
+    """(joint [M T, B], logits and values [M T, B, 3]) of one replica; the agent's memory is never reset."""
+    oracle = ActorCriticOracle(agent)
+    states, joint, outputs = [np.zeros(3)] * BATCH, [], []
+    for _ in range(EPISODES):
+        past = []
+        for t in range(ROUNDS):
+            seen = [1 + 2 * agent + own for agent, own in past[-1]] if t else [START] * BATCH
+            states = [oracle.see(state, at, np.zeros(0)) for state, at in zip(states, seen, strict=True)]
+            outputs.append([oracle.weights @ (s / (1 + np.exp(-s))) + oracle.bias for s in states])
+            past.append(list(zip([int(np.argmax(o[:2])) for o in outputs[-1]], co_player.act(past), strict=True)))
+            joint.append([2 * own + other for own, other in past[-1]])
+        co_player.learn(past)
+    return np.array(joint), np.array(outputs)
+
+
+@eqx.filter_jit
+def play(agent, groups, key, batch=BATCH):
+    return shaping.play(GAME, agent, groups, key, batch=batch, inner_episodes=EPISODES)
+
+
+def replica(played, r):
+    return np.asarray(played.joint[:, r])
+
+
+HABITS, LASTING = 8, 4
+RIVALS = [AGENT, network(4, decided=1e4), network(10, decided=1e4)]
+NAIVE = [network(13), network(12)]
+
+
+@pytest.fixture(scope="module")
+def played():
+    """Three groups side by side: any rule, learners by gradient, other agents."""
+    groups = [
+        shaping.Group(Habit(), HABITS),
+        shaping.Group(Thresholds(shaping.NaiveLearner(stacked(NAIVE), UPDATING)), 4),
+        shaping.Group(shaping.LastingAgent(stacked(RIVALS), jnp.asarray(0)), LASTING),
+    ]
+    return play(AGENT, groups, jax.random.key(3))
+
+
+def test_any_rule_of_learning_is_played_as_by_hand(played):
+    """Every replica of the habit, given the first habit, in games, logits and values."""
+    habits = []
+    for r in range(HABITS):
+        first = int(played.joint[1, r, 0]) % 2
+        expected = HabitByHand(first)
+        joint, outputs = by_hand(AGENT, expected)
+        np.testing.assert_array_equal(replica(played, r), joint)
+        np.testing.assert_allclose(np.moveaxis(np.asarray(played.logits[:, :, r]), 0, 2), outputs[..., :2], rtol=1e-3)
+        np.testing.assert_allclose(played.values[:, r], outputs[..., 2], rtol=1e-3)
+        habits.append((first, expected.habit))
+    assert {first for first, _ in habits} == {0, 1}  # replicas are independent
+    assert any(first != last for first, last in habits)  # and learn
+    second = np.asarray(played.joint[1::ROUNDS, :HABITS]) % 2
+    assert (second == second[..., :1]).all()  # one learner for all games
+
+
+def test_naive_learners_side_by_side_play_as_by_hand(played):
+    courses = [by_hand(AGENT, NaiveByHand(network))[0] for network in NAIVE]
+    assert (courses[0] != courses[1]).any()
+    drawn = set()
+    for r in range(HABITS, HABITS + 4):
+        matching = [i for i, course in enumerate(courses) if (replica(played, r) == course).all()]
+        assert len(matching) == 1
+        drawn |= set(matching)
+    assert drawn == {0, 1}
+    unlearned = [NaiveByHand(network) for network in NAIVE]
+    for one in unlearned:
+        one.learn = lambda episode: None
+    assert all((by_hand(AGENT, one)[0] != course).any() for one, course in zip(unlearned, courses, strict=True))
+
+
+def test_other_agents_side_by_side_remember_and_are_never_oneself(played):
+    courses = [by_hand(AGENT, LastingByHand(network))[0] for network in RIVALS]
+    for r in range(HABITS + 4, HABITS + 4 + LASTING):
+        assert sum((replica(played, r) == course).all() for course in courses[1:]) == 1
+        assert (replica(played, r) != courses[0]).any()
+    forgetful = [by_hand(AGENT, LastingByHand(network, lasting=False))[0] for network in RIVALS]
+    assert all((one != other).any() for one, other in zip(courses[1:], forgetful[1:], strict=True))
+
+
+def test_observations_begin_anew_with_every_inner_episode(played):
+    seen = np.asarray(shaping.observations(played.joint, ROUNDS))
+    for t in range(EPISODES * ROUNDS):
+        expected = START if t % ROUNDS == 0 else 1 + np.asarray(played.joint[t - 1])
+        np.testing.assert_array_equal(seen[t], np.broadcast_to(expected, seen[t].shape))
+    flat = shaping.observations(played.joint[:, 0, 0], 6)
+    assert flat[0] == flat[6] == START and (np.asarray(flat)[[1, 5, 7]] > 0).all()
+
+
+@pytest.mark.parametrize("own", [0, 1, 2])
+def test_another_agent_is_each_of_the_others_equally_often(own):
+    networks, count = stacked(RIVALS), 3000
+    pool = shaping.LastingAgent(networks, jnp.asarray(own))
+    drawn = jax.vmap(lambda key: pool.begin(key, 2).network.head_bias)(jax.random.split(jax.random.key(own), count))
+    shares = [(np.asarray(drawn) == np.asarray(one.head_bias)).all(1).mean() for one in RIVALS]
+    assert shares[own] == 0
+    assert all(abs(share - 0.5) < 5 * np.sqrt(0.25 / count) for i, share in enumerate(shares) if i != own)
+
+
+def test_learning_is_a2c_on_the_inner_episode_and_forgets_it():
+    naive, rng = shaping.NaiveLearner(stacked(NAIVE[:1]), UPDATING), np.random.default_rng(0)
+    state = naive.begin(jax.random.key(0), BATCH)
+    learner, act = state.learner, eqx.filter_jit(naive.act)
+    for episode in range(2):
+        joint, notes = jnp.asarray(rng.integers(4, size=(ROUNDS, BATCH))), []
+        for t in range(ROUNDS):
+            state, _, note = act(state, 1 + joint[t - 1] if t else jnp.full((BATCH,), START), jnp.full((BATCH,), 0.5))
+            notes.append(note)
+        assert np.abs(state.memory).max() > 0.01
+        state = eqx.filter_jit(naive.learn)(state, joint, stacked(notes))
+        before, learner = learner, updated(learner, joint, jnp.asarray(episode))
+        expected = (learner.network, learner.optimiser)
+        found = (state.learner.network, state.learner.optimiser)
+        for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+        assert np.abs(learner.network.head_bias - before.network.head_bias).max() > 0.05
+        assert not np.any(state.memory) and state.episode == episode + 1
+
+
+def test_actions_are_drawn_from_the_agents_policy():
+    """An undecided agent against habits: its rate of cooperation by its logits, in every round."""
+    replicas, batch = 200, 20
+    played = play(network(1), [shaping.Group(Habit(), replicas)], jax.random.key(0), batch)
+    chances = np.asarray(jax.nn.softmax(played.logits, axis=0)[0])
+    cooperates = np.asarray(played.joint) // 2 == 0
+    excess = (cooperates - chances).sum((1, 2))
+    deviation = np.sqrt((chances * (1 - chances)).sum((1, 2)))
+    assert (np.abs(excess) < 4.5 * deviation).all() and (deviation > 10).all()
+    first = cooperates[0].mean(1)  # of games that share a co-player, and not their luck
+    expected = chances[0, 0, 0] * (1 - chances[0, 0, 0]) / batch
+    assert first.var() == pytest.approx(expected, rel=5 * np.sqrt(2 / replicas))
