@@ -10,33 +10,46 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
-LEARNERS = "learners"
+LEARNERS, SEEDS = "learners", "seeds"
 
 
 def map_learners_and_seeds(function: Callable, *, num_learners: int, seed_batch: int) -> Callable:
     """Map `function(mapped, shared)` over the leading axes [learner, seed] of `mapped`; `shared` is the same for all.
 
     The learners are spread over as many devices as there are, if these suffice for all of them, and are vmapped on one
-    device otherwise. Seeds go `seed_batch` at a time through vmap: all together on a GPU, one by one on a CPU, whose
-    caches hold one seed's working set and not many. One by one means without vmap: an axis of length 1 makes every
-    product a batched one, which XLA compiles to slower code on a CPU (measured: PPI 8 %, A2C half the speed).
+    device otherwise. Further devices take a share of the seeds each, where these can be parted evenly. On a device
+    seeds go `seed_batch` at a time through vmap: all together on a GPU, one by one on a CPU, whose caches hold one
+    seed's working set and not many. One by one means without vmap: an axis of length 1 makes every product a batched
+    one, which XLA compiles to slower code on a CPU (measured: PPI 8 %, A2C half the speed).
     """
-    batch_size = None if seed_batch == 1 else seed_batch
 
     def over_seeds(mapped, shared):
-        return jax.lax.map(lambda one: function(one, shared), mapped, batch_size=batch_size)
-
-    devices = jax.local_devices()
-    if len(devices) < num_learners:
-        return jax.vmap(over_seeds, in_axes=(0, None), axis_name=LEARNERS)
+        each = 1 if seed_batch == 1 else min(seed_batch, _seeds(mapped, axis=0))
+        return jax.lax.map(lambda one: function(one, shared), mapped, batch_size=None if each == 1 else each)
 
     def one_learner(mapped, shared):
         result = over_seeds(jax.tree.map(lambda leaf: leaf[0], mapped), shared)
         return jax.tree.map(lambda leaf: leaf[None], result)
 
-    mesh = Mesh(np.array(devices[:num_learners]), (LEARNERS,))
-    split = PartitionSpec(LEARNERS)
-    return jax.shard_map(one_learner, mesh=mesh, in_specs=(split, PartitionSpec()), out_specs=split, check_vma=False)
+    def spread(mapped, shared):
+        devices = jax.local_devices()
+        apart = num_learners <= len(devices)
+        learners = num_learners if apart else 1
+        columns = max(n for n in range(1, len(devices) // learners + 1) if _seeds(mapped, axis=1) % n == 0)
+        grid = np.array(devices[: learners * columns]).reshape(learners, columns)
+        if apart:
+            mesh, split, run = Mesh(grid, (LEARNERS, SEEDS)), PartitionSpec(LEARNERS, SEEDS), one_learner
+        else:
+            mesh, split = Mesh(grid[0], (SEEDS,)), PartitionSpec(None, SEEDS)
+            run = jax.vmap(over_seeds, in_axes=(0, None), axis_name=LEARNERS)
+        placed = jax.shard_map(run, mesh=mesh, in_specs=(split, PartitionSpec()), out_specs=split, check_vma=False)
+        return placed(mapped, shared)
+
+    return spread
+
+
+def _seeds(mapped, *, axis: int) -> int:
+    return jax.tree.leaves(mapped)[0].shape[axis]
 
 
 def swap_between_learners(values: jax.Array) -> jax.Array:

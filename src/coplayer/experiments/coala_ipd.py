@@ -127,10 +127,10 @@ PRESETS: dict[str, CoalaIPD] = {
     "paper": CoalaIPD(),
     "quick": CoalaIPD(
         batch=4,
-        replicas=64,
-        meta_agents=2,
+        replicas=32,
+        naive_share=0.5,
         core="gru",
-        iterations=1600,
+        iterations=1000,
         entropy_coefficient=0.03,
         learning_rate=1e-3,
         naive_learning_rate=0.05,

@@ -19,7 +19,7 @@ Folders = dict[str, RunFolder]
 Configs = dict[str, CoalaIPD]
 
 SEEDS = {"quick": 5, "paper": 10}
-SHAPING_ITERATIONS = {"quick": 800, "paper": 3000}
+SHAPING = {"quick": {"replicas": 64, "iterations": 800}, "paper": {}}  # with naive learners alone
 LABELS = {"coala": "COALA-PG", "m_fos": "M-FOS", "batch_unaware": "batch-unaware"}
 END = 0.1  # share of the training that "at the end" is a mean over
 SPREAD = "mean and one standard deviation over seeds"
@@ -38,7 +38,7 @@ def ended(folder: RunFolder, name: str, learner: int | None = None) -> np.ndarra
 def figure5_runs(preset: str) -> Configs:
     """Each method with naive learners alone, and in the mixed pool; COALA-PG without naive learners too."""
     mixed = replace(coala_ipd.PRESETS[preset], seeds=SEEDS[preset])
-    shaping = replace(mixed, naive_share=1.0, meta_agents=1, iterations=SHAPING_ITERATIONS[preset])
+    shaping = replace(mixed, naive_share=1.0, meta_agents=1, **SHAPING[preset])
     runs = {}
     for pool, config in (("shaping", shaping), ("mixed", mixed)):
         for method in METHODS:
