@@ -89,6 +89,8 @@ def test_schedules_by_hand():
         assert float(linear.at(jnp.asarray(iteration))) == pytest.approx(expected)
         assert float(cosine.at(jnp.asarray(iteration))) == pytest.approx(expected)
     assert float(linear.at(jnp.asarray(25))) == pytest.approx(0.155)
+    later = linear._replace(begin=50)
+    assert [float(later.at(jnp.asarray(at))) for at in (0, 50, 75, 150)] == pytest.approx([0.2, 0.2, 0.155, 0.02])
     assert float(cosine.at(jnp.asarray(25))) == pytest.approx(0.02 + 0.18 * (1 + np.sqrt(0.5)) / 2)
 
 

@@ -107,6 +107,10 @@ class CoalaIPD:
     """Weight of the value's squared error."""
     entropy_coefficient: float = 0.0
     """Weight of the policy's entropy."""
+    entropy_end: float = 1.0
+    """Share of it left at the end of training."""
+    entropy_from: int = 0
+    """Iteration from which it falls to that, linearly."""
     learning_rate: float = 3e-4
     """Adam's learning rate."""
     max_gradient_norm: float = 1.0
@@ -148,9 +152,9 @@ def panel(config: CoalaIPD) -> Panel:
 
 MAY_BE_ZERO = {
     *("seed", "seed_batch", "naive_share", "gamma", "gae_lambda", "td_lambda", "value_coefficient"),
-    *("entropy_coefficient", "naive_gamma", "lookahead_rate", "lookahead_share"),
+    *("entropy_coefficient", "entropy_end", "entropy_from", "naive_gamma", "lookahead_rate", "lookahead_share"),
 }
-SHARES = ("naive_share", "gamma", "gae_lambda", "td_lambda", "naive_gamma", "lookahead_share")
+SHARES = ("naive_share", "gamma", "gae_lambda", "td_lambda", "naive_gamma", "lookahead_share", "entropy_end")
 
 
 def check(config: CoalaIPD) -> None:
@@ -189,6 +193,10 @@ def check(config: CoalaIPD) -> None:
         f"iterations: must be a multiple of phases * log_every = {config.phases * config.log_every}, "
         f"got {config.iterations}",
     )
+    require(
+        config.entropy_from < config.iterations,
+        f"entropy_from: must be below iterations = {config.iterations}, got {config.entropy_from}",
+    )
     require(make_game(config).symmetric, "payoffs: must be one table, the same for both players")
 
 
@@ -212,6 +220,7 @@ class Setting(NamedTuple):
     methods: tuple[str, ...]  # by agent
     lookahead: Lookahead | None  # where the method is lola_dice
     updating: ppo.Updating
+    entropy: a2c.Schedule
     gamma: float
     gae_lambda: float
     td_lambda: float
@@ -260,9 +269,15 @@ def make_setting(config: CoalaIPD) -> Setting:
             minibatches=config.minibatches,
             clip=config.clip,
             value_coefficient=config.value_coefficient,
-            entropy_coefficient=config.entropy_coefficient,
             learning_rate=config.learning_rate,
             max_gradient_norm=config.max_gradient_norm,
+        ),
+        entropy=a2c.Schedule(
+            config.entropy_coefficient,
+            config.entropy_end,
+            config.iterations - config.entropy_from,
+            "linear",
+            begin=config.entropy_from,
         ),
         gamma=config.gamma,
         gae_lambda=config.gae_lambda,
@@ -403,7 +418,11 @@ class Improved(NamedTuple):
 
 
 def improve_by_ppo(
-    setting: Setting, learner: a2c.LearnerState, played: shaping.MetaTrajectories, key: PRNGKeyArray
+    setting: Setting,
+    learner: a2c.LearnerState,
+    played: shaping.MetaTrajectories,
+    key: PRNGKeyArray,
+    entropy_coefficient: Float[Array, ""],
 ) -> Improved:
     """PPO's updates on the meta-trajectories just played."""
     advantages, targets = weights(setting, played.joint, played.values)
@@ -417,7 +436,12 @@ def improve_by_ppo(
         targets=targets,
     )
     network, optimiser, losses, norm = ppo.improve(
-        learner.network, learner.optimiser, experience, setting.updating, key
+        learner.network,
+        learner.optimiser,
+        experience,
+        setting.updating,
+        key,
+        entropy_coefficient=entropy_coefficient,
     )
     measured = {
         "loss_policy": losses.policy,
@@ -440,7 +464,7 @@ def co_players(setting: Setting, population: ActorCritic, network: ActorCritic, 
 
 
 def fit_gradient(
-    setting: Setting, network: ActorCritic, played: shaping.MetaTrajectories
+    setting: Setting, network: ActorCritic, played: shaping.MetaTrajectories, entropy_coefficient: Float[Array, ""]
 ) -> tuple[ActorCritic, dict[str, Array]]:
     """Gradient of the losses beside the policy's, for an agent who sees one inner episode at a time: of the value's
     squared error on all inner episodes just played, and of the entropy there.
@@ -464,7 +488,7 @@ def fit_gradient(
         logits, values = network.unroll(shaping.observations(joint, setting.game.rounds))
         logs = jax.nn.log_softmax(logits, axis=0)
         error, entropy = ((values - targets) ** 2).mean(), -(jnp.exp(logs) * logs).sum(0).mean()
-        total = setting.updating.value_coefficient * error - setting.updating.entropy_coefficient * entropy
+        total = setting.updating.value_coefficient * error - entropy_coefficient * entropy
         return total, {"loss_value": error, "entropy": entropy}
 
     return jax.grad(loss_of, has_aux=True)(network)
@@ -476,6 +500,7 @@ def improve_by_lookahead(
     population: ActorCritic,
     played: shaping.MetaTrajectories,
     key: PRNGKeyArray,
+    entropy_coefficient: Float[Array, ""],
 ) -> Improved:
     """One step of Adam: up the look-ahead's gradient, of scaled rewards as in the other methods, and down those of the
     value's error. In a function mapped over the agents.
@@ -484,7 +509,7 @@ def improve_by_lookahead(
     network = learner.network
     others = co_players(setting, population, network, meeting)
     ahead = lookahead.gradient(network, others, looking, batch=setting.batch, lookahead=setting.lookahead)
-    fit, measured = fit_gradient(setting, network, played)
+    fit, measured = fit_gradient(setting, network, played, entropy_coefficient)
     slope = jax.tree.map(lambda fit, ahead: fit - setting.reward_scale * ahead, fit, ahead)
     steps, optimiser = ppo.optimiser(setting.updating).update(slope, learner.optimiser, network)
     learner = learner._replace(network=eqx.apply_updates(network, steps), optimiser=optimiser)
@@ -499,11 +524,11 @@ def iterate(
     def key(stream: int) -> PRNGKeyArray:
         return jax.random.fold_in(jax.random.fold_in(learner.key, stream), iteration)
 
-    played = play(setting, population, learner.network, key(PLAY))
+    played, entropy = play(setting, population, learner.network, key(PLAY)), setting.entropy.at(iteration)
     if setting.lookahead:
-        learner, measured = improve_by_lookahead(setting, learner, population, played, key(LOOKAHEAD))
+        learner, measured = improve_by_lookahead(setting, learner, population, played, key(LOOKAHEAD), entropy)
     else:
-        learner, measured = improve_by_ppo(setting, learner, played, key(ORDER))
+        learner, measured = improve_by_ppo(setting, learner, played, key(ORDER), entropy)
     return learner, play_metrics(setting, played.joint) | measured
 
 

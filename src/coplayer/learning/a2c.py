@@ -32,15 +32,16 @@ class LearnerState(NamedTuple):
 
 
 class Schedule(NamedTuple):
-    """A number that goes from `start` to `start * end` in the first `iterations`, and stays there."""
+    """A number that goes from `start` to `start * end` in `iterations` from iteration `begin` on, and stays there."""
 
     start: float
     end: float  # as a share of `start`
     iterations: int
     shape: Literal["linear", "cosine"]
+    begin: int = 0
 
     def at(self, iteration: Int[Array, ""]) -> Float[Array, ""]:
-        progress = jnp.clip(iteration / self.iterations, 0.0, 1.0)
+        progress = jnp.clip((iteration - self.begin) / self.iterations, 0.0, 1.0)
         left = 1 - progress if self.shape == "linear" else 0.5 * (1 + jnp.cos(jnp.pi * progress))
         return self.start * (self.end + (1 - self.end) * left)
 

@@ -29,7 +29,6 @@ class Updating(NamedTuple):
     minibatches: int
     clip: float
     value_coefficient: float
-    entropy_coefficient: float
     learning_rate: float
     max_gradient_norm: float
 
@@ -85,12 +84,12 @@ def losses(
 
 
 def total_loss(
-    parts: Losses, *, policy_scale: float, value_coefficient: float, entropy_coefficient: float
+    parts: Losses, *, value_coefficient: float, entropy_coefficient: float | Float[Array, ""]
 ) -> Float[Array, ""]:
-    """What is minimised. `policy_scale` is `coala.policy_scale` where the batch is games times replicas: the policy's
-    part is then a sum over the games of a replica and a mean over replicas, the other two stay means.
+    """What is minimised. Where the policy's loss should be a sum over the games of a replica, the advantages have the
+    factor B already (see `coala.policy_scale`); the other two parts stay means.
     """
-    return policy_scale * parts.policy + value_coefficient * parts.value - entropy_coefficient * parts.entropy
+    return parts.policy + value_coefficient * parts.value - entropy_coefficient * parts.entropy
 
 
 def minibatches(
@@ -108,7 +107,13 @@ def minibatches(
 
 
 def improve(
-    network: ActorCritic, state: optax.OptState, experience: Experience, updating: Updating, key: PRNGKeyArray
+    network: ActorCritic,
+    state: optax.OptState,
+    experience: Experience,
+    updating: Updating,
+    key: PRNGKeyArray,
+    *,
+    entropy_coefficient: float | Float[Array, ""],
 ) -> tuple[ActorCritic, optax.OptState, Losses, Float[Array, ""]]:
     """The network and the optimiser's state after all updates on one batch; means over the updates of the loss's parts
     and of the gradient's norm before its bound.
@@ -131,9 +136,8 @@ def improve(
             )
             total = total_loss(
                 parts,
-                policy_scale=1.0,
                 value_coefficient=updating.value_coefficient,
-                entropy_coefficient=updating.entropy_coefficient,
+                entropy_coefficient=entropy_coefficient,
             )
             return total, parts
 
