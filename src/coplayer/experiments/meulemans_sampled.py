@@ -19,7 +19,10 @@ Folders = dict[str, RunFolder]
 Configs = dict[str, CoalaIPD]
 
 SEEDS = {"quick": 5, "paper": 10}
-SHAPING = {"quick": {"replicas": 64, "iterations": 800}, "paper": {}}  # with naive learners alone
+SHAPING = {  # settings that differ where there are naive learners alone
+    "quick": {"replicas": 64, "iterations": 800, "entropy_end": 1.0, "entropy_from": 0},
+    "paper": {},
+}
 LABELS = {"coala": "COALA-PG", "m_fos": "M-FOS", "batch_unaware": "batch-unaware"}
 END = 0.1  # share of the training that "at the end" is a mean over
 SPREAD = "mean and one standard deviation over seeds"
