@@ -1,0 +1,167 @@
+"""The figures of the sampled prisoner's dilemma, of tiny runs and of runs whose numbers are known."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+from coplayer.experiments import coala_ipd, meulemans_sampled, reproduce
+from coplayer.runs import checkpoint
+from coplayer.runs.folder import RunFolder, append_rows
+from coplayer.runs.training import Silence
+from tiny import TINY_COALA
+
+SEEDS = 2
+SIZES = {
+    name: getattr(TINY_COALA, name)
+    for name in (
+        *("rounds", "inner_episodes", "batch", "replicas", "naive_population", "core", "hidden", "seed_batch"),
+        *("log_every", "epochs"),
+    )
+} | {"iterations": 2, "phases": 1}
+LABELS = {"coala": "COALA-PG", "m_fos": "M-FOS", "batch_unaware": "batch-unaware"}
+
+
+@pytest.fixture
+def tiny_studies(monkeypatch):
+    """Every run small, everything else as published."""
+    for name, study in meulemans_sampled.STUDIES.items():
+
+        def runs(preset, plain=study.runs):
+            return {run: dataclasses.replace(config, **SIZES) for run, config in plain(preset).items()}
+
+        monkeypatch.setitem(reproduce.STUDIES, name, study._replace(runs=runs))
+
+
+def number_of(config, side, iteration, learner, seed):
+    """A reward that tells where it belongs; the cooperation is half of it."""
+    method = list(LABELS).index((config.methods * 2)[learner if len(config.methods) > 1 else 0])
+    base = {"vs_naive": 0.5, "of_naive": 0.3, "vs_learner": 0.7}[side] - 0.1 * config.naive_share
+    return base - 0.15 * method + 0.02 * seed + 0.01 * (learner - (config.meta_agents - 1) / 2) + 0.001 * iteration
+
+
+@pytest.fixture
+def finished(tiny_studies, monkeypatch):
+    """`reproduce` without training: every run has the metrics of `number_of`, and agents as they begin."""
+
+    def trained(config, path, preset, reporter):
+        folder, rows = RunFolder.create(path, {}), []
+        sides = ["vs_learner"] * (config.naive_share < 1) + ["vs_naive", "of_naive"] * (config.naive_share > 0)
+        for iteration in range(1, 21):
+            for seed in range(config.seed, config.seed + config.seeds):
+                for learner in range(config.meta_agents):
+                    row = {"phase": 1, "iteration": iteration, "seed": seed, "learner": learner}
+                    for side in sides:
+                        value = number_of(config, side, iteration, learner, seed - config.seed)
+                        row |= {f"reward_{side}": value, f"cooperation_{side}": value / 2}
+                    rows.append(row)
+        append_rows(folder.metrics_file, rows)
+        network = coala_ipd.new_network(coala_ipd.make_setting(config), jax.random.key(0))
+        lead = (config.meta_agents, config.seeds)
+        agents = jax.tree.map(lambda leaf: np.broadcast_to(leaf, (*lead, *leaf.shape)), network)
+        folder.agents_file(1).parent.mkdir(exist_ok=True)
+        folder.agents_file(1).write_bytes(checkpoint.dump(checkpoint.flatten(agents, "network"), {"phase": 1}))
+        return folder
+
+    monkeypatch.setattr(reproduce, "_trained", trained)
+
+
+def rows_of(text):
+    """A table as {quantity: (paper, mean, values, verdict)}."""
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines()[2:]]
+    return {row[0]: (row[1], float(row[2].split()[0]), row[3].split(), row[4]) for row in cells}
+
+
+END = 0.001 * 19.5 + 0.01  # mean of the last tenth, and of two seeds
+
+
+def test_figure_5_tells_the_methods_apart_in_both_pools(finished, tmp_path):
+    made = reproduce.reproduce("meulemans-fig5", tmp_path, seeds=SEEDS)
+    rows = rows_of(made.text)
+    for i, label in enumerate(LABELS.values()):
+        for quantity, expected in (
+            (f"A: {label}, reward against naive learners", 0.4),
+            (f"A: {label}, reward of the naive learners", 0.2),
+            (f"C: {label}, reward meta against meta", 0.6 + 0.025),
+        ):
+            mean, values = rows[quantity][1:3]
+            assert mean == pytest.approx(expected - 0.15 * i + END, abs=6e-4), quantity
+            assert len(values) == SEEDS
+        cooperation = rows[f"A: {label}, cooperation of the naive learners"][1]
+        assert cooperation == pytest.approx((0.2 - 0.15 * i + END) / 2, abs=6e-4)
+    assert rows["C: COALA-PG, reward meta against meta"][3] == "at least 0.8 in 0 of 2"
+    assert rows["C: M-FOS, reward meta against meta"][3] == "at most 0.4 in 0 of 2"
+    alone = rows["C: COALA-PG, no naive learners, reward meta against meta"]
+    assert alone[1] == pytest.approx(0.7 + END, abs=6e-4) and alone[3] == "at most 0.4 in 0 of 2"
+    assert rows["A: COALA-PG's lead over M-FOS"][1] == pytest.approx(0.15, abs=6e-4)
+    assert rows["A: COALA-PG's lead over batch-unaware"][3] == "at least 0.1 in 2 of 2"
+    assert made.figure.with_suffix(".svg").read_text().count('id="axes_') == 3
+
+
+def test_a_rival_has_its_own_row(finished, tmp_path):
+    rows = rows_of(reproduce.reproduce("coala-vs-mfos", tmp_path, seeds=SEEDS).text)
+    for learner, (label, paper) in enumerate((("COALA-PG", "0.85"), ("M-FOS", "0.85"))):
+        found = rows[f"reward of {label} against the other"]
+        # naive_share .75, so .7 - .075
+        expected = 0.625 - 0.15 * learner + 0.01 * (learner - 0.5) + END
+        assert found[0] == paper and found[1] == pytest.approx(expected, abs=6e-4)
+
+
+def test_every_config_of_the_figures_can_be_trained():
+    for study in meulemans_sampled.STUDIES.values():
+        for preset in ("quick", "paper"):
+            for config in study.runs(preset).values():
+                coala_ipd.check(config)
+
+
+class StopAtOnce(Silence):
+    """Stands for a crash."""
+
+    def advanced(self, chunk, progress):
+        raise KeyboardInterrupt
+
+
+def test_tiny_rivals_are_trained_resumed_and_drawn(tiny_studies, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        reproduce.reproduce("coala-vs-mfos", tmp_path, seeds=1, reporter=lambda run: StopAtOnce())
+    made = reproduce.reproduce("coala-vs-mfos", tmp_path, seeds=1)
+    assert made.figure.read_bytes().startswith(b"\x89PNG") and "nan" not in made.text
+    (run,) = (tmp_path / "runs").iterdir()
+    rows = RunFolder.open(run).metrics()
+    assert [row["learner"] for row in rows] == [0, 1]
+    for label, row in zip(("COALA-PG", "M-FOS"), rows, strict=True):
+        found = rows_of(made.text)[f"reward of {label} against the other"][1]
+        assert found == pytest.approx(row["reward_vs_learner"], abs=6e-4)
+
+
+def test_figure_12_has_a_row_for_each_method_at_both_ends(monkeypatch, tmp_path):
+    """Of ratios that are known; and that these are asked for with the right batch and enough blocks."""
+    asked = []
+
+    def balance(config, key, *, blocks):
+        asked.append((config.batch, blocks))
+        assert config.naive_share == 1
+        return {"coala": 2.0, "m_fos": 2 / config.batch} | {
+            name: 3 / config.batch**2 for name in meulemans_sampled.METHODS if name not in ("coala", "m_fos")
+        }
+
+    monkeypatch.setattr(meulemans_sampled.gradient_balance, "balance", balance)
+    rows = rows_of(reproduce.reproduce("meulemans-fig12", tmp_path).text)
+    assert asked == [(batch, 32) for batch in (1, 2, 4, 8, 16, 32)]
+    assert 32 * meulemans_sampled.BALANCE.replicas == 2048
+    assert rows["COALA-PG: ratio at B = 1"][1] == rows["COALA-PG: ratio at B = 32"][1] == 2
+    assert rows["M-FOS: ratio at B = 32"][1] == pytest.approx(2 / 32, abs=6e-4)
+    assert rows["COALA-PG: ratio at B = 32 over that at B = 1"][3] == "at least 0.5 in 1 of 1"
+    assert rows["batch-unaware: ratio at B = 32 over that at B = 1"][3] == "at most 0.25 in 1 of 1"
+
+
+def test_a_tiny_figure_12_is_measured_and_drawn(monkeypatch, tmp_path):
+    """From the games to the figure; the numbers are tested in `test_gradient_balance`."""
+    balance = dataclasses.replace(meulemans_sampled.BALANCE, inner_episodes=2, rounds=2, replicas=64, hidden=2)
+    monkeypatch.setattr(meulemans_sampled, "BALANCE", balance)
+    monkeypatch.setattr(meulemans_sampled, "BATCHES", (1,))
+    monkeypatch.setattr(meulemans_sampled, "BLOCKS", 8)
+    made = reproduce.reproduce("meulemans-fig12", tmp_path)
+    assert made.figure.read_bytes().startswith(b"\x89PNG")
+    assert {f"{label}: ratio at B = 1" for label in LABELS.values()} <= rows_of(made.text).keys()
