@@ -11,8 +11,8 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # the first process makes it,
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 
-import jax  # noqa: E402
-import jaxtyping  # noqa: E402
+import jax
+import jaxtyping
 
 jax.config.update("jax_num_cpu_devices", 2)
 jaxtyping.install_import_hook("coplayer", "beartype.beartype")
