@@ -7,8 +7,8 @@ import jax
 import numpy as np
 
 from coplayer.experiments import coala_ipd, gradient_balance
-from coplayer.experiments.coala_ipd import METHODS, CoalaIPD
-from coplayer.experiments.exact_figures import ITERATION, REWARD, band, metric
+from coplayer.experiments.coala_ipd import ESTIMATORS, LOLA_DICE, METHODS, CoalaIPD
+from coplayer.experiments.exact_figures import ITERATION, REWARD, band
 from coplayer.experiments.studies import Study
 from coplayer.figures.panels import Band, BandPanel, draw_row
 from coplayer.figures.parity import Quantity
@@ -19,7 +19,7 @@ Folders = dict[str, RunFolder]
 Configs = dict[str, CoalaIPD]
 
 SEEDS = {"quick": 5, "paper": 10}
-LABELS = {"coala": "COALA-PG", "m_fos": "M-FOS", "batch_unaware": "batch-unaware"}
+LABELS = {"coala": "COALA-PG", "m_fos": "M-FOS", "batch_unaware": "batch-unaware", LOLA_DICE: "LOLA-DiCE"}
 END = 0.1  # share of the training that "at the end" is a mean over
 SPREAD = "mean and one standard deviation over seeds"
 EVALUATION_SEED = 20_26
@@ -81,7 +81,7 @@ def draw_figure5(folders: Folders, configs: Configs, path: Path) -> list[Quantit
         bands = [band(folders[name], "reward_vs_learner", label) for name, label in labels.items()]
         panels.append(BandPanel("C  mixed pool: meta against meta", ITERATION, REWARD, bands, "deviation"))
         for name, label in labels.items():
-            cooperates = name == mixed["coala"]
+            cooperates = name in (mixed["coala"], mixed[LOLA_DICE])
             rows += [
                 Quantity(
                     f"C: {label}, reward meta against meta",
@@ -153,7 +153,7 @@ def draw_balance(folders: Folders, configs: Configs, path: Path) -> list[Quantit
     """Measured on untrained agents; there is nothing to train."""
     key = jax.random.key(EVALUATION_SEED)
     ratios = {batch: gradient_balance.balance(replace(BALANCE, batch=batch), key, blocks=BLOCKS) for batch in BATCHES}
-    curves = {method: np.array([ratios[batch][method] for batch in BATCHES]) for method in METHODS}
+    curves = {method: np.array([ratios[batch][method] for batch in BATCHES]) for method in ESTIMATORS}
     bands = [Band(LABELS[method], np.array(BATCHES), values[None]) for method, values in curves.items()]
     y = "future over current, norms"
     draw_row(path, [BandPanel("Policy gradient by its parts", "B, games with one co-player", y, bands)], "", log=True)
