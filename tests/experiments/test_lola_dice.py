@@ -25,7 +25,6 @@ TINY_LOLA = CoalaIPD(
     naive_population=2,
     methods=("lola_dice",),
     lookaheads=1,
-    lookahead_share=0.5,
     core="gru",
     hidden=3,
     iterations=4,

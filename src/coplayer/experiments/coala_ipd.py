@@ -608,12 +608,17 @@ class Trainer:
         return State(learners, int(arrays["iteration"]))
 
 
+KEPT_TWICE = 6  # what differentiating both networks twice keeps of a round, in that of one network once
+
+
 def memory_bytes(config: CoalaIPD, seed_batch: int) -> int:
     """About how much memory a run takes, in bytes: what backpropagation through a minibatch of whole meta-trajectories
-    keeps.
+    keeps; of lola_dice, through all inner episodes at once, and twice through those of the look-ahead.
     """
-    columns = config.replicas * config.batch / config.minibatches
-    kept = 4 * config.rounds * config.inner_episodes * columns * 30 * config.hidden
+    episodes, minibatches = config.inner_episodes, config.minibatches
+    if LOLA_DICE in config.methods:
+        episodes, minibatches = config.inner_episodes + KEPT_TWICE * (1 + config.lookaheads), 1
+    kept = 4 * config.rounds * episodes * config.replicas * config.batch / minibatches * 30 * config.hidden
     return round(config.meta_agents * seed_batch * kept)
 
 

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from coplayer.experiments import coala_ipd, gradient_balance
-from coplayer.experiments.coala_ipd import METHODS, CoalaIPD
+from coplayer.experiments.coala_ipd import ESTIMATORS, LOLA_DICE, METHODS, CoalaIPD
 from coplayer.experiments.exact_figures import ITERATION, REWARD, band
 from coplayer.experiments.studies import Study
 from coplayer.figures.panels import Band, BandPanel, draw_row
@@ -23,7 +23,8 @@ SHAPING = {  # settings that differ where there are naive learners alone
     "quick": {"replicas": 64, "iterations": 800, "entropy_end": 1.0, "entropy_from": 0},
     "paper": {},
 }
-LABELS = {"coala": "COALA-PG", "m_fos": "M-FOS", "batch_unaware": "batch-unaware"}
+COALA, RIVALS = "coala", ("m_fos", "batch_unaware")
+LABELS = {COALA: "COALA-PG", "m_fos": "M-FOS", "batch_unaware": "batch-unaware", LOLA_DICE: "LOLA-DiCE"}
 END = 0.1  # share of the training that "at the end" is a mean over
 SPREAD = "mean and one standard deviation over seeds"
 EVALUATION_SEED = 20_26
@@ -46,7 +47,7 @@ def figure5_runs(preset: str) -> Configs:
     for pool, config in (("shaping", shaping), ("mixed", mixed)):
         for method in METHODS:
             runs[f"{pool}-{method.replace('_', '-')}-{preset}"] = replace(config, methods=(method,))
-    runs[f"meta-only-coala-{preset}"] = replace(mixed, naive_share=0.0)
+    runs[f"mixed-no-naive-{preset}"] = replace(mixed, naive_share=0.0)
     return runs
 
 
@@ -80,22 +81,21 @@ def draw_figure5(folders: Folders, configs: Configs, path: Path) -> list[Quantit
         panels.append(BandPanel("B  within a meta-trajectory", "inner episode", REWARD, bands, "deviation"))
         rows += shaping_rows({method: folders[name] for method, name in shaping.items()})
     if mixed:
-        alone = next(name for name in folders if name.startswith("meta-only-"))
-        labels = {name: LABELS[method] for method, name in mixed.items()} | {alone: "COALA-PG, no naive learners"}
+        labels = {name: LABELS[method] for method, name in mixed.items()}
+        labels |= {name: "COALA-PG, no naive learners" for name in folders if name.startswith("mixed-no-naive-")}
+        cooperative = [mixed[method] for method in (COALA, LOLA_DICE) if method in mixed]
         bands = [band(folders[name], "reward_vs_learner", label) for name, label in labels.items()]
         panels.append(BandPanel("C  mixed pool: meta against meta", ITERATION, REWARD, bands, "deviation"))
         for name, label in labels.items():
-            cooperates = name == mixed["coala"]
+            bound = {"at_least": 0.8} if name in cooperative else {"at_most": 0.4}
+            met = ended(folders[name], "reward_vs_learner")
             rows += [
-                Quantity(
-                    f"C: {label}, reward meta against meta",
-                    None,
-                    ended(folders[name], "reward_vs_learner"),
-                    at_least=0.8 if cooperates else None,
-                    at_most=None if cooperates else 0.4,
-                ),
+                Quantity(f"C: {label}, reward meta against meta", None, met, **bound),
                 Quantity(f"C: {label}, cooperation", None, ended(folders[name], "cooperation_vs_learner")),
             ]
+            if configs[name].naive_share:
+                alone = ended(folders[name], "reward_vs_naive")
+                rows.append(Quantity(f"C: {label}, reward against naive learners", None, alone))
     draw_row(path, panels, f"Sampled iterated prisoner's dilemma: {SPREAD}")
     return rows
 
@@ -111,10 +111,10 @@ def shaping_rows(folders: dict[str, RunFolder]) -> list[Quantity]:
             Quantity(f"A: {label}, cooperation", None, ended(folder, "cooperation_vs_naive")),
             Quantity(f"A: {label}, cooperation of the naive learners", None, ended(folder, "cooperation_of_naive")),
         ]
-    best = ended(folders["coala"], "reward_vs_naive")
-    for method in ("m_fos", "batch_unaware"):
-        lead = best - ended(folders[method], "reward_vs_naive")
-        rows.append(Quantity(f"A: COALA-PG's lead over {LABELS[method]}", None, lead, at_least=0.1))
+    for rival in RIVALS:
+        if {COALA, rival} <= set(folders):
+            lead = ended(folders[COALA], "reward_vs_naive") - ended(folders[rival], "reward_vs_naive")
+            rows.append(Quantity(f"A: COALA-PG's lead over {LABELS[rival]}", None, lead, at_least=0.1))
     return rows
 
 
@@ -157,7 +157,7 @@ def draw_balance(folders: Folders, configs: Configs, path: Path) -> list[Quantit
     """Measured on untrained agents; there is nothing to train."""
     key = jax.random.key(EVALUATION_SEED)
     ratios = {batch: gradient_balance.balance(replace(BALANCE, batch=batch), key, blocks=BLOCKS) for batch in BATCHES}
-    curves = {method: np.array([ratios[batch][method] for batch in BATCHES]) for method in METHODS}
+    curves = {method: np.array([ratios[batch][method] for batch in BATCHES]) for method in ESTIMATORS}
     bands = [Band(LABELS[method], np.array(BATCHES), values[None]) for method, values in curves.items()]
     y = "future over current, norms"
     draw_row(path, [BandPanel("Policy gradient by its parts", "B, games with one co-player", y, bands)], "", log=True)
@@ -181,7 +181,7 @@ STUDIES = {
         {"quick": 0, "paper": None},
         figure5_runs,
         draw_figure5,
-        parts=("shaping", "mixed"),
+        parts=("shaping", "mixed", "shaping-coala", "mixed-coala"),
     ),
     "coala-vs-mfos": Study(
         "COALA-PG and M-FOS, with naive learners about, cooperate with each other",

@@ -4,6 +4,7 @@ The mathematics is that of `learning.lola`, for any players and any game; here a
 `ActorCritic` on each side. All rewards are mean rewards a round.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -60,25 +61,25 @@ def gradient(
     def evaluate(own: ActorCritic, other: ActorCritic, joint: Int[Array, "rounds batch"]) -> lola.Course:
         return course(own, other, joint, reward_scale=lookahead.reward_scale)
 
-    def after(steps: int, key: PRNGKeyArray, other: ActorCritic) -> ActorCritic:
-        return lola.lookahead(
+    def one(other: ActorCritic, key: PRNGKeyArray) -> ActorCritic:
+        ahead_key, plain_key = jax.random.split(key)
+        ahead = lola.lookahead(
             sample,
             evaluate,
-            key,
+            ahead_key,
             own,
             other,
-            steps=steps,
+            steps=lookahead.steps,
             rate=lookahead.rate,
             gamma=lookahead.gamma,
             learner_gamma=lookahead.learner_gamma,
         )
-
-    def one(other: ActorCritic, key: PRNGKeyArray) -> ActorCritic:
-        ahead_key, plain_key = jax.random.split(key)
-        ahead, share = after(lookahead.steps, ahead_key, other), lookahead.share
+        share = lookahead.share
         if share == 1:
             return ahead
-        plain = after(0, plain_key, other)
+        plain = jax.grad(partial(lola.sampled_objective, sample, evaluate, plain_key))(
+            own, other, player=0, gamma=lookahead.gamma
+        )
         return jax.tree.map(lambda ahead, plain: share * ahead + (1 - share) * plain, ahead, plain)
 
     keys = jax.random.split(key, jax.tree.leaves(others)[0].shape[0])
