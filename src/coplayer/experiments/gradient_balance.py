@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from coplayer.errors import require
 from coplayer.experiments import coala_ipd
 from coplayer.experiments.coala_ipd import ESTIMATORS, CoalaIPD, Setting
 from coplayer.learning import coala
@@ -69,8 +70,10 @@ def squared_norm(gradients: ActorCritic) -> Float[Array, ""]:
 
 def balance(config: CoalaIPD, key: PRNGKeyArray, *, blocks: int) -> dict[str, float]:
     """Norm of the future part's gradient over that of the current part's, by method, for the config's B. Played in
-    `blocks` blocks of the config's R replicas each, with one untrained agent whose read-outs are not 0.
+    `blocks` (2 or more) blocks of the config's R replicas each, with one untrained agent whose read-outs are not 0. NaN
+    where a norm is lost in the noise of so few.
     """
+    require(blocks >= 2, f"blocks: must be at least 2, got {blocks}")
     setting = coala_ipd.make_setting(config)
     network = ActorCritic(setting.game, setting.hidden, core=setting.core, key=jax.random.fold_in(key, 0))
     population = coala_ipd.naive_population(setting, jax.random.fold_in(key, 1))
@@ -92,6 +95,6 @@ def balance(config: CoalaIPD, key: PRNGKeyArray, *, blocks: int) -> dict[str, fl
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *gradients)
     ratios = {}
     for method, parts in stacked.items():
-        future, current = (max(float(squared_norm(part)), 0.0) for part in (parts.future, parts.current))
-        ratios[method] = float(np.sqrt(future / current)) if current > 0 else float("nan")
+        future, current = float(squared_norm(parts.future)), float(squared_norm(parts.current))
+        ratios[method] = float(np.sqrt(future / current)) if min(future, current) > 0 else float("nan")
     return ratios
