@@ -131,19 +131,19 @@ def enumerated_value(own, other, player, gamma):
 
 
 def test_the_sampled_gradient_agrees_with_the_exact_one():
-    """Of two co-players, half look-ahead and half plain: to 4.5 standard errors of its product with what the two
+    """Of a co-player met twice, half look-ahead and half plain: to 4.5 standard errors of its product with what the two
     differ by; neither alone comes near.
     """
-    own, others = network(1), [network(2), network(4)]
+    own, others = network(13), [network(23)] * 2
     stacked, settings = (
         jax.tree.map(lambda *leaves: jnp.stack(leaves), *others),
-        SETTINGS._replace(share=0.5, rate=15.0),
+        SETTINGS._replace(share=0.5),
     )
 
     def objective(own, other, steps):
         if steps:
             slope = jax.grad(lambda other: enumerated_value(own, other, 1, SETTINGS.learner_gamma))(other)
-            other = jax.tree.map(lambda x, slope: x + settings.rate * slope, other, slope)
+            other = jax.tree.map(lambda x, slope: x + SETTINGS.rate * slope, other, slope)
         return enumerated_value(own, other, 0, SETTINGS.gamma)
 
     def exact(steps):
@@ -158,7 +158,7 @@ def test_the_sampled_gradient_agrees_with_the_exact_one():
     error = draws.std() / np.sqrt(len(draws))
     assert abs(draws.mean() - inner(plain, apart) - inner(apart, apart) / 2) < 4.5 * error
     for alone in (ahead, plain):
-        assert abs(draws.mean() - inner(alone, apart)) > 6 * error
+        assert abs(draws.mean() - inner(alone, apart)) > 8 * error
 
 
 @pytest.mark.parametrize("lasting", [True, False])
