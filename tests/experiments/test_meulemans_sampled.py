@@ -19,8 +19,8 @@ SIZES = {
         *("rounds", "inner_episodes", "batch", "replicas", "naive_population", "core", "hidden", "seed_batch"),
         *("log_every", "epochs"),
     )
-} | {"iterations": 2, "phases": 1}
-LABELS = {"coala": "COALA-PG", "m_fos": "M-FOS", "batch_unaware": "batch-unaware"}
+} | {"iterations": 2, "phases": 1, "entropy_from": 0}
+LABELS = {"coala": "COALA-PG", "m_fos": "M-FOS", "batch_unaware": "batch-unaware", "lola_dice": "LOLA-DiCE"}
 
 
 @pytest.fixture
@@ -83,7 +83,8 @@ def test_figure_5_tells_the_methods_apart_in_both_pools(finished, tmp_path):
         for quantity, expected in (
             (f"A: {label}, reward against naive learners", 0.4),
             (f"A: {label}, reward of the naive learners", 0.2),
-            (f"C: {label}, reward meta against meta", 0.6 + 0.025),
+            (f"C: {label}, reward meta against meta", 0.6 + 0.05),
+            (f"C: {label}, reward against naive learners", 0.4 + 0.05),
         ):
             mean, values = rows[quantity][1:3]
             assert mean == pytest.approx(expected - 0.15 * i + END, abs=6e-4), quantity
@@ -91,6 +92,7 @@ def test_figure_5_tells_the_methods_apart_in_both_pools(finished, tmp_path):
         cooperation = rows[f"A: {label}, cooperation of the naive learners"][1]
         assert cooperation == pytest.approx((0.2 - 0.15 * i + END) / 2, abs=6e-4)
     assert rows["C: COALA-PG, reward meta against meta"][3] == "at least 0.8 in 0 of 2"
+    assert rows["C: LOLA-DiCE, reward meta against meta"][3] == "at least 0.8 in 0 of 2"
     assert rows["C: M-FOS, reward meta against meta"][3] == "at most 0.4 in 0 of 2"
     alone = rows["C: COALA-PG, no naive learners, reward meta against meta"]
     assert alone[1] == pytest.approx(0.7 + END, abs=6e-4) and alone[3] == "at most 0.4 in 0 of 2"
@@ -103,8 +105,8 @@ def test_a_rival_has_its_own_row(finished, tmp_path):
     rows = rows_of(reproduce.reproduce("coala-vs-mfos", tmp_path, seeds=SEEDS).text)
     for learner, (label, paper) in enumerate((("COALA-PG", "0.85"), ("M-FOS", "0.85"))):
         found = rows[f"reward of {label} against the other"]
-        # naive_share .75, so .7 - .075
-        expected = 0.625 - 0.15 * learner + 0.01 * (learner - 0.5) + END
+        # naive_share .5, so .7 - .05
+        expected = 0.65 - 0.15 * learner + 0.01 * (learner - 0.5) + END
         assert found[0] == paper and found[1] == pytest.approx(expected, abs=6e-4)
 
 
