@@ -20,6 +20,7 @@ Configs = dict[str, CoalaIPD]
 
 SEEDS = {"quick": 5, "paper": 10}
 LABELS = {"coala": "COALA-PG", "m_fos": "M-FOS", "batch_unaware": "batch-unaware", LOLA_DICE: "LOLA-DiCE"}
+LOLA = {"core": "hawk", "learning_rate": 3e-3}  # a GRU's small features learn to defect before they tell rounds apart
 END = 0.1  # share of the training that "at the end" is a mean over
 SPREAD = "mean and one standard deviation over seeds"
 EVALUATION_SEED = 20_26
@@ -41,7 +42,9 @@ def figure5_runs(preset: str) -> Configs:
     runs = {}
     for pool, config in (("shaping", shaping), ("mixed", mixed)):
         for method in METHODS:
-            runs[f"{pool}-{method.replace('_', '-')}-{preset}"] = replace(config, methods=(method,))
+            runs[f"{pool}-{method.replace('_', '-')}-{preset}"] = replace(
+                config, methods=(method,), **(LOLA if method == LOLA_DICE else {})
+            )
     runs[f"meta-only-coala-{preset}"] = replace(mixed, naive_share=0.0)
     return runs
 
