@@ -68,8 +68,8 @@ class CoalaIPD:
     lola_dice, for all: agents who see one inner episode at a time and differentiate through their co-players' steps."""
     lookaheads: int = 1
     """Steps of a co-player that lola_dice looks ahead, each on B new inner episodes."""
-    lookahead_rate: float = 10.0
-    """Step size that it takes the co-player for, on its reward a round."""
+    lookahead_rate: float = 1.0
+    """Step size that it takes the co-player for, on its reward a round; a Hawk's large features ask for a small one."""
     lookahead_share: float = 1.0
     """Weight of the look-ahead's gradient in lola_dice; the rest is the plain gradient's."""
     core: CoreKind = "hawk"

@@ -25,6 +25,18 @@ SHAPING = {  # settings that differ where there are naive learners alone
 }
 COALA, RIVALS = "coala", ("m_fos", "batch_unaware")
 LABELS = {COALA: "COALA-PG", "m_fos": "M-FOS", "batch_unaware": "batch-unaware", LOLA_DICE: "LOLA-DiCE"}
+LOLA = {  # a GRU's small features learn to defect before they tell rounds apart
+    "quick": {
+        "core": "hawk",
+        "learning_rate": 3e-3,
+        "naive_learning_rate": 5e-3,
+        "batch": 16,
+        "replicas": 16,
+        "iterations": 400,
+        "entropy_from": 200,
+    },
+    "paper": {"learning_rate": 3e-3},
+}
 END = 0.1  # share of the training that "at the end" is a mean over
 SPREAD = "mean and one standard deviation over seeds"
 EVALUATION_SEED = 20_26
@@ -46,7 +58,8 @@ def figure5_runs(preset: str) -> Configs:
     runs = {}
     for pool, config in (("shaping", shaping), ("mixed", mixed)):
         for method in METHODS:
-            runs[f"{pool}-{method.replace('_', '-')}-{preset}"] = replace(config, methods=(method,))
+            settings = LOLA[preset] if method == LOLA_DICE else {}
+            runs[f"{pool}-{method.replace('_', '-')}-{preset}"] = replace(config, methods=(method,), **settings)
     runs[f"mixed-no-naive-{preset}"] = replace(mixed, naive_share=0.0)
     return runs
 
