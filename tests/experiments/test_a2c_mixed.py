@@ -19,8 +19,8 @@ from coplayer.games.matrix import prisoners_dilemma
 from coplayer.players.memory1 import PRISONERS_DILEMMA_STRATEGIES
 from coplayer.runs import checkpoint
 from coplayer.runs.folder import RunFolder
-from coplayer.runs.training import Silence
 from oracles import ActorCriticOracle, softmax, with_random_weights
+from stopping import StopAfter, assert_same, outcome
 from tiny import TINY_A2C
 
 ONE_SEED = dataclasses.replace(TINY_A2C, seeds=1)
@@ -210,31 +210,11 @@ def test_learners_have_weights_of_their_own():
 # Runs in folders.
 
 
-class StopAfter(Silence):
-    """Stands for a crash between two chunks."""
-
-    def __init__(self, chunks):
-        self.left = chunks
-
-    def advanced(self, chunk, progress):
-        self.left -= 1
-        if self.left == 0:
-            raise KeyboardInterrupt
-
-
 @pytest.fixture(scope="module")
 def unbroken(tmp_path_factory):
     path = tmp_path_factory.mktemp("runs") / "unbroken"
     registry.train(TINY_A2C, path)
     return path
-
-
-def outcome(path):
-    """Metrics, and every array of the kept agents and of the last state."""
-    folder = RunFolder.open(path)
-    agents = {file.name: checkpoint.load(file)[1] for file in sorted(folder.agents.glob("*.npz"))}
-    arrays = {(file, name): array for file, kept in agents.items() for name, array in kept.items()}
-    return folder.metrics_file.read_bytes(), arrays | checkpoint.newest(folder.checkpoints).arrays
 
 
 def test_agents_are_kept_at_the_end_of_every_phase_and_rows_for_every_interval(unbroken):
@@ -253,10 +233,7 @@ def test_a_stopped_run_resumes_bit_for_bit(unbroken, tmp_path, chunks):
     with pytest.raises(KeyboardInterrupt):
         registry.train(TINY_A2C, tmp_path / "run", reporter=StopAfter(chunks))
     registry.resume(tmp_path / "run")
-    (metrics, arrays), (again, resumed) = outcome(unbroken), outcome(tmp_path / "run")
-    assert metrics == again and arrays.keys() == resumed.keys()
-    for name, array in arrays.items():
-        np.testing.assert_array_equal(array, resumed[name], err_msg=str(name))
+    assert_same(unbroken, tmp_path / "run")
 
 
 def test_another_seed_gives_another_run(unbroken, tmp_path):

@@ -24,7 +24,7 @@ from coplayer.players.memory1 import named_strategy
 from coplayer.players.planner import PlannerSettings, PPIPlayer
 from coplayer.runs import checkpoint
 from coplayer.runs.folder import RunFolder
-from coplayer.runs.training import Silence
+from stopping import StopAfter, assert_same
 from tiny import TINY_COALA
 
 ONE_SEED = dataclasses.replace(TINY_COALA, seeds=1)
@@ -156,18 +156,6 @@ def test_a_seed_gives_the_same_whatever_seeds_are_beside_it():
 # Runs in folders.
 
 
-class StopAfter(Silence):
-    """Stands for a crash between two chunks."""
-
-    def __init__(self, chunks):
-        self.left = chunks
-
-    def advanced(self, chunk, progress):
-        self.left -= 1
-        if self.left == 0:
-            raise KeyboardInterrupt
-
-
 @pytest.fixture(scope="module")
 def unbroken(tmp_path_factory):
     path = tmp_path_factory.mktemp("runs") / "unbroken"
@@ -175,23 +163,12 @@ def unbroken(tmp_path_factory):
     return path
 
 
-def outcome(path):
-    """Metrics, and every array of the kept agents and of the last state."""
-    folder = RunFolder.open(path)
-    agents = {file.name: checkpoint.load(file)[1] for file in sorted(folder.agents.glob("*.npz"))}
-    arrays = {(file, name): array for file, kept in agents.items() for name, array in kept.items()}
-    return folder.metrics_file.read_bytes(), arrays | checkpoint.newest(folder.checkpoints).arrays
-
-
 @pytest.mark.parametrize("chunks", [1, 2, 5])
 def test_a_stopped_run_resumes_bit_for_bit(unbroken, tmp_path, chunks):
     with pytest.raises(KeyboardInterrupt):
         registry.train(TINY_COALA, tmp_path / "run", reporter=StopAfter(chunks))
     registry.resume(tmp_path / "run")
-    (metrics, arrays), (again, resumed) = outcome(unbroken), outcome(tmp_path / "run")
-    assert metrics == again and arrays.keys() == resumed.keys()
-    for name, array in arrays.items():
-        np.testing.assert_array_equal(array, resumed[name], err_msg=str(name))
+    assert_same(unbroken, tmp_path / "run")
 
 
 def test_a_row_for_every_interval_seed_and_agent(unbroken):

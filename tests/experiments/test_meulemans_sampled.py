@@ -9,7 +9,7 @@ import pytest
 from coplayer.experiments import coala_ipd, meulemans_sampled, reproduce
 from coplayer.runs import checkpoint
 from coplayer.runs.folder import RunFolder, append_rows
-from coplayer.runs.training import Silence
+from stopping import StopAfter
 from tiny import TINY_COALA
 
 SEEDS = 2
@@ -117,16 +117,9 @@ def test_every_config_of_the_figures_can_be_trained():
                 coala_ipd.check(config)
 
 
-class StopAtOnce(Silence):
-    """Stands for a crash."""
-
-    def advanced(self, chunk, progress):
-        raise KeyboardInterrupt
-
-
 def test_tiny_rivals_are_trained_resumed_and_drawn(tiny_studies, tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        reproduce.reproduce("coala-vs-mfos", tmp_path, seeds=1, reporter=lambda run: StopAtOnce())
+        reproduce.reproduce("coala-vs-mfos", tmp_path, seeds=1, reporter=lambda run: StopAfter(1))
     made = reproduce.reproduce("coala-vs-mfos", tmp_path, seeds=1)
     assert made.figure.read_bytes().startswith(b"\x89PNG") and "nan" not in made.text
     (run,) = (tmp_path / "runs").iterdir()

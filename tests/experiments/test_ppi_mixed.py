@@ -15,8 +15,8 @@ from coplayer.players.memory1 import cooperation
 from coplayer.players.planner import PPIPlayer
 from coplayer.runs import checkpoint, packing
 from coplayer.runs.folder import RunFolder
-from coplayer.runs.training import Silence
 from oracles import RoundOracle, TokenOracle, with_random_weights
+from stopping import StopAfter, assert_same
 from tiny import TINY, TINY_TOKEN
 
 FIXED = ("tit_for_tat", "always_defect", "0,1,1,1,1")
@@ -177,35 +177,13 @@ def test_a_learner_who_is_told_begins_with_the_name_and_one_who_is_not_with_zero
     assert isinstance(told, InformedPlayer)
 
 
-class StopAfter(Silence):
-    """Stands for a crash between two chunks."""
-
-    def __init__(self, chunks):
-        self.left = chunks
-
-    def advanced(self, chunk, progress):
-        self.left -= 1
-        if self.left == 0:
-            raise KeyboardInterrupt
-
-
-def outcome(path):
-    """Metrics, and every array of the last agents and of the last state."""
-    folder = RunFolder.open(path)
-    arrays = checkpoint.load(folder.agents_file(folder.phases()[-1]))[1]
-    return folder.metrics_file.read_bytes(), arrays | checkpoint.newest(folder.checkpoints).arrays
-
-
 def assert_resumes(config, tmp_path, chunks):
     """A run stopped after some chunks and resumed is the run that was not stopped."""
     registry.train(config, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
         registry.train(config, tmp_path / "broken", reporter=StopAfter(chunks))
     registry.resume(tmp_path / "broken")
-    (metrics, arrays), (again, resumed) = outcome(tmp_path / "whole"), outcome(tmp_path / "broken")
-    assert metrics == again and arrays.keys() == resumed.keys()
-    for name, array in arrays.items():
-        np.testing.assert_array_equal(array, resumed[name], err_msg=name)
+    assert_same(tmp_path / "whole", tmp_path / "broken")
 
 
 @pytest.mark.parametrize("config", [NAMED, NAMED_TOKEN], ids=["round", "token"])

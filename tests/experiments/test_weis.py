@@ -13,7 +13,7 @@ from coplayer.experiments import registry, reproduce, weis
 from coplayer.experiments.a2c_mixed import A2CMixed
 from coplayer.experiments.ppi_mixed import PPIMixed
 from coplayer.runs.folder import RunFolder, append_rows
-from coplayer.runs.training import Silence
+from stopping import StopAfter
 from tiny import TINY_A2C
 
 ROUNDS, SEEDS = 20, 2
@@ -165,18 +165,6 @@ def test_every_config_of_the_figures_can_be_trained():
             for config in study.runs(preset).values():
                 assert isinstance(config, (PPIMixed, A2CMixed))
                 registry._module_of(config).check(config)
-
-
-class StopAfter(Silence):
-    """Stands for a crash between two chunks."""
-
-    def __init__(self, chunks):
-        self.left = chunks
-
-    def advanced(self, chunk, progress):
-        self.left -= 1
-        if self.left == 0:
-            raise KeyboardInterrupt
 
 
 def test_a_chain_of_runs_that_is_broken_goes_on_where_it_was(tmp_path, monkeypatch, capsys):

@@ -17,20 +17,8 @@ import pytest
 from coplayer.errors import CoplayerError
 from coplayer.experiments import ppi_mixed, registry
 from coplayer.runs import checkpoint, folder
-from coplayer.runs.training import Silence
+from stopping import StopAfter
 from tiny import TINY, TINY_TOKEN
-
-
-class StopAfter(Silence):
-    """Stands for a crash between two chunks."""
-
-    def __init__(self, chunks: int):
-        self.left = chunks
-
-    def advanced(self, chunk, progress):
-        self.left -= 1
-        if self.left == 0:
-            raise KeyboardInterrupt
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -4,7 +4,6 @@ Each learner has its own weights and its own episodes. Some of these (the paper:
 the others against a tabular player drawn for each. Nothing tells it which, but for the ablation `opponent_identity`.
 """
 
-import time
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -19,6 +18,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from coplayer.errors import require
 from coplayer.experiments import mixed_pool
 from coplayer.experiments.axes import swap_between_learners
+from coplayer.experiments.iterations import IterationTrainer
 from coplayer.experiments.mixed_pool import NOTHING, NUM_LEARNERS, Given, Source, make_game
 from coplayer.experiments.recipes import Recipe
 from coplayer.figures.published import Bound, Panel
@@ -30,8 +30,7 @@ from coplayer.players.match import Player
 from coplayer.players.memory1 import sample
 from coplayer.players.recurrent import RecurrentPlayer
 from coplayer.pools import tabular
-from coplayer.runs import checkpoint, memory
-from coplayer.runs.training import Chunk
+from coplayer.runs import memory
 
 NAME = "a2c-mixed"
 SOURCE = "Weis et al. 2026, figure 1B"
@@ -363,63 +362,27 @@ def memory_bytes(config: A2CMixed, seed_batch: int) -> int:
     return NUM_LEARNERS * (seed_batch * trace + config.seeds * 4 * 16 * config.hidden**2)
 
 
-class State(NamedTuple):
-    """A run between two chunks."""
-
-    learners: a2c.LearnerState  # leading axes [learner, seed]
-    iteration: int  # iterations done
-
-
-class Trainer:
-    """The experiment as the host runs it (see `runs.training.Experiment`)."""
+class Trainer(IterationTrainer):
+    """The experiment as the host runs it."""
 
     def __init__(self, config: A2CMixed, *, frozen: Player | None = None, start: Source | None = None):
         check(config)
-        self.config = config
-        self.setting = setting = make_setting(config)
-        self._given = Given(frozen)
+        setting, given = make_setting(config), Given(frozen)
         if start is not None:
             new = partial(new_network, setting, jax.random.key(0))
-            self._given = Given(frozen, mixed_pool.start_weights(config, start, new, "network"))
+            given = Given(frozen, mixed_pool.start_weights(config, start, new, "network"))
         memory.require_fit(
             memory_bytes(config, mixed_pool.seed_batch(config)),
             "lower --seed-batch, --episodes, --rounds or --hidden",
         )
-        self._initial = mixed_pool.mapped(config, lambda given, _: new_learner(setting, *given))
-        self._train = mixed_pool.mapped(config, lambda learner, start: train_interval(setting, learner, start))
-
-    def initial_state(self) -> State:
-        return State(self._initial((mixed_pool.keys(self.config), self._given), 0), iteration=0)
-
-    def finished(self, state: State) -> bool:
-        return state.iteration >= self.config.iterations
-
-    def progress(self, state: State) -> float:
-        return state.iteration / self.config.iterations
-
-    def advance(self, state: State) -> Chunk:
-        """The iterations of one row of metrics."""
-        config, begin = self.config, time.monotonic()
-        learners, metrics = self._train(state.learners, state.iteration)
-        done = state.iteration + config.log_every
-        per_phase = config.iterations // config.phases
-        phase = state.iteration // per_phase + 1
-        rows = mixed_pool.metric_rows(config, metrics, phase=phase, iteration=done)
-        steps = NUM_LEARNERS * config.seeds * config.log_every * config.episodes * config.rounds
-        timing = {"phase": phase, "agent_steps_per_second": steps / (time.monotonic() - begin)}
-        agents = None if done % per_phase else checkpoint.flatten(learners.network, "network")
-        return Chunk(State(learners, done), rows, timing, agents, phase)
-
-    def pack(self, state: State) -> dict[str, np.ndarray]:
-        learners = checkpoint.flatten(state.learners._replace(frozen=None), "learners")
-        return learners | {"iteration": np.asarray(state.iteration)}
-
-    def unpack(self, arrays: dict[str, np.ndarray]) -> State:
-        like = self.initial_state().learners
-        placement = jax.tree.map(lambda leaf: leaf.sharding, like)
-        loaded = checkpoint.unflatten(like._replace(frozen=None), arrays, "learners")._replace(frozen=like.frozen)
-        learners = jax.device_put(loaded, placement)
-        return State(learners, int(arrays["iteration"]))
+        initial = mixed_pool.mapped(config, lambda given, _: new_learner(setting, *given))
+        super().__init__(
+            config,
+            initial=lambda: initial((mixed_pool.keys(config), given), 0),
+            train=mixed_pool.mapped(config, lambda learner, start: train_interval(setting, learner, start)),
+            steps=NUM_LEARNERS * config.seeds * config.episodes * config.rounds,
+            rate="agent_steps_per_second",
+        )
 
 
 def players(config: A2CMixed, agents: dict[str, np.ndarray], *, phase: int, seed: int) -> list[RecurrentPlayer]:

@@ -8,7 +8,6 @@ LOLA-DiCE agents are the fourth method: they see one inner episode at a time, an
 `pools.lookahead`. They play the same meta-trajectories, which measure them and which their values are fitted on.
 """
 
-import time
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -22,6 +21,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from coplayer.errors import require
 from coplayer.experiments import mixed_pool
 from coplayer.experiments.axes import LEARNERS
+from coplayer.experiments.iterations import IterationTrainer
 from coplayer.experiments.mixed_pool import make_game
 from coplayer.experiments.recipes import Recipe
 from coplayer.figures.published import Panel
@@ -34,8 +34,7 @@ from coplayer.networks.layers import pick
 from coplayer.players.recurrent import RecurrentPlayer
 from coplayer.pools import lookahead, shaping
 from coplayer.pools.lookahead import Lookahead
-from coplayer.runs import checkpoint, memory
-from coplayer.runs.training import Chunk
+from coplayer.runs import memory
 
 NAME = "coala-ipd"
 SOURCE = "Meulemans et al. 2025, figure 5"
@@ -549,63 +548,25 @@ def train_interval(
     return learner, jax.tree.map(lambda values: values.mean(), metrics)
 
 
-class State(NamedTuple):
-    """A run between two chunks."""
-
-    learners: a2c.LearnerState  # leading axes [agent, seed]
-    iteration: int  # iterations done
-
-
-class Trainer:
-    """The experiment as the host runs it (see `runs.training.Experiment`)."""
+class Trainer(IterationTrainer):
+    """The experiment as the host runs it."""
 
     def __init__(self, config: CoalaIPD):
         check(config)
-        self.config = config
-        self.setting = setting = make_setting(config)
-        self._keys = mixed_pool.keys(config, config.meta_agents)
+        setting, agents = make_setting(config), config.meta_agents
         memory.require_fit(
             memory_bytes(config, mixed_pool.seed_batch(config)),
             "lower --seed-batch, --replicas, --batch, --inner-episodes or --hidden",
         )
-
-        def mapped(function):
-            return mixed_pool.mapped(config, function, config.meta_agents)
-
-        self._initial = mapped(lambda key, _: new_learner(setting, key))
-        self._train = mapped(lambda learner, start: train_interval(setting, learner, start))
-
-    def initial_state(self) -> State:
-        return State(self._initial(self._keys, 0), iteration=0)
-
-    def finished(self, state: State) -> bool:
-        return state.iteration >= self.config.iterations
-
-    def progress(self, state: State) -> float:
-        return state.iteration / self.config.iterations
-
-    def advance(self, state: State) -> Chunk:
-        """The iterations of one row of metrics."""
-        config, begin = self.config, time.monotonic()
-        learners, metrics = self._train(state.learners, state.iteration)
-        done = state.iteration + config.log_every
-        per_phase = config.iterations // config.phases
-        phase = state.iteration // per_phase + 1
-        rows = mixed_pool.metric_rows(config, metrics, phase=phase, iteration=done)
-        steps = config.meta_agents * config.seeds * config.log_every * config.replicas * config.batch
-        steps *= config.inner_episodes * config.rounds
-        timing = {"phase": phase, "meta_steps_per_second": steps / (time.monotonic() - begin)}
-        agents = None if done % per_phase else checkpoint.flatten(learners.network, "network")
-        return Chunk(State(learners, done), rows, timing, agents, phase)
-
-    def pack(self, state: State) -> dict[str, np.ndarray]:
-        return checkpoint.flatten(state.learners, "learners") | {"iteration": np.asarray(state.iteration)}
-
-    def unpack(self, arrays: dict[str, np.ndarray]) -> State:
-        like = self._initial(self._keys, 0)
-        placement = jax.tree.map(lambda leaf: leaf.sharding, like)
-        learners = jax.device_put(checkpoint.unflatten(like, arrays, "learners"), placement)
-        return State(learners, int(arrays["iteration"]))
+        initial = mixed_pool.mapped(config, lambda key, _: new_learner(setting, key), agents)
+        length = config.inner_episodes * config.rounds
+        super().__init__(
+            config,
+            initial=lambda: initial(mixed_pool.keys(config, agents), 0),
+            train=mixed_pool.mapped(config, lambda learner, start: train_interval(setting, learner, start), agents),
+            steps=agents * config.seeds * config.replicas * config.batch * length,
+            rate="meta_steps_per_second",
+        )
 
 
 KEPT_TWICE = 6  # what differentiating both networks twice keeps of a round, in that of one network once
