@@ -13,6 +13,7 @@ from coplayer.experiments.axes import LEARNERS
 from coplayer.experiments.coala_ipd import CoalaIPD, check, make_setting
 from coplayer.pools import lookahead
 from oracles import ActorCriticOracle, with_random_weights
+from stopping import StopAfter, assert_same
 
 TINY_LOLA = CoalaIPD(
     rounds=3,
@@ -104,8 +105,7 @@ def test_co_players_are_naive_ones_as_they_begin_and_the_others_as_they_are():
 
 def test_values_are_fitted_to_the_rest_of_the_inner_episode():
     """Loss and entropy against numpy, round by round; the gradient is that of both, by a difference."""
-    config = dataclasses.replace(TINY_LOLA, entropy_coefficient=0.3)
-    setting = make_setting(config)
+    setting = make_setting(TINY_LOLA)
     own = with_random_weights(lambda: coala_ipd.new_network(setting, jax.random.key(0)), seed=4)
     everyone = jax.tree.map(lambda leaf: leaf[None].repeat(2, 0), own)
     played = over_agents(lambda own: coala_ipd.play(setting, population(setting), own, jax.random.key(2)), everyone)
@@ -125,7 +125,7 @@ def test_values_are_fitted_to_the_rest_of_the_inner_episode():
                     state = oracle.after(state, *divmod(int(j), 2))
         return np.mean(errors), np.mean(entropies)
 
-    slope, measured = jax.jit(lambda: coala_ipd.fit_gradient(setting, own, played))()
+    slope, measured = jax.jit(lambda: coala_ipd.fit_gradient(setting, own, played, jnp.asarray(0.3)))()
     assert (measured["loss_value"], measured["entropy"]) == pytest.approx(losses(own), rel=1e-4)
     rng = np.random.default_rng(5)
     direction = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape), own)

@@ -10,6 +10,7 @@ from coplayer import cli
 from coplayer.errors import CoplayerError
 from coplayer.experiments import meulemans_exact, reproduce
 from coplayer.figures.parity import Quantity, table
+from stopping import StopAfter
 
 
 def small(runs):

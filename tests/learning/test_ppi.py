@@ -182,7 +182,7 @@ class Recorder(eqx.Module):
     def initial_state(self, batch, context=None):
         raise NotImplementedError
 
-    action_logits = observe = imagine = initial_state
+    action_logits = observe = imagine = reply_logs = initial_state
 
 
 def shown_to(available, start, stop, batch=4, capacity=12, seed=2):

@@ -25,8 +25,9 @@ class KnownCoPlayer(eqx.Module):
 
     table: jax.Array  # the co-player's [observation, action], in its own view
     game: MatrixGame = eqx.field(static=True)
+    context: int = eqx.field(static=True, default=0)
 
-    def initial_state(self, batch):
+    def initial_state(self, batch, context=None):
         return jnp.zeros((batch,), dtype=jnp.int32)
 
     def action_logits(self, state):
@@ -49,7 +50,10 @@ class KnownCoPlayer(eqx.Module):
     def expected_reward(self, state):
         return jnp.asarray(self.game.payoffs[0]) @ self.replies(state)
 
-    def episode_loss(self, joint, reward):
+    def reply_logs(self, state, action):
+        raise NotImplementedError
+
+    def episode_loss(self, joint, reward, context=None):
         raise NotImplementedError
 
 

@@ -113,11 +113,11 @@ def draw_bands(axis: plt.Axes, panel: BandPanel) -> None:
 
 
 def draw_row(path: Path, panels: list[BandPanel], title: str, *, log: bool = False) -> None:
-    """One row of panels; `log`: with logarithmic axes."""
+    """One row of panels; `log`: with logarithmic axes, where there is anything to be drawn on them."""
     figure, axes = plt.subplots(1, len(panels), figsize=(4.2 * len(panels), 3.4), layout="constrained", squeeze=False)
     for axis, panel in zip(axes[0], panels, strict=True):
         draw_bands(axis, panel)
-        if log:
+        if log and any((band.values > 0).any() for band in panel.bands):
             axis.set(xscale="log", yscale="log")
     figure.suptitle(title, fontsize=10)
     save(figure, path)
