@@ -64,6 +64,9 @@ def parts_by_loops(joint, method):
 
 @jax.jit
 def gradient_by_hand(network, joint, weights):
+    """Less the mean weight of each step, which has no part in the expectation."""
+    weights = weights - weights.reshape(STEPS, -1).mean(1)[:, None, None]
+
     def objective(network):
         return (logs_of(network, joint.reshape(STEPS, -1)) * weights.reshape(STEPS, -1)).sum()
 
@@ -141,7 +144,7 @@ def test_the_ratio_of_one_method_by_loops(monkeypatch):
 
     networks = []
     monkeypatch.setattr(gradient_balance.shaping, "play", seen)
-    ratios = gradient_balance.balance(CONFIG, jax.random.key(4), blocks=4)
+    ratios = gradient_balance.balance(CONFIG, network(), jax.random.key(4), blocks=4)
     jax.effects_barrier()
     assert len(games) == 4 and ratios.keys() >= ESTIMATORS.keys()
     assert any((games[0] != joint).any() for joint in games[1:])

@@ -46,7 +46,8 @@ def finished(tiny_studies, monkeypatch):
     """`reproduce` without training: every run has the metrics of `number_of`, and agents as they begin."""
 
     def trained(config, path, preset, reporter):
-        folder, rows = RunFolder.create(path, {}), []
+        described = {"experiment": coala_ipd.NAME, "settings": dataclasses.asdict(config)}
+        folder, rows = RunFolder.create(path, described), []
         sides = ["vs_learner"] * (config.naive_share < 1) + ["vs_naive", "of_naive"] * (config.naive_share > 0)
         for iteration in range(1, 21):
             for seed in range(config.seed, config.seed + config.seeds):
@@ -130,33 +131,27 @@ def test_tiny_rivals_are_trained_resumed_and_drawn(tiny_studies, tmp_path):
         assert found == pytest.approx(row["reward_vs_learner"], abs=6e-4)
 
 
-def test_figure_12_has_a_row_for_each_method_at_both_ends(monkeypatch, tmp_path):
-    """Of ratios that are known; and that these are asked for with the right batch and enough blocks."""
+def test_figure_12_has_a_row_for_each_method_at_both_ends(finished, monkeypatch, tmp_path):
+    """Of ratios that are known, of one agent a seed; asked for with the right batch and enough blocks."""
     asked = []
 
-    def balance(config, key, *, blocks):
+    def balance(config, network, key, *, blocks):
         asked.append((config.batch, blocks))
-        assert config.naive_share == 1
-        return {"coala": 2.0, "m_fos": 2 / config.batch} | {
-            name: 3 / config.batch**2 for name in meulemans_sampled.METHODS if name not in ("coala", "m_fos")
-        }
+        assert config.naive_share == 1 and network.core.width == config.hidden
+        return {"coala": 2.0, "m_fos": 2 / config.batch, "batch_unaware": 3 / config.batch**2}
 
-    monkeypatch.setattr(meulemans_sampled.gradient_balance, "balance", balance)
-    rows = rows_of(reproduce.reproduce("meulemans-fig12", tmp_path).text)
-    assert asked == [(batch, 32) for batch in (1, 2, 4, 8, 16, 32)]
-    assert 32 * meulemans_sampled.BALANCE.replicas == 2048
+    monkeypatch.setattr(meulemans_sampled, "balance", balance)
+    rows = rows_of(reproduce.reproduce("meulemans-fig12", tmp_path, seeds=SEEDS).text)
+    assert asked == [(batch, 8) for _ in range(SEEDS) for batch in (1, 2, 4, 8, 16, 32)]
     assert rows["COALA-PG: ratio at B = 1"][1] == rows["COALA-PG: ratio at B = 32"][1] == 2
     assert rows["M-FOS: ratio at B = 32"][1] == pytest.approx(2 / 32, abs=6e-4)
-    assert rows["COALA-PG: ratio at B = 32 over that at B = 1"][3] == "at least 0.5 in 1 of 1"
-    assert rows["batch-unaware: ratio at B = 32 over that at B = 1"][3] == "at most 0.25 in 1 of 1"
+    assert rows["COALA-PG: the latter over the former"][3] == "at least 0.5 in 2 of 2"
+    assert rows["batch-unaware: the latter over the former"][3] == "at most 0.25 in 2 of 2"
 
 
-def test_a_tiny_figure_12_is_measured_and_drawn(monkeypatch, tmp_path):
-    """From the games to the figure; the numbers are tested in `test_gradient_balance`."""
-    balance = dataclasses.replace(meulemans_sampled.BALANCE, inner_episodes=2, rounds=2, replicas=64, hidden=2)
-    monkeypatch.setattr(meulemans_sampled, "BALANCE", balance)
-    monkeypatch.setattr(meulemans_sampled, "BATCHES", (1,))
-    monkeypatch.setattr(meulemans_sampled, "BLOCKS", 8)
-    made = reproduce.reproduce("meulemans-fig12", tmp_path)
+def test_a_tiny_figure_12_is_measured_and_drawn(tiny_studies, monkeypatch, tmp_path):
+    """From training to the figure; the numbers are tested in `test_gradient_balance`."""
+    monkeypatch.setattr(meulemans_sampled, "BATCHES", (2,))
+    made = reproduce.reproduce("meulemans-fig12", tmp_path, seeds=1)
     assert made.figure.read_bytes().startswith(b"\x89PNG")
-    assert {f"{LABELS[method]}: ratio at B = 1" for method in coala_ipd.ESTIMATORS} <= rows_of(made.text).keys()
+    assert {f"{LABELS[method]}: ratio at B = 2" for method in coala_ipd.ESTIMATORS} <= rows_of(made.text).keys()

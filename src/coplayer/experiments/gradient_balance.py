@@ -2,7 +2,7 @@
 
 A naive learner averages over its B games, so what one of them does to the learner's next update shrinks as 1 / B. The
 current inner episode's part has to shrink with it, or it drowns what shaping is about. Here both parts are measured for
-the three estimators, with an untrained agent against naive learners.
+the three estimators, with one agent against naive learners.
 """
 
 from typing import NamedTuple
@@ -52,6 +52,7 @@ def part_gradients(setting: Setting, network: ActorCritic, played: shaping.MetaT
     def objective(network: ActorCritic, weights: Float[Array, "time replicas batch"]) -> Array:
         logits, _ = network.unroll(observed.reshape(len(observed), -1))
         logs = pick(jax.nn.log_softmax(logits, axis=0), actions.reshape(len(actions), -1))
+        weights = weights - weights.mean((1, 2), keepdims=True)  # by time alone: a baseline, for less variance
         return scale * (logs * weights.reshape(logs.shape)).mean()
 
     return Parts(*(jax.grad(objective)(network, weights) for weights in parts))
@@ -68,14 +69,13 @@ def squared_norm(gradients: ActorCritic) -> Float[Array, ""]:
     return (of_sum - of_each) / (count * (count - 1))
 
 
-def balance(config: CoalaIPD, key: PRNGKeyArray, *, blocks: int) -> dict[str, float]:
+def balance(config: CoalaIPD, network: ActorCritic, key: PRNGKeyArray, *, blocks: int) -> dict[str, float]:
     """Norm of the future part's gradient over that of the current part's, by method, for the config's B. Played in
-    `blocks` (2 or more) blocks of the config's R replicas each, with one untrained agent whose read-outs are not 0. NaN
-    where a norm is lost in the noise of so few.
+    `blocks` (2 or more) blocks of the config's R replicas each. NaN where a norm is lost in the noise of so few: where
+    the agent is untrained, what it does hardly shapes, and the future part is.
     """
     require(blocks >= 2, f"blocks: must be at least 2, got {blocks}")
     setting = coala_ipd.make_setting(config)
-    network = ActorCritic(setting.game, setting.hidden, core=setting.core, key=jax.random.fold_in(key, 0))
     population = coala_ipd.naive_population(setting, jax.random.fold_in(key, 1))
     groups = [shaping.Group(shaping.NaiveLearner(population, setting.naive_updating), config.replicas)]
 

@@ -6,9 +6,10 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from coplayer.experiments import coala_ipd, gradient_balance
+from coplayer.experiments import coala_ipd, registry
 from coplayer.experiments.coala_ipd import ESTIMATORS, LOLA_DICE, METHODS, CoalaIPD
 from coplayer.experiments.exact_figures import ITERATION, REWARD, band
+from coplayer.experiments.gradient_balance import balance
 from coplayer.experiments.studies import Study
 from coplayer.figures.panels import Band, BandPanel, draw_row
 from coplayer.figures.parity import Quantity
@@ -109,7 +110,7 @@ def draw_figure5(folders: Folders, configs: Configs, path: Path) -> list[Quantit
             if configs[name].naive_share:
                 alone = ended(folders[name], "reward_vs_naive")
                 rows.append(Quantity(f"C: {label}, reward against naive learners", None, alone))
-    draw_row(path, panels, f"Sampled iterated prisoner's dilemma: {SPREAD}")
+    draw_row(path, panels, f"Sampled iterated prisoner's dilemma\n{SPREAD}")
     return rows
 
 
@@ -161,28 +162,38 @@ def draw_rivals(folders: Folders, configs: Configs, path: Path) -> list[Quantity
 
 # Figure 12
 
-BALANCE = CoalaIPD(replicas=64, naive_share=1.0, meta_agents=1, core="gru", inner_episodes=5, naive_learning_rate=0.05)
 BATCHES = (1, 2, 4, 8, 16, 32)
-BLOCKS = 32  # of BALANCE.replicas: R = 2048 in all
+BLOCKS = 8  # of the run's R replicas each
+MIDWAY = 0.4  # share of the training after which the agents are taken: they shape by then, and still explore
+
+
+def balance_runs(preset: str) -> Configs:
+    """COALA-PG with naive learners alone, from figure 5."""
+    name = f"shaping-coala-{preset}"
+    return {name: figure5_runs(preset)[name]}
 
 
 def draw_balance(folders: Folders, configs: Configs, path: Path) -> list[Quantity]:
-    """Measured on untrained agents; there is nothing to train."""
-    key = jax.random.key(EVALUATION_SEED)
-    ratios = {batch: gradient_balance.balance(replace(BALANCE, batch=batch), key, blocks=BLOCKS) for batch in BATCHES}
-    curves = {method: np.array([ratios[batch][method] for batch in BATCHES]) for method in ESTIMATORS}
-    bands = [Band(LABELS[method], np.array(BATCHES), values[None]) for method, values in curves.items()]
-    y = "future over current, norms"
-    draw_row(path, [BandPanel("Policy gradient by its parts", "B, games with one co-player", y, bands)], "", log=True)
+    """Measured on the first agent of every seed, midway in its training."""
+    ((name, folder),) = folders.items()
+    config, phase = configs[name], max(1, round(MIDWAY * configs[name].phases))
+    ratios = []
+    for seed in range(config.seed, config.seed + config.seeds):
+        network = registry.load(folder.path, phase=phase, seed=seed)[0].network
+        key = jax.random.fold_in(jax.random.key(EVALUATION_SEED), seed)
+        ratios.append([balance(replace(config, batch=b), network, key, blocks=BLOCKS) for b in BATCHES])
+    curves = {method: np.array([[at[method] for at in seed] for seed in ratios]) for method in ESTIMATORS}
+    bands = [Band(LABELS[method], np.array(BATCHES), values) for method, values in curves.items()]
+    panel = BandPanel("policy gradient", "B, games with one co-player", "future over current part, norms", bands)
+    draw_row(path, [panel], "Gradient balance: median and quartiles", log=True)
     first, last = BATCHES[0], BATCHES[-1]
     rows = []
     for method, values in curves.items():
-        kept = values[-1:] / values[:1]
-        bound = {"at_least": 0.5} if method == "coala" else {"at_most": 0.25}
+        bound = {"at_least": 0.5} if method == COALA else {"at_most": 0.25}
         rows += [
-            Quantity(f"{LABELS[method]}: ratio at B = {first}", None, values[:1]),
-            Quantity(f"{LABELS[method]}: ratio at B = {last}", None, values[-1:]),
-            Quantity(f"{LABELS[method]}: ratio at B = {last} over that at B = {first}", None, kept, **bound),
+            Quantity(f"{LABELS[method]}: ratio at B = {first}", None, values[:, 0]),
+            Quantity(f"{LABELS[method]}: ratio at B = {last}", None, values[:, -1]),
+            Quantity(f"{LABELS[method]}: the latter over the former", None, values[:, -1] / values[:, 0], **bound),
         ]
     return rows
 
@@ -191,7 +202,7 @@ STUDIES = {
     "meulemans-fig5": Study(
         "COALA-PG extorts naive learners and cooperates with its own kind in mixed pools; the baselines defect",
         "Meulemans et al. 2025, figure 5",
-        {"quick": 0, "paper": None},
+        {"quick": 300, "paper": None},
         figure5_runs,
         draw_figure5,
         parts=("shaping", "mixed", "shaping-coala", "mixed-coala"),
@@ -199,15 +210,15 @@ STUDIES = {
     "coala-vs-mfos": Study(
         "COALA-PG and M-FOS, with naive learners about, cooperate with each other",
         "Meulemans et al. 2025, section 5",
-        {"quick": 0, "paper": None},
+        {"quick": 30, "paper": None},
         rivals_runs,
         draw_rivals,
     ),
     "meulemans-fig12": Study(
         "COALA-PG keeps the weight of future episodes in the gradient as B grows; the baselines lose it",
         "Meulemans et al. 2025, figure 12",
-        {"quick": 5, "paper": 5},
-        lambda preset: {},
+        {"quick": 20, "paper": None},
+        balance_runs,
         draw_balance,
     ),
 }
