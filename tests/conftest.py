@@ -1,5 +1,6 @@
 """Run-time checks of every array's shape and dtype; two devices, so that two learners can have one each; compiled
-programs kept for the length of a test run, for all its processes, since many tests train the same tiny config.
+programs kept for the length of a test run, for all its processes, since many tests train the same tiny config; and
+compiled with little optimisation, since most tests take longer to compile than to run.
 """
 
 import os
@@ -10,6 +11,7 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # the first process makes it,
     os.environ["JAX_COMPILATION_CACHE_DIR"] = CACHE.name
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
 
 import jax
 import jaxtyping

@@ -18,6 +18,14 @@ TIME, BATCH, INPUTS, WIDTH = 11, 3, 5, 4
 REFERENCE = np.load(Path(__file__).with_name("hawk_reference.npz"))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def optimised():
+    """Accuracy is judged of programs as users run them."""
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", True)
+
+
 def example(seed, parallel=False, blocks=2):
     """A Hawk with random weights, and inputs."""
     rng = np.random.default_rng(seed)
