@@ -8,8 +8,10 @@ LOLA-DiCE agents are the fourth method: they see one inner episode at a time, an
 `pools.lookahead`. They play the same meta-trajectories, which measure them and which their values are fitted on.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -143,12 +145,11 @@ PRESETS: dict[str, CoalaIPD] = {
 }
 
 RECIPES = {NAME: Recipe(CoalaIPD.__doc__, SOURCE, PRESETS)}
-PANEL = Panel("5", "meta agent", "iteration")
 
 
 def panel(config: CoalaIPD) -> Panel:
     """What the training curves of a run are drawn as."""
-    return PANEL
+    return Panel("5", "meta agent", "iteration")
 
 
 MAY_BE_ZERO = {
@@ -299,6 +300,28 @@ def new_learner(setting: Setting, key: PRNGKeyArray) -> a2c.LearnerState:
     return a2c.LearnerState(network, ppo.optimiser(setting.updating).init(network), key)
 
 
+def estimated(
+    function: Callable,
+    setting: Setting,
+    method: str,
+    rewards: Float[Array, "time replicas batch"],
+    values: Float[Array, "time replicas batch"],
+) -> Any:
+    """`coala.advantages` or `coala.advantage_parts` as a method takes them, of every replica by itself, for a loss
+    that is a mean over all.
+    """
+    estimator = ESTIMATORS[method]
+    of_replica = partial(
+        function,
+        episode_length=setting.game.rounds,
+        gamma=setting.gamma,
+        gae_lambda=setting.gae_lambda,
+        estimator=estimator,
+    )
+    parts = jax.vmap(of_replica, in_axes=(1, 1, None), out_axes=1)(rewards, values, jnp.zeros(setting.batch))
+    return jax.tree.map(lambda part: coala.policy_scale(estimator, setting.batch) * part, parts)
+
+
 def weights(
     setting: Setting, joint: Int[Array, "time replicas batch"], values: Float[Array, "time replicas batch"]
 ) -> tuple[Float[Array, "time replicas batch"], Float[Array, "time replicas batch"]]:
@@ -306,24 +329,9 @@ def weights(
     agents. Naive co-players come first; with other meta agents every method is batch-unaware, which is exact there.
     """
     rewards = setting.reward_scale * setting.game.reward(joint)
-    end = jnp.zeros(setting.batch)
 
     def estimate(method: str, at: slice) -> Array:
-        estimator = ESTIMATORS[method]
-        whole = jax.vmap(
-            lambda rewards, values: coala.advantages(
-                rewards,
-                values,
-                end,
-                episode_length=setting.game.rounds,
-                gamma=setting.gamma,
-                gae_lambda=setting.gae_lambda,
-                estimator=estimator,
-            ),
-            in_axes=1,
-            out_axes=1,
-        )(rewards[:, at], values[:, at])
-        return coala.policy_scale(estimator, setting.batch) * whole
+        return estimated(coala.advantages, setting, method, rewards[:, at], values[:, at])
 
     naive, meta = slice(0, setting.naive), slice(setting.naive, None)
     known = sorted(set(setting.methods))
@@ -335,13 +343,8 @@ def weights(
         groups.append(estimate("batch_unaware", meta))
     if setting.centred:
         groups = [group - group.mean() for group in groups]
-    targets = jax.vmap(
-        lambda rewards, values: coala.value_targets(
-            rewards, values, end, gamma=setting.gamma, td_lambda=setting.td_lambda
-        ),
-        in_axes=1,
-        out_axes=1,
-    )(rewards, values)
+    end = jnp.zeros(values.shape[1:])
+    targets = coala.value_targets(rewards, values, end, gamma=setting.gamma, td_lambda=setting.td_lambda)
     return jnp.concatenate(groups, axis=1), targets
 
 

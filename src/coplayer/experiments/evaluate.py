@@ -70,15 +70,14 @@ def _one_seed(folder: RunFolder, phase: int, seed: int, episodes: int) -> list[d
     game = module.make_game(config)
     key = jax.random.fold_in(jax.random.fold_in(jax.random.key(EVALUATION_SEED), phase), seed)
     devices = jax.local_devices()
-    seats = [game, game.seen_by(1)]
+    seats = [game.seen_by(i % 2) for i in range(len(players))]
     length = {"episodes": episodes, "inner_episodes": registry.match_episodes(module, config)}
-    matches = [
+    views = [
         matches_against_fixed(
-            jax.device_put(player, devices[i % len(devices)]), seats[i % 2], jax.random.fold_in(key, 1 + i), **length
+            jax.device_put(player, devices[i % len(devices)]), seat, jax.random.fold_in(key, 1 + i), **length
         )
-        for i, player in enumerate(players)
+        for i, (player, seat) in enumerate(zip(players, seats, strict=True))
     ]  # dispatched, not waited for
-    views = matches
     for i in range(0, len(players) if len(players) > 1 else 0, 2):
         other = (i + 1) % len(players)
         joint = play_match(players[i], players[other], game, jax.random.fold_in(key, i and len(players) + i), **length)
@@ -87,14 +86,12 @@ def _one_seed(folder: RunFolder, phase: int, seed: int, episodes: int) -> list[d
             views[other] = {LEARNER: game.swap(joint), **views[other]}
     if "frozen" in registry.built_on(config):
         for i, frozen in enumerate(registry.frozen_players(module, config, seed)):
-            frozen_key = jax.random.fold_in(key, 1 + len(seats) + i)
+            frozen_key = jax.random.fold_in(key, 1 + len(players) + i)
             views[i][FROZEN] = play_match(players[i], frozen, seats[i], frozen_key, episodes=episodes)
     return [
         {
-            name: curves(view, seats[i % 2])._asdict()
-            | signature(view, seats[i % 2])._asdict()
-            | reward_line(view, seats[i % 2])._asdict()
-            for name, view in views[i].items()
+            name: curves(view, seat)._asdict() | signature(view, seat)._asdict() | reward_line(view, seat)._asdict()
+            for name, view in of_player.items()
         }
-        for i in range(len(players))
+        for of_player, seat in zip(views, seats, strict=True)
     ]

@@ -5,6 +5,7 @@ current inner episode's part has to shrink with it, or it drowns what shaping is
 the three estimators, with one agent against naive learners.
 """
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import jax
@@ -34,26 +35,13 @@ def part_gradients(setting: Setting, network: ActorCritic, played: shaping.MetaT
     """
     rewards, observed = setting.game.reward(played.joint), shaping.observations(played.joint, setting.game.rounds)
     actions, none = setting.game.own_action(played.joint), jnp.zeros_like(rewards)
-    parts = jax.vmap(
-        lambda rewards, none: coala.advantage_parts(
-            rewards,
-            none,
-            none[-1],
-            episode_length=setting.game.rounds,
-            gamma=setting.gamma,
-            gae_lambda=setting.gae_lambda,
-            estimator=ESTIMATORS[method],
-        ),
-        in_axes=1,
-        out_axes=1,
-    )(rewards, none)
-    scale = coala.policy_scale(ESTIMATORS[method], setting.batch)
+    parts = coala_ipd.estimated(coala.advantage_parts, setting, method, rewards, none)
 
     def objective(network: ActorCritic, weights: Float[Array, "time replicas batch"]) -> Array:
         logits, _ = network.unroll(observed.reshape(len(observed), -1))
         logs = pick(jax.nn.log_softmax(logits, axis=0), actions.reshape(len(actions), -1))
         weights = weights - weights.mean((1, 2), keepdims=True)  # by time alone: a baseline, for less variance
-        return scale * (logs * weights.reshape(logs.shape)).mean()
+        return (logs * weights.reshape(logs.shape)).mean()
 
     return Parts(*(jax.grad(objective)(network, weights) for weights in parts))
 
@@ -75,20 +63,13 @@ def balance(config: CoalaIPD, network: ActorCritic, key: PRNGKeyArray, *, blocks
     the agent is untrained, what it does hardly shapes, and the future part is.
     """
     require(blocks >= 2, f"blocks: must be at least 2, got {blocks}")
-    setting = coala_ipd.make_setting(config)
+    setting = coala_ipd.make_setting(replace(config, naive_share=1.0))
     population = coala_ipd.naive_population(setting, jax.random.fold_in(key, 1))
-    groups = [shaping.Group(shaping.NaiveLearner(population, setting.naive_updating), config.replicas)]
 
     @jax.jit
     def block(index):
-        played = shaping.play(
-            setting.game,
-            network,
-            groups,
-            jax.random.fold_in(jax.random.fold_in(key, 2), index),
-            batch=setting.batch,
-            inner_episodes=setting.inner_episodes,
-        )
+        games = jax.random.fold_in(jax.random.fold_in(key, 2), index)
+        played = coala_ipd.play(setting, population, network, games)
         return {method: part_gradients(setting, network, played, method) for method in ESTIMATORS}
 
     gradients = [block(index) for index in range(blocks)]

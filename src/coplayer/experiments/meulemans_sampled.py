@@ -8,9 +8,10 @@ import numpy as np
 
 from coplayer.experiments import coala_ipd, registry
 from coplayer.experiments.coala_ipd import ESTIMATORS, LOLA_DICE, METHODS, CoalaIPD
+from coplayer.experiments.evaluate import EVALUATION_SEED
 from coplayer.experiments.exact_figures import ITERATION, REWARD, band
 from coplayer.experiments.gradient_balance import balance
-from coplayer.experiments.studies import Study
+from coplayer.experiments.studies import SPREAD, Study
 from coplayer.figures.panels import Band, BandPanel, draw_row
 from coplayer.figures.parity import Quantity
 from coplayer.runs import checkpoint
@@ -39,8 +40,6 @@ LOLA = {  # a GRU's small features learn to defect before they tell rounds apart
     "paper": {"learning_rate": 3e-3},
 }
 END = 0.1  # share of the training that "at the end" is a mean over
-SPREAD = "mean and one standard deviation over seeds"
-EVALUATION_SEED = 20_26
 
 
 def ended(folder: RunFolder, name: str, learner: int | None = None) -> np.ndarray:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from coplayer.figures.parity import Quantity
 from coplayer.runs.folder import RunFolder
 
+SPREAD = "mean and one standard deviation over seeds"  # what bands are, where a title says it
 Draw = Callable[[dict[str, RunFolder], dict[str, Any], Path], list[Quantity]]  # panels to a path; the table's rows
 
 

@@ -24,7 +24,7 @@ from coplayer.experiments.report import (
     training_lines,
     training_quantities,
 )
-from coplayer.experiments.studies import Study
+from coplayer.experiments.studies import SPREAD, Study
 from coplayer.figures.panels import Line, Pair, draw
 from coplayer.figures.parity import Quantity
 from coplayer.runs.folder import RunFolder
@@ -35,7 +35,6 @@ EPISODES = 128  # for each learner and opponent, where agents are evaluated
 FRACTION_SHOWN = {"ppi": 8 / 30, "a2c": 7 / 20}  # of the training that figure 3 looks at: phase 8, iteration 70,000
 WITHIN = (TIT_FOR_TAT, "always_cooperate", "always_defect", TABULAR)  # opponents within an episode
 ABLATIONS = {"identity": "with opponent identity", "no-tabular": "no tabular opponents"}
-SPREAD = "mean and one standard deviation over seeds"
 
 
 class Run(NamedTuple):

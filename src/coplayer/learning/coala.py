@@ -154,14 +154,14 @@ def advantage_parts(
 
 
 def value_targets(
-    rewards: Float[Array, "time batch"],
-    values: Float[Array, "time batch"],
-    final_value: Float[Array, " batch"],
+    rewards: Float[Array, "time *batch"],
+    values: Float[Array, "time *batch"],
+    final_value: Float[Array, "*batch"],
     *,
     gamma: float,
     td_lambda: float,
-) -> Float[Array, "time batch"]:
+) -> Float[Array, "time *batch"]:
     """Targets of the critic, batch-unaware for every estimator: the lambda returns of each game by itself, through the
-    ends of inner episodes (Meulemans et al. 2025, section 3).
+    ends of inner episodes (Meulemans et al. 2025, section 3). Of any number of replicas at once.
     """
     return lambda_returns(rewards, values, final_value, gamma=gamma, lambda_=td_lambda)

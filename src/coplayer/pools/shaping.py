@@ -21,7 +21,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from coplayer.games.matrix import START, MatrixGame, observe
 from coplayer.learning import a2c
-from coplayer.networks.actor_critic import ActorCritic
+from coplayer.networks.actor_critic import ActorCritic, Trace
 from coplayer.players.memory1 import sample
 
 
@@ -40,6 +40,14 @@ class CoPlayer(Protocol):
 
     def learn(self, state: Any, joint: Int[Array, "rounds batch"], notes: Any) -> Any:
         """The state after an inner episode, in the co-player's view; `notes` has a leading axis of rounds."""
+
+
+def act(
+    network: ActorCritic, memory: Any, observation: Int[Array, " batch"], uniform: Float[Array, " batch"]
+) -> tuple[Trace, Int[Array, " batch"]]:
+    """One round of a recurrent policy: its step, and the actions drawn with these uniform numbers."""
+    now = network.step(memory, observation, network.no_context(observation.shape[0]))
+    return now, sample(jax.nn.softmax(now.outputs[:-1], axis=0), uniform)
 
 
 class NaiveState(NamedTuple):
@@ -69,9 +77,7 @@ class NaiveLearner(eqx.Module):
         return NaiveState(learner, network.initial_state(batch), jnp.zeros((), jnp.int32))
 
     def act(self, state, observation, uniform):
-        network = state.network
-        now = network.step(state.memory, observation, network.no_context(observation.shape[0]))
-        action = sample(jax.nn.softmax(now.outputs[:-1], axis=0), uniform)
+        now, action = act(state.network, state.memory, observation, uniform)
         return state._replace(memory=now.state), action, now
 
     def learn(self, state, joint, notes):
@@ -104,8 +110,8 @@ class LastingAgent(eqx.Module):
         return LastingState(network, network.initial_state(batch))
 
     def act(self, state, observation, uniform):
-        now = state.network.step(state.memory, observation, state.network.no_context(observation.shape[0]))
-        return state._replace(memory=now.state), sample(jax.nn.softmax(now.outputs[:-1], axis=0), uniform), None
+        now, action = act(state.network, state.memory, observation, uniform)
+        return state._replace(memory=now.state), action, None
 
     def learn(self, state, joint, notes):
         return state
@@ -165,12 +171,11 @@ def play(
 
     def step(carry, uniforms):
         memory, others, observation, other_observation = carry
-        now = agent.step(memory, observation.reshape(-1), agent.no_context(replicas * batch))
-        own = sample(jax.nn.softmax(now.outputs[:-1], axis=0), uniforms[0].reshape(-1)).reshape(shape)
+        now, own = act(agent, memory, observation.reshape(-1), uniforms[0].reshape(-1))
         seen, chance = by_group(other_observation), by_group(uniforms[1])
         acted = [jax.vmap(group.co_player.act)(*at) for group, *at in zip(groups, others, seen, chance, strict=True)]
         others, replies, notes = zip(*acted, strict=True)
-        joint = game.joint(own, jnp.concatenate(replies))
+        joint = game.joint(own.reshape(shape), jnp.concatenate(replies))
         outputs = now.outputs.reshape(-1, *shape)
         return (now.state, others, observe(joint), observe(game.swap(joint))), (joint, outputs, notes)
 
