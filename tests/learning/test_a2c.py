@@ -32,12 +32,13 @@ def example(seed, actions=3):
     rng = np.random.default_rng(seed)
     logits, values = rng.normal(size=(actions, ROUNDS, BATCH)), rng.normal(size=(ROUNDS, BATCH))
     chosen, rewards = rng.integers(actions, size=(ROUNDS, BATCH)), rng.normal(size=(ROUNDS, BATCH))
-    return jnp.asarray(logits), jnp.asarray(values), jnp.asarray(chosen), jnp.asarray(rewards)
+    end = rng.normal(size=BATCH)
+    return jnp.asarray(logits), jnp.asarray(values), jnp.asarray(chosen), jnp.asarray(rewards), jnp.asarray(end)
 
 
-def advantages_in_numpy(values, rewards, updating):
+def advantages_in_numpy(values, rewards, end, updating):
     """[rounds, batch], not centred, by double sums."""
-    values = np.concatenate([values, np.zeros((1, BATCH))])
+    values = np.concatenate([values, end[None]])
     errors = updating.reward_scale * rewards + updating.gamma * values[1:] - values[:-1]
     decay = updating.gamma * updating.gae_lambda
     return np.array([sum(decay ** (k - t) * errors[k] for k in range(t, ROUNDS)) for t in range(ROUNDS)])
@@ -56,11 +57,11 @@ def test_advantages_are_centred_separately_by_the_kind_of_co_player(split):
 
 @pytest.mark.parametrize("centred", [True, False])
 def test_losses_against_a_loop(centred):
-    logits, values, actions, rewards = (np.asarray(x) for x in example(1))
+    logits, values, actions, rewards, end = (np.asarray(x) for x in example(1))
     updating = UPDATING._replace(centred=centred)
     ours = a2c.losses(*example(1), SPLIT, updating)
-    advantages = advantages_in_numpy(values, rewards, updating)
-    targets = values + advantages_in_numpy(values, rewards, updating._replace(gae_lambda=updating.td_lambda))
+    advantages = advantages_in_numpy(values, rewards, end, updating)
+    targets = values + advantages_in_numpy(values, rewards, end, updating._replace(gae_lambda=updating.td_lambda))
     if centred:
         advantages[:, :SPLIT] -= advantages[:, :SPLIT].mean()
         advantages[:, SPLIT:] -= advantages[:, SPLIT:].mean()
@@ -74,11 +75,11 @@ def test_losses_against_a_loop(centred):
 
 
 def test_advantages_and_targets_are_held_constant():
-    logits, values, actions, rewards = example(2)
-    slope = jax.grad(lambda v: a2c.losses(logits, v, actions, rewards, SPLIT, UPDATING).policy)(values)
+    logits, values, actions, rewards, end = example(2)
+    slope = jax.grad(lambda v: a2c.losses(logits, v, actions, rewards, end, SPLIT, UPDATING).policy)(values)
     assert not np.any(slope)
-    slope = jax.grad(lambda v: a2c.losses(logits, v, actions, rewards, SPLIT, UPDATING).value)(values)
-    targets = values + advantages_in_numpy(values, rewards, UPDATING._replace(gae_lambda=UPDATING.td_lambda))
+    slope = jax.grad(lambda v: a2c.losses(logits, v, actions, rewards, end, SPLIT, UPDATING).value)(values)
+    targets = values + advantages_in_numpy(values, rewards, end, UPDATING._replace(gae_lambda=UPDATING.td_lambda))
     np.testing.assert_allclose(slope, 2 * (values - targets) / (ROUNDS * BATCH), rtol=1e-4, atol=1e-6)
 
 
@@ -206,6 +207,27 @@ def test_gradient_of_value_and_entropy_against_finite_differences():
     for leaf, slope in zip(jax.tree.leaves(ours), slope_in_numpy(learner, loss), strict=True):
         np.testing.assert_allclose(leaf, slope, rtol=1e-3, atol=1e-5)
     assert float(parts.policy + 0.7 * parts.value - 0.4 * parts.entropy) == pytest.approx(loss(start), abs=1e-5)
+
+
+@pytest.mark.parametrize("bootstrap", [True, False])
+def test_bootstrapping_takes_the_value_after_the_last_round_for_what_lies_beyond(bootstrap):
+    learner = network(3)
+    oracle, batch = ActorCriticOracle(learner), batch_of(learner, jnp.asarray(COURSES))
+    beyond = []
+    for course in COURSES.T:
+        state = oracle.start()
+        for joint in course:
+            state = oracle.after(state, *divmod(int(joint), 2))
+        beyond.append(oracle.value(state))
+    assert np.ptp(beyond) > 0.1
+    np.testing.assert_allclose(a2c.value_beyond(learner, batch), beyond, atol=1e-5)
+    updating = UPDATING._replace(bootstrap=bootstrap)
+    split = COURSES.shape[1]
+    _, ours = a2c.gradient(learner, batch, split, updating, jnp.asarray(0.0))
+    logits, values = learner.unroll(batch.trace.observation)
+    end = jnp.asarray(beyond) * bootstrap
+    expected = a2c.losses(logits, values, GAME.own_action(batch.joint), batch.rewards, end, split, updating)
+    np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-6)
 
 
 def states_of(oracle, course):

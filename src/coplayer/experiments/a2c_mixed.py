@@ -83,6 +83,9 @@ class A2CMixed:
     """Lambda of the generalised advantage estimates."""
     td_lambda: float = 1.0
     """Lambda of the returns that the value is fitted to."""
+    bootstrap: bool = False
+    """Take an episode for part of an endless game, as PPI's planner does: what lies beyond the last round is worth what
+    the value says there, instead of 0."""
     reward_scale: float = 0.02
     """Factor on the rewards in the losses; never in what is reported."""
     centred: bool = True
@@ -268,6 +271,7 @@ def make_setting(config: A2CMixed) -> Setting:
             entropy=schedule(config.entropy_coefficient, config.entropy_end, config.entropy_iterations),
             learning_rate=schedule(config.learning_rate, config.learning_rate_end, config.learning_rate_iterations),
             max_gradient_norm=config.max_gradient_norm,
+            bootstrap=config.bootstrap,
         ),
         core=config.core,
         hidden=config.hidden,

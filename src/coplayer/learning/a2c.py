@@ -2,8 +2,9 @@
 
     loss = mean over rounds and episodes of   -log pi(a_t | x_t) A_t  +  c_v (V(x_t) - G_t)^2  -  c_e H(pi(. | x_t))
 
-A_t is the generalised advantage, G_t the lambda return, both of scaled rewards and both held constant; the value after
-the last round is 0. One update is made of each batch of episodes, with the weights that played it.
+A_t is the generalised advantage, G_t the lambda return, both of scaled rewards and both held constant. What lies beyond
+the last round is worth 0, or, with `bootstrap`, the value there. One update is made of each batch of episodes, with the
+weights that played it.
 """
 
 from typing import Literal, NamedTuple
@@ -14,6 +15,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from coplayer.games.matrix import observe
 from coplayer.learning.returns import generalised_advantages, lambda_returns
 from coplayer.networks.actor_critic import ActorCritic, Trace, replay
 from coplayer.networks.layers import pick
@@ -63,6 +65,7 @@ class Updating(NamedTuple):
     entropy: Schedule
     learning_rate: Schedule
     max_gradient_norm: float
+    bootstrap: bool = False  # an episode is part of an endless game: beyond its last round lies the value there
 
 
 class Losses(NamedTuple):
@@ -95,12 +98,14 @@ def losses(
     values: Float[Array, "rounds batch"],
     actions: Int[Array, "rounds batch"],
     rewards: Float[Array, "rounds batch"],
+    end: Float[Array, " batch"],
     split: int,
     updating: Updating,
 ) -> Losses:
-    """The parts of the loss, to be differentiated by `logits` and `values`. `rewards` are the game's, unscaled."""
+    """The parts of the loss, to be differentiated by `logits` and `values`. `rewards` are the game's, unscaled; `end`
+    is what lies beyond the last round, in scaled rewards.
+    """
     rewards, fixed = updating.reward_scale * rewards, jax.lax.stop_gradient(values)
-    end = jnp.zeros(values.shape[1:])
     advantages = generalised_advantages(rewards, fixed, end, gamma=updating.gamma, lambda_=updating.gae_lambda)
     targets = lambda_returns(rewards, fixed, end, gamma=updating.gamma, lambda_=updating.td_lambda)
     if updating.centred:
@@ -111,6 +116,12 @@ def losses(
         value=((values - targets) ** 2).mean(),
         entropy=-(jnp.exp(logs) * logs).sum(0).mean(),
     )
+
+
+def value_beyond(network: ActorCritic, batch: Batch) -> Float[Array, " batch"]:
+    """The value after the last round, with its outcome observed."""
+    last = jax.tree.map(lambda leaf: leaf[-1], batch.trace.state)
+    return network.step(last, observe(batch.joint[-1]), jnp.zeros_like(batch.context)).outputs[-1]
 
 
 def optimiser(updating: Updating) -> optax.GradientTransformation:
@@ -125,10 +136,11 @@ def gradient(
     network: ActorCritic, batch: Batch, split: int, updating: Updating, entropy_coefficient: Float[Array, ""]
 ) -> tuple[ActorCritic, Losses]:
     """Gradient of the loss by the network's weights, through whole episodes; and the loss's parts."""
+    end = value_beyond(network, batch) if updating.bootstrap else jnp.zeros(batch.rewards.shape[1:])
 
     def loss_of(network: ActorCritic):
         logits, values = replay(network, batch.context, batch.trace)
-        parts = losses(logits, values, network.game.own_action(batch.joint), batch.rewards, split, updating)
+        parts = losses(logits, values, network.game.own_action(batch.joint), batch.rewards, end, split, updating)
         total = parts.policy + updating.value_coefficient * parts.value - entropy_coefficient * parts.entropy
         return total, parts
 
