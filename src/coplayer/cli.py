@@ -16,6 +16,7 @@ from coplayer.errors import CoplayerError, require
 from coplayer.experiments import registry
 from coplayer.experiments import reproduce as reproduction
 from coplayer.experiments.equilibrium import report_equilibrium
+from coplayer.experiments.join import join as join_runs
 from coplayer.experiments.recipes import Recipe
 from coplayer.experiments.report import Report, report
 from coplayer.experiments.reproduce import Reproduction
@@ -44,6 +45,16 @@ class Resume:
 
     folder: tyro.conf.Positional[Path]
     """The run's folder."""
+
+
+@dataclass(frozen=True)
+class Join:
+    """Put finished runs of the same settings together whose seeds follow one another: for seeds trained apart."""
+
+    folders: tyro.conf.Positional[tuple[Path, ...]]
+    """The folders of the runs."""
+    out: Path
+    """The folder of all of them; a new one."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +113,11 @@ def resume(command: Resume, console: Console) -> None:
     with Display(console, "compiling") as display:
         registry.resume(command.folder, reporter=display)
     evaluate(Evaluate(command.folder), console)
+
+
+def join(command: Join, console: Console) -> None:
+    joint = join_runs(list(command.folders), command.out)
+    evaluate(Evaluate(joint.path), console)
 
 
 def say_where(made: Report | Reproduction, console: Console) -> None:
@@ -175,6 +191,11 @@ def make_app(preset: Preset, console: Console) -> SubcommandApp:
     def _(command: Flat[Resume]) -> None:
         """Go on with a run that was stopped, to the same numbers as if it had not been."""
         resume(command, console)
+
+    @app.command(name="join")
+    def _(command: Flat[Join]) -> None:
+        """Put finished runs of the same settings and of different seeds together to one."""
+        join(command, console)
 
     @app.command(name="evaluate")
     def _(command: Flat[Evaluate]) -> None:

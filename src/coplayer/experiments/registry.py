@@ -51,7 +51,7 @@ def _tuples(value: Any) -> Any:
     return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
-def _stored(config: Any, out: Path) -> dict[str, Any]:
+def settings_of(config: Any, out: Path) -> dict[str, Any]:
     """The settings as config.json in `out` has them: what `config_of` reads."""
     relative = {name: os.path.relpath(path, out) for name, path in built_on(config).items()}
     return dataclasses.asdict(config) | relative
@@ -124,7 +124,7 @@ def train(config: Any, out: str | Path, *, preset: str = "custom", reporter: Rep
     """
     module = _module_of(config)
     trainer = trainer_of(module, config)
-    described = {"experiment": module.NAME, "preset": preset, "settings": _stored(config, Path(out))} | provenance()
+    described = {"experiment": module.NAME, "preset": preset, "settings": settings_of(config, Path(out))} | provenance()
     folder = RunFolder.create(out, described)
     training.train(trainer, folder, reporter or Silence(), checkpoint_seconds=config.checkpoint_seconds)
     return folder

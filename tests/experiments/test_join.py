@@ -1,0 +1,84 @@
+"""Runs of single seeds, put together, against one run of all of them."""
+
+import dataclasses
+import json
+
+import pytest
+
+from coplayer import cli
+from coplayer.errors import CoplayerError
+from coplayer.experiments import registry
+from coplayer.experiments.join import join
+from stopping import StopAfter, assert_same
+from tiny import TINY, TINY_A2C, TINY_EXACT
+
+CONFIGS = {"ppi": TINY, "a2c": TINY_A2C}
+
+
+def apart(config, out, seeds):
+    """One run each of these (first seed, number of seeds)."""
+    runs = [dataclasses.replace(config, seed=seed, seeds=count, seed_batch=1) for seed, count in seeds]
+    for i, run in enumerate(runs):
+        registry.train(run, out / f"part-{i}")
+    return [out / f"part-{i}" for i in range(len(runs))]
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+def test_joined_runs_are_the_run_of_all_their_seeds(config, tmp_path):
+    parts = apart(config, tmp_path, [(9, 1), (7, 2)])  # in any order
+    joint = join(parts, tmp_path / "joint")
+    whole = registry.train(dataclasses.replace(config, seed=7, seeds=3, seed_batch=1), tmp_path / "whole")
+    assert_same(joint.path, whole.path)
+    assert registry.config_of(joint) == registry.config_of(whole)
+    seconds = sum(row["seconds"] for part in parts for row in registry.RunFolder.open(part).timing())
+    assert sum(row["seconds"] for row in joint.timing()) == pytest.approx(seconds)
+    made = joint.config()["joined"]
+    assert [part["seeds"] for part in made] == [[7, 8], [9]] and made[0]["packages"]["jax"]
+    before = {path: path.stat().st_mtime_ns for path in joint.path.rglob("*.npz")}
+    registry.resume(joint.path)  # finished: nothing to do
+    assert before == {path: path.stat().st_mtime_ns for path in joint.path.rglob("*.npz")}
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory):
+    return apart(TINY_A2C, tmp_path_factory.mktemp("parts"), [(1, 1), (2, 1), (4, 1)])
+
+
+def test_what_a_later_run_builds_on_may_be_joined(parts, tmp_path):
+    alone = dataclasses.replace(TINY_A2C, learner_share=0.0)
+    first = join(apart(alone, tmp_path, [(0, 1), (1, 1)]), tmp_path / "one")
+    later = apart(dataclasses.replace(alone, frozen=first.path), tmp_path / "two", [(0, 1), (1, 1)])
+    joint = join(later, tmp_path / "joint")
+    whole = registry.train(dataclasses.replace(alone, frozen=first.path, seed=0, seeds=2), tmp_path / "whole")
+    assert_same(joint.path, whole.path)
+
+
+def test_what_does_not_belong_together_is_refused_in_one_line(parts, tmp_path):
+    def refused(folders, message):
+        with pytest.raises(CoplayerError, match=message) as error:
+            join(folders, tmp_path / "joint")
+        assert "\n" not in str(error.value) and not (tmp_path / "joint").exists()
+
+    other = registry.train(dataclasses.replace(TINY_A2C, seed=3, seeds=1, learning_rate=0.1), tmp_path / "other").path
+    ppi = registry.train(dataclasses.replace(TINY, seed=3, phases=1, later_rollouts=0), tmp_path / "ppi").path
+    exact = registry.train(TINY_EXACT, tmp_path / "exact").path
+    stopped = tmp_path / "stopped"
+    with pytest.raises(KeyboardInterrupt):
+        registry.train(dataclasses.replace(TINY_A2C, seed=3, seeds=1), stopped, reporter=StopAfter(2))
+    one, two, four = parts
+    refused([one], "two runs or more")
+    refused([one, one], "begins at 1")
+    refused([two, four], "begins at 4")
+    refused([two, other], "learning_rate: differs")
+    refused([two, ppi], "is of ppi-mixed")
+    refused([exact, exact], "side by side")
+    refused([two, stopped], "not finished; go on with it by 'coplayer resume")
+
+
+def test_the_command_joins_evaluates_and_touches_no_folder_that_is_there(parts, tmp_path, capsys):
+    folders, out = [str(part) for part in parts[:2]], str(tmp_path / "joint")
+    assert cli.main(["join", *folders, "--out", out]) == 0
+    assert "trained in" in capsys.readouterr().out and (tmp_path / "joint" / "summary.md").exists()
+    assert json.loads((tmp_path / "joint" / "config.json").read_text())["settings"]["seeds"] == 2
+    assert cli.main(["join", *folders, "--out", out]) == 2
+    assert "exists already" in capsys.readouterr().err
