@@ -289,7 +289,10 @@ def flags_of(config):
     """The command line's form of what differs from the quick preset."""
     quick = dataclasses.asdict(PRESETS["quick"])
     different = {name: value for name, value in dataclasses.asdict(config).items() if value != quick[name]}
-    return [f"--{name.replace('_', '-')}={value}" for name, value in different.items()]
+    flags = [(name.replace("_", "-"), value) for name, value in different.items()]
+    return [
+        f"--{'' if value else 'no-'}{name}" if isinstance(value, bool) else f"--{name}={value}" for name, value in flags
+    ]
 
 
 @pytest.mark.parametrize("ablation", ["--opponent-identity", "--learner-share=1"])
@@ -329,6 +332,12 @@ def test_bad_settings_are_one_line_and_make_no_folder(flags, message, tmp_path, 
     error = capsys.readouterr().err
     assert message in error and error.startswith("coplayer: ") and error.count("\n") == 1
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("bootstrap", [True, False])
+def test_bootstrap_is_a_setting_of_the_update(bootstrap):
+    config = dataclasses.replace(TINY_A2C, bootstrap=bootstrap)
+    assert a2c_mixed.make_setting(config).updating.bootstrap is bootstrap
 
 
 def test_annealing_is_linear_or_cosine():

@@ -142,7 +142,7 @@ STEP1 = {
         entropy_coefficient=0.001,
         learning_rate=0.005,
     ),
-    "quick": replace(PRESETS["quick"], learner_share=0.0, iterations=20_000),
+    "quick": replace(PRESETS["quick"], learner_share=0.0, iterations=10_000, entropy_end=0.1),
 }
 STEP2 = {
     "paper": replace(
@@ -173,7 +173,7 @@ STEP3 = {
         start=Path("runs/a2c-step2"),
         iterations=10_000,
         entropy_coefficient=0.02,
-        entropy_end=1.0,
+        entropy_end=0.5,
         learning_rate=1e-3,
     ),
 }
