@@ -125,8 +125,10 @@ PRESETS: dict[str, A2CMixed] = {
         value_coefficient=0.1,
         entropy_coefficient=0.04,
         entropy_end=0.5,
+        entropy_iterations=25_000,
         learning_rate=3e-3,
-        learning_rate_end=0.1,
+        learning_rate_end=0.15,
+        learning_rate_iterations=15_000,
         annealing="cosine",
     ),
 }
@@ -142,7 +144,14 @@ STEP1 = {
         entropy_coefficient=0.001,
         learning_rate=0.005,
     ),
-    "quick": replace(PRESETS["quick"], learner_share=0.0, iterations=10_000, entropy_end=0.1),
+    "quick": replace(
+        PRESETS["quick"],
+        learner_share=0.0,
+        iterations=10_000,
+        entropy_end=0.1,
+        entropy_iterations=0,
+        learning_rate_iterations=0,
+    ),
 }
 STEP2 = {
     "paper": replace(
@@ -173,8 +182,9 @@ STEP3 = {
         start=Path("runs/a2c-step2"),
         iterations=10_000,
         entropy_coefficient=0.02,
-        entropy_end=0.5,
+        entropy_iterations=0,
         learning_rate=1e-3,
+        learning_rate_iterations=0,
     ),
 }
 RECIPES = {
