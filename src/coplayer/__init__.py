@@ -11,6 +11,7 @@ from coplayer.analysis.zero_determinant import enforced_relation, extortion, fit
 from coplayer.errors import CoplayerError
 from coplayer.experiments.a2c_mixed import PRESETS as A2C_PRESETS
 from coplayer.experiments.a2c_mixed import A2CMixed
+from coplayer.experiments.join import join
 from coplayer.experiments.ppi_mixed import PRESETS, PPIMixed
 from coplayer.experiments.registry import RECIPES, load, resume, train
 from coplayer.games.matrix import MatrixGame, prisoners_dilemma
@@ -43,6 +44,7 @@ __all__ = [
     "enforced_relation",
     "extortion",
     "fit_extortion",
+    "join",
     "joint_distribution",
     "load",
     "mean_rewards",
