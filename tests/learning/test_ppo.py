@@ -125,7 +125,7 @@ def test_at_the_old_policy_the_gradient_is_a2cs():
         return ppo.losses(logits, new, old_logs, values, actions, returns - values, returns, clip=0.2)
 
     def theirs(logits, new):
-        return a2c.losses(logits, new, actions, rewards, 5, updating)
+        return a2c.losses(logits, new, actions, rewards, jnp.zeros(5), 5, updating)
 
     slopes = [jax.jacobian(losses, argnums=(0, 1))(logits, values) for losses in (ours, theirs)]
     for one, two in zip(*map(jax.tree.leaves, slopes), strict=True):
