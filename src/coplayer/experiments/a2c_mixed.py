@@ -27,8 +27,7 @@ from coplayer.learning import a2c
 from coplayer.networks.actor_critic import ActorCritic
 from coplayer.networks.core import CoreKind, check_core
 from coplayer.players.match import Player
-from coplayer.players.memory1 import sample
-from coplayer.players.recurrent import RecurrentPlayer
+from coplayer.players.recurrent import RecurrentPlayer, act
 from coplayer.pools import tabular
 from coplayer.runs import memory
 
@@ -323,8 +322,7 @@ def play(
     def step(carry, at):
         state, observation, others_state = carry
         draws, index = at
-        now = network.step(state, observation, jnp.where(index == 0, context, 0.0))
-        own = sample(jax.nn.softmax(now.outputs[:-1], axis=0), draws[:size])
+        now, own = act(network, state, observation, jnp.where(index == 0, context, 0.0), draws[:size])
         if frozen is None:  # its draws were made with all others, which is faster
             replies = tabular.act(tables, others_state, draws[size:])
         else:

@@ -11,6 +11,7 @@ import numpy as np
 from coplayer.errors import require
 from coplayer.experiments import exact_ipd, registry
 from coplayer.runs import checkpoint
+from coplayer.runs.checkpoint import Checkpoint
 from coplayer.runs.files import write_atomically
 from coplayer.runs.folder import RunFolder, append_rows, provenance
 
@@ -38,7 +39,8 @@ def join(paths: list[Path], out: Path) -> RunFolder:
     made = [{key: run[key] for key in run if key not in described} for run in stored]
     seeds = [list(range(config.seed, config.seed + config.seeds)) for config in configs]
     parts = [{"seeds": its} | how for its, how in zip(seeds, made, strict=True)]
-    state = _joint_state(module, config, configs, folders)
+    saved = [checkpoint.newest(folder.checkpoints) for folder in folders]
+    state = _joint_state(module, config, configs, saved)
     rows = _interleaved([folder.metrics() for folder in folders])
 
     joint = RunFolder.create(out, described | provenance() | {"joined": parts})
@@ -48,8 +50,7 @@ def join(paths: list[Path], out: Path) -> RunFolder:
         loaded = [checkpoint.load(folder.agents_file(phase)) for folder in folders]
         together = {name: np.concatenate([agents[name] for _, agents in loaded], SEED_AXIS) for name in loaded[0][1]}
         write_atomically(joint.agents_file(phase), checkpoint.dump(together, loaded[0][0]))
-    step = checkpoint.newest(folders[0].checkpoints).step
-    checkpoint.write(joint.checkpoints, step, len(rows), state)
+    checkpoint.write(joint.checkpoints, saved[0].step, len(rows), state)
     return joint
 
 
@@ -70,12 +71,9 @@ def _joint_config(opened: list[tuple[Any, Any, RunFolder]]) -> Any:
     return dataclasses.replace(first, seeds=seed - first.seed)
 
 
-def _joint_state(module: Any, config: Any, configs: list[Any], folders: list[RunFolder]) -> dict[str, np.ndarray]:
-    """The arrays of the last checkpoint."""
-    states = [
-        registry.trainer_of(module, one).unpack(checkpoint.newest(folder.checkpoints).arrays)
-        for one, folder in zip(configs, folders, strict=True)
-    ]
+def _joint_state(module: Any, config: Any, configs: list[Any], saved: list[Checkpoint]) -> dict[str, np.ndarray]:
+    """The arrays of the last checkpoint, from those of all runs."""
+    states = [registry.trainer_of(module, one).unpack(last.arrays) for one, last in zip(configs, saved, strict=True)]
 
     def together(*leaves):
         if isinstance(leaves[0], int):

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from coplayer.games.matrix import START, observe
-from coplayer.networks.actor_critic import ActorCritic
+from coplayer.networks.actor_critic import ActorCritic, Trace
 from coplayer.players.memory1 import sample
 from coplayer.pools import tabular
 
@@ -19,6 +19,18 @@ class Memory(NamedTuple):
     state: PyTree
     logits: Float[Array, "actions batch"]
     before: PyTree | None  # of a lasting player: the state before the last observation
+
+
+def act(
+    network: ActorCritic,
+    state: PyTree,
+    observation: Int[Array, " batch"],
+    context: Float[Array, "context batch"],
+    uniform: Float[Array, " batch"],
+) -> tuple[Trace, Int[Array, " batch"]]:
+    """One round of a policy in training: its step, and the actions drawn with these uniform numbers."""
+    now = network.step(state, observation, context)
+    return now, sample(jax.nn.softmax(now.outputs[:-1], axis=0), uniform)
 
 
 class RecurrentPlayer(eqx.Module):

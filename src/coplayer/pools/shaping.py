@@ -21,8 +21,8 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from coplayer.games.matrix import START, MatrixGame, observe
 from coplayer.learning import a2c
-from coplayer.networks.actor_critic import ActorCritic, Trace
-from coplayer.players.memory1 import sample
+from coplayer.networks.actor_critic import ActorCritic
+from coplayer.players.recurrent import act
 
 
 class CoPlayer(Protocol):
@@ -40,14 +40,6 @@ class CoPlayer(Protocol):
 
     def learn(self, state: Any, joint: Int[Array, "rounds batch"], notes: Any) -> Any:
         """The state after an inner episode, in the co-player's view; `notes` has a leading axis of rounds."""
-
-
-def act(
-    network: ActorCritic, memory: Any, observation: Int[Array, " batch"], uniform: Float[Array, " batch"]
-) -> tuple[Trace, Int[Array, " batch"]]:
-    """One round of a recurrent policy: its step, and the actions drawn with these uniform numbers."""
-    now = network.step(memory, observation, network.no_context(observation.shape[0]))
-    return now, sample(jax.nn.softmax(now.outputs[:-1], axis=0), uniform)
 
 
 class NaiveState(NamedTuple):
@@ -77,7 +69,7 @@ class NaiveLearner(eqx.Module):
         return NaiveState(learner, network.initial_state(batch), jnp.zeros((), jnp.int32))
 
     def act(self, state, observation, uniform):
-        now, action = act(state.network, state.memory, observation, uniform)
+        now, action = act(state.network, state.memory, observation, state.network.no_context(len(observation)), uniform)
         return state._replace(memory=now.state), action, now
 
     def learn(self, state, joint, notes):
@@ -110,7 +102,7 @@ class LastingAgent(eqx.Module):
         return LastingState(network, network.initial_state(batch))
 
     def act(self, state, observation, uniform):
-        now, action = act(state.network, state.memory, observation, uniform)
+        now, action = act(state.network, state.memory, observation, state.network.no_context(len(observation)), uniform)
         return state._replace(memory=now.state), action, None
 
     def learn(self, state, joint, notes):
@@ -162,7 +154,7 @@ def play(
     replicas = sum(group.replicas for group in groups)
     draws, begin = jax.random.split(key)
     keys = jax.random.split(begin, replicas)
-    shape = (replicas, batch)
+    shape, no_context = (replicas, batch), agent.no_context(replicas * batch)
     start = jnp.full(shape, START)
 
     def by_group(array: Array, axis: int = 0) -> list[Array]:
@@ -171,7 +163,7 @@ def play(
 
     def step(carry, uniforms):
         memory, others, observation, other_observation = carry
-        now, own = act(agent, memory, observation.reshape(-1), uniforms[0].reshape(-1))
+        now, own = act(agent, memory, observation.reshape(-1), no_context, uniforms[0].reshape(-1))
         seen, chance = by_group(other_observation), by_group(uniforms[1])
         acted = [jax.vmap(group.co_player.act)(*at) for group, *at in zip(groups, others, seen, chance, strict=True)]
         others, replies, notes = zip(*acted, strict=True)
