@@ -27,15 +27,16 @@ SHAPING = {  # settings that differ where there are naive learners alone
 }
 COALA, RIVALS = "coala", ("m_fos", "batch_unaware")
 LABELS = {COALA: "COALA-PG", "m_fos": "M-FOS", "batch_unaware": "batch-unaware", LOLA_DICE: "LOLA-DiCE"}
-LOLA = {  # a GRU's small features learn to defect before they tell rounds apart
+LOLA = {  # a GRU's small features learn to defect before they tell rounds apart; its gradient is of a reward a round
     "quick": {
         "core": "hawk",
         "learning_rate": 3e-3,
         "naive_learning_rate": 5e-3,
         "batch": 16,
         "replicas": 16,
-        "iterations": 400,
-        "entropy_from": 200,
+        "iterations": 200,
+        "entropy_coefficient": 0.0,
+        "entropy_from": 0,
     },
     "paper": {"learning_rate": 3e-3},
 }
@@ -162,7 +163,7 @@ def draw_rivals(folders: Folders, configs: Configs, path: Path) -> list[Quantity
 # Figure 12
 
 BATCHES = (1, 2, 4, 8, 16, 32)
-BLOCKS = 8  # of the run's R replicas each
+BLOCKS = 32  # of the run's R replicas each
 MIDWAY = 0.4  # share of the training after which the agents are taken: they shape by then, and still explore
 
 
