@@ -6,6 +6,7 @@ the three estimators, with one agent against naive learners.
 """
 
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -57,6 +58,13 @@ def squared_norm(gradients: ActorCritic) -> Float[Array, ""]:
     return (of_sum - of_each) / (count * (count - 1))
 
 
+@partial(jax.jit, static_argnums=0)
+def _block(setting: Setting, population: ActorCritic, network: ActorCritic, key: PRNGKeyArray) -> dict[str, Parts]:
+    """The parts by method, from R replicas' meta-trajectories. Compiled once for all agents of a setting."""
+    played = coala_ipd.play(setting, population, network, key)
+    return {method: part_gradients(setting, network, played, method) for method in ESTIMATORS}
+
+
 def balance(config: CoalaIPD, network: ActorCritic, key: PRNGKeyArray, *, blocks: int) -> dict[str, float]:
     """Norm of the future part's gradient over that of the current part's, by method, for the config's B. Played in
     `blocks` (2 or more) blocks of the config's R replicas each. NaN where a norm is lost in the noise of so few: where
@@ -66,13 +74,8 @@ def balance(config: CoalaIPD, network: ActorCritic, key: PRNGKeyArray, *, blocks
     setting = coala_ipd.make_setting(replace(config, naive_share=1.0))
     population = coala_ipd.naive_population(setting, jax.random.fold_in(key, 1))
 
-    @jax.jit
-    def block(index):
-        games = jax.random.fold_in(jax.random.fold_in(key, 2), index)
-        played = coala_ipd.play(setting, population, network, games)
-        return {method: part_gradients(setting, network, played, method) for method in ESTIMATORS}
-
-    gradients = [block(index) for index in range(blocks)]
+    games = jax.random.fold_in(key, 2)
+    gradients = [_block(setting, population, network, jax.random.fold_in(games, index)) for index in range(blocks)]
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *gradients)
     ratios = {}
     for method, parts in stacked.items():
