@@ -75,6 +75,10 @@ def _draw_pair(figure: SubFigure, pair: Pair) -> None:
         figure.suptitle(pair.title, fontsize=9)
 
 
+MOST_INSIDE = 3  # curves of a panel whose names are beside them; those of more are below it
+BELOW = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.24), "ncols": 2, "columnspacing": 1.0, "handlelength": 1.3}
+
+
 class Band(NamedTuple):
     """One curve with its repetitions."""
 
@@ -109,12 +113,13 @@ def draw_bands(axis: plt.Axes, panel: BandPanel) -> None:
     axis.set(title=panel.title, xlabel=panel.x_label, ylabel=panel.y_label)
     axis.title.set_fontsize(9)
     tidy(axis)
-    axis.legend(frameon=False, fontsize=7.5)
+    axis.legend(frameon=False, fontsize=7.5, **(BELOW if len(panel.bands) > MOST_INSIDE else {}))
 
 
 def draw_row(path: Path, panels: list[BandPanel], title: str, *, log: bool = False) -> None:
     """One row of panels; `log`: with logarithmic axes, where there is anything to be drawn on them."""
-    figure, axes = plt.subplots(1, len(panels), figsize=(4.2 * len(panels), 3.4), layout="constrained", squeeze=False)
+    size = 4.2 * len(panels), 4.2 if any(len(panel.bands) > MOST_INSIDE for panel in panels) else 3.4
+    figure, axes = plt.subplots(1, len(panels), figsize=size, layout="constrained", squeeze=False)
     for axis, panel in zip(axes[0], panels, strict=True):
         draw_bands(axis, panel)
         if log and any((band.values > 0).any() for band in panel.bands):
