@@ -322,7 +322,7 @@ def play(
     def step(carry, at):
         state, observation, others_state = carry
         draws, index = at
-        now, own = act(network, state, observation, jnp.where(index == 0, context, 0.0), draws[:size])
+        now, own = act(network, state, observation, draws[:size], jnp.where(index == 0, context, 0.0))
         if frozen is None:  # its draws were made with all others, which is faster
             replies = tabular.act(tables, others_state, draws[size:])
         else:

@@ -11,7 +11,7 @@ from coplayer.analysis.zero_determinant import ExtortionFit, family_corners, fit
 from coplayer.errors import CoplayerError
 from coplayer.experiments import exact_ipd
 from coplayer.experiments.exact_ipd import ExactIPD
-from coplayer.figures.panels import Band, BandPanel, draw_bands, save
+from coplayer.figures.panels import Band, BandPanel, row_of, save
 from coplayer.games.matrix import MatrixGame
 from coplayer.players.memory1 import Memory1
 from coplayer.runs import checkpoint
@@ -91,13 +91,11 @@ def draw_run(folder: RunFolder, config: ExactIPD, path: Path) -> None:
     """Rewards and policy over training, and the agents of the last phase in the extortion family, where the game is a
     prisoner's dilemma.
     """
-    panels, game = training_panels(folder), exact_ipd.make_game(config)
-    figure, axes = plt.subplots(1, 3, figsize=(12.6, 3.4), layout="constrained")
-    for axis, panel in zip(axes, panels, strict=False):
-        draw_bands(axis, panel)
+    game = exact_ipd.make_game(config)
+    figure, axes = row_of(training_panels(folder), more=1)
     try:
-        draw_family(axes[2], {"agents": fit_extortion(final_policies(folder, config), game)}, game)
+        draw_family(axes[-1], {"agents": fit_extortion(final_policies(folder, config), game)}, game)
     except CoplayerError:  # another game: it has no such family
-        axes[2].set_axis_off()
+        axes[-1].set_axis_off()
     figure.suptitle(f"{folder.path.name}: median and quartiles over seeds", fontsize=10)
     save(figure, path)

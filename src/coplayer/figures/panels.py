@@ -9,7 +9,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.figure import SubFigure
+from matplotlib.figure import Figure, SubFigure
 
 from coplayer.runs.files import write_atomically
 
@@ -75,7 +75,7 @@ def _draw_pair(figure: SubFigure, pair: Pair) -> None:
         figure.suptitle(pair.title, fontsize=9)
 
 
-MOST_INSIDE = 3  # curves of a panel whose names are beside them; those of more are below it
+MOST_INSIDE = 3  # curves whose names find room among them
 BELOW = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.24), "ncols": 2, "columnspacing": 1.0, "handlelength": 1.3}
 
 
@@ -96,6 +96,11 @@ class BandPanel(NamedTuple):
     bands: list[Band]
     spread: str = "quartiles"  # around the median; or around the mean, "error" (standard) or "deviation"
 
+    @property
+    def crowded(self) -> bool:
+        """Whether the curves' names are below the panel, not among the curves."""
+        return len(self.bands) > MOST_INSIDE
+
 
 def draw_bands(axis: plt.Axes, panel: BandPanel) -> None:
     """Draw one panel of curves."""
@@ -113,15 +118,23 @@ def draw_bands(axis: plt.Axes, panel: BandPanel) -> None:
     axis.set(title=panel.title, xlabel=panel.x_label, ylabel=panel.y_label)
     axis.title.set_fontsize(9)
     tidy(axis)
-    axis.legend(frameon=False, fontsize=7.5, **(BELOW if len(panel.bands) > MOST_INSIDE else {}))
+    axis.legend(frameon=False, fontsize=7.5, **(BELOW if panel.crowded else {}))
+
+
+def row_of(panels: list[BandPanel], *, more: int = 0) -> tuple[Figure, np.ndarray]:
+    """A figure with these panels drawn in one row, and `more` empty ones after them; and the axes of all."""
+    columns = len(panels) + more
+    size = 4.2 * columns, 4.2 if any(panel.crowded for panel in panels) else 3.4
+    figure, axes = plt.subplots(1, columns, figsize=size, layout="constrained", squeeze=False)
+    for axis, panel in zip(axes[0], panels, strict=False):
+        draw_bands(axis, panel)
+    return figure, axes[0]
 
 
 def draw_row(path: Path, panels: list[BandPanel], title: str, *, log: bool = False) -> None:
     """One row of panels; `log`: with logarithmic axes, where there is anything to be drawn on them."""
-    size = 4.2 * len(panels), 4.2 if any(len(panel.bands) > MOST_INSIDE for panel in panels) else 3.4
-    figure, axes = plt.subplots(1, len(panels), figsize=size, layout="constrained", squeeze=False)
-    for axis, panel in zip(axes[0], panels, strict=True):
-        draw_bands(axis, panel)
+    figure, axes = row_of(panels)
+    for axis, panel in zip(axes, panels, strict=True):
         if log and any((band.values > 0).any() for band in panel.bands):
             axis.set(xscale="log", yscale="log")
     figure.suptitle(title, fontsize=10)

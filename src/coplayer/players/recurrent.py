@@ -25,11 +25,11 @@ def act(
     network: ActorCritic,
     state: PyTree,
     observation: Int[Array, " batch"],
-    context: Float[Array, "context batch"],
     uniform: Float[Array, " batch"],
+    context: Float[Array, "context batch"] | None = None,
 ) -> tuple[Trace, Int[Array, " batch"]]:
     """One round of a policy in training: its step, and the actions drawn with these uniform numbers."""
-    now = network.step(state, observation, context)
+    now = network.step(state, observation, network.no_context(len(observation)) if context is None else context)
     return now, sample(jax.nn.softmax(now.outputs[:-1], axis=0), uniform)
 
 

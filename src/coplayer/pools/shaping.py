@@ -69,7 +69,7 @@ class NaiveLearner(eqx.Module):
         return NaiveState(learner, network.initial_state(batch), jnp.zeros((), jnp.int32))
 
     def act(self, state, observation, uniform):
-        now, action = act(state.network, state.memory, observation, state.network.no_context(len(observation)), uniform)
+        now, action = act(state.network, state.memory, observation, uniform)
         return state._replace(memory=now.state), action, now
 
     def learn(self, state, joint, notes):
@@ -102,7 +102,7 @@ class LastingAgent(eqx.Module):
         return LastingState(network, network.initial_state(batch))
 
     def act(self, state, observation, uniform):
-        now, action = act(state.network, state.memory, observation, state.network.no_context(len(observation)), uniform)
+        now, action = act(state.network, state.memory, observation, uniform)
         return state._replace(memory=now.state), action, None
 
     def learn(self, state, joint, notes):
@@ -154,7 +154,7 @@ def play(
     replicas = sum(group.replicas for group in groups)
     draws, begin = jax.random.split(key)
     keys = jax.random.split(begin, replicas)
-    shape, no_context = (replicas, batch), agent.no_context(replicas * batch)
+    shape = (replicas, batch)
     start = jnp.full(shape, START)
 
     def by_group(array: Array, axis: int = 0) -> list[Array]:
@@ -163,7 +163,7 @@ def play(
 
     def step(carry, uniforms):
         memory, others, observation, other_observation = carry
-        now, own = act(agent, memory, observation.reshape(-1), no_context, uniforms[0].reshape(-1))
+        now, own = act(agent, memory, observation.reshape(-1), uniforms[0].reshape(-1))
         seen, chance = by_group(other_observation), by_group(uniforms[1])
         acted = [jax.vmap(group.co_player.act)(*at) for group, *at in zip(groups, others, seen, chance, strict=True)]
         others, replies, notes = zip(*acted, strict=True)
