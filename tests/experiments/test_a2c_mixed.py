@@ -16,6 +16,7 @@ from coplayer.errors import CoplayerError
 from coplayer.experiments import a2c_mixed, mixed_pool, registry
 from coplayer.experiments.a2c_mixed import PRESETS
 from coplayer.games.matrix import prisoners_dilemma
+from coplayer.learning import a2c
 from coplayer.players.memory1 import PRISONERS_DILEMMA_STRATEGIES
 from coplayer.runs import checkpoint
 from coplayer.runs.folder import RunFolder
@@ -338,6 +339,14 @@ def test_bad_settings_are_one_line_and_make_no_folder(flags, message, tmp_path, 
 def test_bootstrap_is_a_setting_of_the_update(bootstrap):
     config = dataclasses.replace(TINY_A2C, bootstrap=bootstrap)
     assert a2c_mixed.make_setting(config).updating.bootstrap is bootstrap
+
+
+def test_lambdas_rise_only_where_iterations_for_it_are_given():
+    constant = a2c_mixed.make_setting(TINY_A2C).updating
+    assert constant.lambda_gap == a2c.constant(1.0)
+    config = dataclasses.replace(TINY_A2C, lambda_iterations=8, annealing="linear", gae_lambda=0.5, td_lambda=0.0)
+    halfway = a2c_mixed.make_setting(config).updating.at(jnp.asarray(4))
+    np.testing.assert_allclose((halfway.gae_lambda, halfway.td_lambda), (0.75, 0.5))
 
 
 def test_annealing_is_linear_or_cosine():

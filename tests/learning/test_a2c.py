@@ -230,6 +230,24 @@ def test_bootstrapping_takes_the_value_after_the_last_round_for_what_lies_beyond
     np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-6)
 
 
+def test_both_lambdas_rise_to_one():
+    rising = UPDATING._replace(lambda_gap=a2c.Schedule(start=1.0, end=0.0, iterations=4, shape="linear"))
+    lambdas = [(float(at.gae_lambda), float(at.td_lambda)) for at in map(rising.at, jnp.arange(6))]
+    expected = [(0.8, 0.6), (0.85, 0.7), (0.9, 0.8), (0.95, 0.9), (1.0, 1.0), (1.0, 1.0)]
+    np.testing.assert_allclose(lambdas, expected, atol=1e-6)
+    assert UPDATING.at(jnp.asarray(3)) is UPDATING
+    learner = network(3)
+    batch = jax.jit(batch_of)(learner, jnp.asarray(COURSES))
+    state = a2c.LearnerState(learner, a2c.optimiser(rising).init(learner), jax.random.key(0))
+    by_hand = UPDATING._replace(gae_lambda=0.9, td_lambda=0.8)
+    _, parts, norm = jax.jit(lambda: a2c.update(state, batch, 7, rising, jnp.asarray(2)))()
+    _, parts_by_hand, norm_by_hand = jax.jit(lambda: a2c.update(state, batch, 7, by_hand, jnp.asarray(2)))()
+    np.testing.assert_allclose((*parts, norm), (*parts_by_hand, norm_by_hand), rtol=1e-4)
+    _, other, _ = jax.jit(lambda: a2c.update(state, batch, 7, rising, jnp.asarray(0)))()
+    assert abs(float(other.policy - parts.policy)) > 1e-4
+    assert abs(float(other.value - parts.value)) > 1e-4
+
+
 def states_of(oracle, course):
     """The state before each action of a course."""
     state = oracle.start()

@@ -82,6 +82,8 @@ class A2CMixed:
     """Lambda of the generalised advantage estimates."""
     td_lambda: float = 1.0
     """Lambda of the returns that the value is fitted to."""
+    lambda_iterations: int = 0
+    """Iterations in which both lambdas rise to 1; 0: they stay as they are."""
     bootstrap: bool = False
     """Take an episode for part of an endless game, as PPI's planner does: what lies beyond the last round is worth what
     the value says there, instead of 0."""
@@ -116,19 +118,24 @@ class A2CMixed:
 PRESETS: dict[str, A2CMixed] = {
     "paper": A2CMixed(),
     "quick": A2CMixed(
-        iterations=40_000,
+        iterations=50_000,
         hidden=16,
-        episodes=512,
+        episodes=256,
+        gamma=0.98,
+        gae_lambda=0.96,
+        td_lambda=0.96,
+        lambda_iterations=20_000,
         bootstrap=True,
         reward_scale=0.1,
         value_coefficient=0.1,
-        entropy_coefficient=0.04,
-        entropy_end=0.5,
-        entropy_iterations=25_000,
+        entropy_coefficient=0.03,
+        entropy_end=0.67,
+        entropy_iterations=30_000,
         learning_rate=3e-3,
-        learning_rate_end=0.15,
-        learning_rate_iterations=15_000,
+        learning_rate_end=0.1,
+        learning_rate_iterations=25_000,
         annealing="cosine",
+        max_gradient_norm=0.2,
     ),
 }
 STEP1 = {
@@ -147,6 +154,7 @@ STEP1 = {
         PRESETS["quick"],
         learner_share=0.0,
         iterations=10_000,
+        lambda_iterations=0,
         entropy_end=0.1,
         entropy_iterations=0,
         learning_rate_iterations=0,
@@ -180,6 +188,7 @@ STEP3 = {
         learner_share=1.0,
         start=Path("runs/a2c-step2"),
         iterations=10_000,
+        lambda_iterations=0,
         entropy_coefficient=0.02,
         entropy_iterations=0,
         learning_rate=1e-3,
@@ -208,7 +217,8 @@ RECIPES = {
 
 SHARES = ("gamma", "gae_lambda", "td_lambda", "entropy_end", "learning_rate_end")
 MAY_BE_ZERO = {
-    *("seed", "learner_share", "seed_batch", "entropy_iterations", "learning_rate_iterations", "entropy_coefficient"),
+    *("seed", "learner_share", "seed_batch", "entropy_iterations", "learning_rate_iterations", "lambda_iterations"),
+    *("entropy_coefficient",),
     *("value_coefficient", "gamma", "gae_lambda", "td_lambda", "entropy_end", "learning_rate_end"),
 }
 
@@ -281,6 +291,7 @@ def make_setting(config: A2CMixed) -> Setting:
             learning_rate=schedule(config.learning_rate, config.learning_rate_end, config.learning_rate_iterations),
             max_gradient_norm=config.max_gradient_norm,
             bootstrap=config.bootstrap,
+            lambda_gap=schedule(1.0, 0.0, config.lambda_iterations) if config.lambda_iterations else a2c.constant(1.0),
         ),
         core=config.core,
         hidden=config.hidden,

@@ -57,8 +57,8 @@ class Updating(NamedTuple):
     """How a batch of episodes becomes an update."""
 
     gamma: float
-    gae_lambda: float  # of the advantages
-    td_lambda: float  # of the value's targets
+    gae_lambda: float | Float[Array, ""]  # of the advantages
+    td_lambda: float | Float[Array, ""]  # of the value's targets
     reward_scale: float  # of the rewards in the losses only
     centred: bool  # advantages, separately by the kind of co-player
     value_coefficient: float
@@ -66,6 +66,14 @@ class Updating(NamedTuple):
     learning_rate: Schedule
     max_gradient_norm: float
     bootstrap: bool = False  # an episode is part of an endless game: beyond its last round lies the value there
+    lambda_gap: Schedule = constant(1.0)  # factor on what both lambdas lack of 1
+
+    def at(self, iteration: Int[Array, ""]) -> "Updating":
+        """The same with the two lambdas of an iteration."""
+        if self.lambda_gap.end == 1.0:
+            return self
+        gap = self.lambda_gap.at(iteration)
+        return self._replace(gae_lambda=1 - gap * (1 - self.gae_lambda), td_lambda=1 - gap * (1 - self.td_lambda))
 
 
 class Losses(NamedTuple):
@@ -151,7 +159,7 @@ def update(
     learner: LearnerState, batch: Batch, split: int, updating: Updating, iteration: Int[Array, ""]
 ) -> tuple[LearnerState, Losses, Float[Array, ""]]:
     """The learner after one update, the loss's parts, and the gradient's norm before its bound."""
-    slope, parts = gradient(learner.network, batch, split, updating, updating.entropy.at(iteration))
+    slope, parts = gradient(learner.network, batch, split, updating.at(iteration), updating.entropy.at(iteration))
     steps, state = optimiser(updating).update(slope, learner.optimiser, learner.network)
     rate = updating.learning_rate.at(iteration)
     network = eqx.apply_updates(learner.network, jax.tree.map(lambda step: -rate * step, steps))

@@ -14,8 +14,8 @@ def lambda_returns(
     values: Float[Array, "time *batch"],
     final_value: Float[Array, "*batch"],
     *,
-    gamma: float,
-    lambda_: float,
+    gamma: float | Float[Array, ""],
+    lambda_: float | Float[Array, ""],
 ) -> Float[Array, "time *batch"]:
     """Returns that mix all n-step returns with weights of lambda^n (Sutton and Barto 2018, section 12.1):
 
@@ -36,8 +36,8 @@ def backup(
     next_value: Float[Array, "*batch"],
     following: Float[Array, "*batch"],
     *,
-    gamma: float,
-    lambda_: float,
+    gamma: float | Float[Array, ""],
+    lambda_: float | Float[Array, ""],
 ) -> Float[Array, "*batch"]:
     """G_t of the lambda returns from r_t, V_{t+1} and `following`, G_{t+1}."""
     return reward + gamma * ((1 - lambda_) * next_value + lambda_ * following)
@@ -49,7 +49,7 @@ def generalised_advantages(
     final_value: Float[Array, "*batch"],
     *,
     gamma: float,
-    lambda_: float,
+    lambda_: float | Float[Array, ""],
 ) -> Float[Array, "time *batch"]:
     """Generalised advantage estimates, GAE(gamma, lambda) (Schulman et al. 2016, equation 16):
 
