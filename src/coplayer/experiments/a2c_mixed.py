@@ -106,7 +106,7 @@ class A2CMixed:
     learning_rate_iterations: int = 0
     """Iterations in which the learning rate is annealed; 0: all."""
     annealing: Literal["linear", "cosine"] = "linear"
-    """Shape of both annealings."""
+    """Shape of all annealings."""
     max_gradient_norm: float = 1.0
     """Bound on the gradient's norm."""
     seed_batch: int = 0
@@ -217,9 +217,9 @@ RECIPES = {
 
 SHARES = ("gamma", "gae_lambda", "td_lambda", "entropy_end", "learning_rate_end")
 MAY_BE_ZERO = {
-    *("seed", "learner_share", "seed_batch", "entropy_iterations", "learning_rate_iterations", "lambda_iterations"),
-    *("entropy_coefficient",),
-    *("value_coefficient", "gamma", "gae_lambda", "td_lambda", "entropy_end", "learning_rate_end"),
+    *("seed", "learner_share", "seed_batch", "lambda_iterations", "entropy_iterations", "learning_rate_iterations"),
+    *("gamma", "gae_lambda", "td_lambda", "value_coefficient", "entropy_coefficient", "entropy_end"),
+    "learning_rate_end",
 }
 
 
