@@ -138,6 +138,9 @@ PRESETS: dict[str, A2CMixed] = {
         max_gradient_norm=0.2,
     ),
 }
+QUICK_STEP = replace(  # short, so that everything is annealed over the whole of it, but for the lambdas, which stay
+    PRESETS["quick"], iterations=10_000, lambda_iterations=0, entropy_iterations=0, learning_rate_iterations=0
+)
 STEP1 = {
     "paper": replace(
         PRESETS["paper"],
@@ -150,15 +153,7 @@ STEP1 = {
         entropy_coefficient=0.001,
         learning_rate=0.005,
     ),
-    "quick": replace(
-        PRESETS["quick"],
-        learner_share=0.0,
-        iterations=10_000,
-        lambda_iterations=0,
-        entropy_end=0.1,
-        entropy_iterations=0,
-        learning_rate_iterations=0,
-    ),
+    "quick": replace(QUICK_STEP, learner_share=0.0, entropy_end=0.1),
 }
 STEP2 = {
     "paper": replace(
@@ -184,15 +179,11 @@ STEP3 = {
         learning_rate=0.0005,
     ),
     "quick": replace(
-        PRESETS["quick"],
+        QUICK_STEP,
         learner_share=1.0,
         start=Path("runs/a2c-step2"),
-        iterations=10_000,
-        lambda_iterations=0,
         entropy_coefficient=0.02,
-        entropy_iterations=0,
         learning_rate=1e-3,
-        learning_rate_iterations=0,
     ),
 }
 RECIPES = {

@@ -129,7 +129,7 @@ def losses(
 def value_beyond(network: ActorCritic, batch: Batch) -> Float[Array, " batch"]:
     """The value after the last round, with its outcome observed."""
     last = jax.tree.map(lambda leaf: leaf[-1], batch.trace.state)
-    return network.step(last, observe(batch.joint[-1]), network.no_context(batch.joint.shape[1])).outputs[-1]
+    return network.step(last, observe(batch.joint[-1])).outputs[-1]
 
 
 def optimiser(updating: Updating) -> optax.GradientTransformation:

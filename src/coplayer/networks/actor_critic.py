@@ -72,8 +72,11 @@ class ActorCritic(OnCore):
         """What a learner is named by, and what every round but the first has: zeros."""
         return jnp.zeros((self.context, batch))
 
-    def step(self, state: PyTree, observation: Int[Array, " batch"], context: Float[Array, "context batch"]) -> Trace:
+    def step(
+        self, state: PyTree, observation: Int[Array, " batch"], context: Float[Array, "context batch"] | None = None
+    ) -> Trace:
         """One round: the state after `observation`, and the outputs there."""
+        context = self.no_context(len(observation)) if context is None else context
         inputs = self._inputs(observation, context)
         if self.gru is None:
             state, gates = self.core.step(state, inputs.T), None

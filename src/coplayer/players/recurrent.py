@@ -29,7 +29,7 @@ def act(
     context: Float[Array, "context batch"] | None = None,
 ) -> tuple[Trace, Int[Array, " batch"]]:
     """One round of a policy in training: its step, and the actions drawn with these uniform numbers."""
-    now = network.step(state, observation, network.no_context(len(observation)) if context is None else context)
+    now = network.step(state, observation, context)
     return now, sample(jax.nn.softmax(now.outputs[:-1], axis=0), uniform)
 
 
@@ -52,23 +52,22 @@ class RecurrentPlayer(eqx.Module):
         return RecurrentPlayer(self.network, tabular.identity(jnp.moveaxis(probabilities, 0, -1)), self.lasting)
 
     def initial_state(self, batch: int) -> Memory:
-        context = self.network.no_context(batch) if self.context is None else self.context
-        return self._see(self.network.initial_state(batch), jnp.full((batch,), START), context)
+        return self._see(self.network.initial_state(batch), jnp.full((batch,), START), self.context)
 
     def act(self, state: Memory, key: PRNGKeyArray) -> Int[Array, " batch"]:
         policy = jax.nn.softmax(state.logits, axis=0)
         return sample(policy, jax.random.uniform(key, policy.shape[1:]))
 
     def update(self, state: Memory, joint: Int[Array, " batch"], reward: Float[Array, " batch"]) -> Memory:
-        return self._see(state.state, observe(joint), self.network.no_context(joint.shape[0]))
+        return self._see(state.state, observe(joint))
 
     def next_episode(self, state: Memory) -> Memory:
         batch = state.logits.shape[1]
         if not self.lasting:
             return self.initial_state(batch)
         # START takes the place of what the last round came to, as in training (see `shaping.observations`).
-        return self._see(state.before, jnp.full((batch,), START), self.network.no_context(batch))
+        return self._see(state.before, jnp.full((batch,), START))
 
-    def _see(self, state, observation, context) -> Memory:
+    def _see(self, state, observation, context=None) -> Memory:
         now = self.network.step(state, observation, context)
         return Memory(now.state, now.outputs[:-1], state if self.lasting else None)
