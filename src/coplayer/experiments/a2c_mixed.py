@@ -118,7 +118,7 @@ class A2CMixed:
 PRESETS: dict[str, A2CMixed] = {
     "paper": A2CMixed(),
     "quick": A2CMixed(
-        iterations=50_000,
+        iterations=40_000,
         hidden=16,
         episodes=256,
         gamma=0.98,

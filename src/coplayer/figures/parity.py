@@ -12,7 +12,7 @@ class Quantity(NamedTuple):
 
     name: str
     paper: float | None
-    ours: np.ndarray  # one value a seed
+    ours: np.ndarray  # one value a seed; NaN where a seed has none
     at_least: float | None = None  # the bound to hold, seed by seed
     at_most: float | None = None  # the same, from above
 
@@ -22,18 +22,26 @@ def table(quantities: list[Quantity]) -> str:
     lines = ["| quantity | paper | ours (mean ± sd) | by seed | verdict |", "| --- | --- | --- | --- | --- |"]
     for quantity in quantities:
         paper = "" if quantity.paper is None else f"{quantity.paper:.2f}"
-        ours = f"{quantity.ours.mean():.3f} ± {quantity.ours.std():.3f}"
-        by_seed = _by_seed(quantity.ours)
+        ours, by_seed = _ours(quantity.ours), _by_seed(quantity.ours)
         lines.append(f"| {quantity.name} | {paper} | {ours} | {by_seed} | {_verdict(quantity)} |")
     return "\n".join(lines) + "\n"
 
 
+def _ours(values: np.ndarray) -> str:
+    """Mean and deviation over the seeds that have a value, and how many these are where it is not all."""
+    defined = values[~np.isnan(values)]
+    if not len(defined):
+        return ""
+    of = "" if len(defined) == len(values) else f" of {len(defined)}"
+    return f"{defined.mean():.3f} ± {defined.std():.3f}{of}"
+
+
 def _by_seed(values: np.ndarray) -> str:
-    """Every value, or the quartiles of many."""
+    """Every value, with a dash where a seed has none; or the quartiles of many."""
     if len(values) <= MOST_SHOWN:
-        return " ".join(f"{value:.2f}" for value in values)
-    low, middle, high = np.percentile(values, [25, 50, 75])
-    return f"quartiles {low:.2f} {middle:.2f} {high:.2f} of {len(values)}"
+        return " ".join("-" if np.isnan(value) else f"{value:.2f}" for value in values)
+    low, middle, high = np.nanpercentile(values, [25, 50, 75])
+    return f"quartiles {low:.2f} {middle:.2f} {high:.2f} of {(~np.isnan(values)).sum()}"
 
 
 def _verdict(quantity: Quantity) -> str:
@@ -43,6 +51,6 @@ def _verdict(quantity: Quantity) -> str:
     ):
         if bound is not None:
             return f"{words} {bound:g} in {int(holds(quantity.ours, bound).sum())} of {len(quantity.ours)}"
-    if quantity.paper is not None:
-        return f"{quantity.ours.mean() - quantity.paper:+.2f}"
+    if quantity.paper is not None and not np.isnan(quantity.ours).all():
+        return f"{np.nanmean(quantity.ours) - quantity.paper:+.2f}"
     return ""
