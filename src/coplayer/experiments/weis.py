@@ -293,7 +293,7 @@ STUDIES = {
     "weis-fig1": Study(
         "Learners in the mixed pool come to cooperate; named co-players, or no tabular ones, and they defect",
         "Weis et al. 2026, figure 1",
-        {"quick": 390, "paper": None},
+        {"quick": 340, "paper": None},
         mixed_runs,
         draw_mixed,
         parts=tuple(EXPERIMENTS),
@@ -309,7 +309,7 @@ STUDIES = {
     "weis-fig3": Study(
         "Within an episode, early in mixed training",
         "Weis et al. 2026, figure 3",
-        {"quick": 130, "paper": None},
+        {"quick": 105, "paper": None},
         early_runs,
         draw_early,
         parts=tuple(EXPERIMENTS),
@@ -317,7 +317,7 @@ STUDIES = {
     "weis-fig4": Study(
         "A2C step by step",
         "Weis et al. 2026, figure 4",
-        {"quick": 45, "paper": None},
+        {"quick": 35, "paper": None},
         partial(step_runs, "a2c"),
         partial(draw_steps, "a2c", 4),
         parts=tuple(f"a2c-step{i}" for i in (1, 2, 3)),
