@@ -28,10 +28,10 @@ def table(quantities: list[Quantity]) -> str:
 
 
 def _ours(values: np.ndarray) -> str:
-    """Mean and deviation over the seeds that have a value, and how many these are where it is not all."""
+    """Mean and deviation over the seeds that have a value, and how many these are where it is not all; nan for none."""
     defined = values[~np.isnan(values)]
     if not len(defined):
-        return ""
+        return "nan"
     of = "" if len(defined) == len(values) else f" of {len(defined)}"
     return f"{defined.mean():.3f} ± {defined.std():.3f}{of}"
 
