@@ -27,9 +27,14 @@ def table(quantities: list[Quantity]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _defined(values: np.ndarray) -> np.ndarray:
+    """Those of the seeds that have one."""
+    return values[~np.isnan(values)]
+
+
 def _ours(values: np.ndarray) -> str:
     """Mean and deviation over the seeds that have a value, and how many these are where it is not all; nan for none."""
-    defined = values[~np.isnan(values)]
+    defined = _defined(values)
     if not len(defined):
         return "nan"
     of = "" if len(defined) == len(values) else f" of {len(defined)}"
@@ -41,7 +46,7 @@ def _by_seed(values: np.ndarray) -> str:
     if len(values) <= MOST_SHOWN:
         return " ".join("-" if np.isnan(value) else f"{value:.2f}" for value in values)
     low, middle, high = np.nanpercentile(values, [25, 50, 75])
-    return f"quartiles {low:.2f} {middle:.2f} {high:.2f} of {(~np.isnan(values)).sum()}"
+    return f"quartiles {low:.2f} {middle:.2f} {high:.2f} of {len(_defined(values))}"
 
 
 def _verdict(quantity: Quantity) -> str:
@@ -51,6 +56,7 @@ def _verdict(quantity: Quantity) -> str:
     ):
         if bound is not None:
             return f"{words} {bound:g} in {int(holds(quantity.ours, bound).sum())} of {len(quantity.ours)}"
-    if quantity.paper is not None and not np.isnan(quantity.ours).all():
-        return f"{np.nanmean(quantity.ours) - quantity.paper:+.2f}"
+    defined = _defined(quantity.ours)
+    if quantity.paper is not None and len(defined):
+        return f"{defined.mean() - quantity.paper:+.2f}"
     return ""
