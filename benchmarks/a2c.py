@@ -31,9 +31,10 @@ def training(*, devices: int) -> Mapping[str, Work]:
     def work(hidden: int) -> Work:
         config = _config(hidden)
         setting = a2c_mixed.make_setting(config)
-        keys = mixed_pool.keys(config)
-        learners = mixed_pool.mapped(config, lambda key, _: a2c_mixed.new_learner(setting, key))(keys, 0)
-        train = mixed_pool.mapped(config, lambda learner, start: a2c_mixed.train_interval(setting, learner, start))
+        mapped = partial(mixed_pool.mapped, config, num_learners=config.learners)
+        keys = mixed_pool.keys(config, config.learners)
+        learners = mapped(lambda key, _: a2c_mixed.new_learner(setting, key))(keys, 0)
+        train = mapped(lambda learner, start: a2c_mixed.train_interval(setting, learner, start))
 
         def train_further() -> None:
             nonlocal learners

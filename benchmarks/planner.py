@@ -19,7 +19,7 @@ from benchmarks.tables import Section, shown, verdict
 from benchmarks.timing import Contestant, Process, Work, take_turns
 from coplayer import runtime
 from coplayer.errors import require
-from coplayer.experiments.ppi_mixed import PRESETS, make_setting, rollouts_in
+from coplayer.experiments.ppi_mixed import PRESETS, make_setting, planner_in
 from coplayer.learning import ppi
 from coplayer.networks.world_model import RoundModel
 from coplayer.players.match import play_match
@@ -168,7 +168,7 @@ def measure(
 ) -> Iterator[Section]:
     """One section for each model and number of rollouts of the quick preset."""
     cases = [first_phase(updates)] + ([last_phase(run)] if run else [])
-    counts = [rollouts_in(QUICK, phase) for phase in (1, QUICK.phases)]
+    counts = [planner_in(QUICK, phase).rollouts for phase in (1, QUICK.phases)]
     for case in cases:
         for count in counts:
             entries = match_error(case, count, samples)

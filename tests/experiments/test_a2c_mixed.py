@@ -46,7 +46,7 @@ def play(config, network=None):
         payoffs = mixed_pool.own_payoffs(setting.game)
         return a2c_mixed.play(setting, own, payoffs, jax.random.fold_in(key, 1))
 
-    batch = mixed_pool.mapped(config, function)(mixed_pool.keys(config), network)
+    batch = mixed_pool.mapped(config, function, config.learners)(mixed_pool.keys(config, config.learners), network)
     return jax.tree.map(lambda leaf: np.asarray(leaf[:, 0]), batch)
 
 
@@ -62,6 +62,19 @@ def test_learners_play_the_same_games_among_them_each_in_its_own_view(played):
     others = played.joint[..., ONE_SEED.episodes // 2 :]
     assert (others[0] != others[1]).any()  # each meets tabular players of its own
     np.testing.assert_array_equal(played.rewards, PAYOFFS[played.joint])
+
+
+@pytest.mark.parametrize("learners", [3, 4])
+def test_of_more_learners_each_meets_every_other_one_equally_often(learners):
+    config = dataclasses.replace(ONE_SEED, learners=learners, episodes=24)
+    joint = play(config).joint[..., : config.episodes // 2]
+    groups = np.split(joint, learners - 1, axis=-1)
+    for k in range(1, learners):
+        for i in range(learners):
+            mine, yours = groups[k - 1][i], groups[learners - k - 1][(i + k) % learners]
+            np.testing.assert_array_equal(mine // 2, yours % 2)
+            np.testing.assert_array_equal(mine % 2, yours // 2)
+    assert len({joint[i].tobytes() for i in range(learners)}) == learners
 
 
 def test_what_a_learner_saw_is_what_was_played(played):
@@ -322,7 +335,16 @@ def test_train_and_evaluate_from_the_command_line(tmp_path, capsys, ablation):
         (["--gae-lambda=-0.5"], "gae_lambda: must be a finite number of at least 0, got -0.5"),
         (["--learner-share=-1"], "learner_share: must be a finite number of at least 0, got -1.0"),
         (["--learner-share=1.5"], "learner_share: must be at most 1, got 1.5"),
-        (["--episodes=7"], "episodes: 7 with learner_share = 0.5 against the learner must come out in whole episodes"),
+        (
+            ["--episodes=6", "--learners=3"],
+            "episodes: 6 with learner_share = 0.5 against the other learners, 2 of them, must come out in whole "
+            "episodes",
+        ),
+        (["--learners=1"], "learners: must be at least 2, got 1"),
+        (
+            ["--learners=3", "--episodes=8", "--payoffs", *"1 -1 2 0 5 6 7 8".split()],
+            "learners: more than 2 need the same payoffs for both players of the game, got 3",
+        ),
         (["--iterations=13"], "iterations: must be a multiple of phases * log_every = 6, got 13"),
         (["--pool=tit_for_two_tats"], "pool: 'tit_for_two_tats' is not uniform, always_cooperate"),
         (["--hidden=10000000"], "GB are free: lower --seed-batch, --episodes"),

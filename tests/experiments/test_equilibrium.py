@@ -82,9 +82,10 @@ def test_a_prior_that_planning_overturns_shows_in_both_gaps():
             assert measures["subjective_gap"] == pytest.approx(0, abs=1e-5)
 
 
-def test_a_run_is_measured_through_the_command_line(tmp_path, capsys):
+@pytest.mark.parametrize("learners", [2, 3])
+def test_a_run_is_measured_through_the_command_line(tmp_path, capsys, learners):
     out = tmp_path / "run"
-    registry.train(TINY, out)
+    registry.train(dataclasses.replace(TINY, learners=learners, episodes=16), out)
     command = ["equilibrium", str(out), "--episodes", "4", "--histories", "3", "--plans", "2"]
     assert cli.main(command) == 0
     printed = capsys.readouterr().out
@@ -97,7 +98,7 @@ def test_a_run_is_measured_through_the_command_line(tmp_path, capsys):
         assert set(kinds["tabular"]) == set(MEANING) == set(kinds["learner"]) | {"inference"}
         for measures in kinds.values():
             for values in measures.values():
-                assert np.shape(values) == (1, 2) and np.isfinite(values).all()
+                assert np.shape(values) == (1, learners) and np.isfinite(values).all()
             assert np.min(measures["policy_gap"]) >= 0
     first = (out / "equilibrium.json").read_bytes()
     assert cli.main(command) == 0 and (out / "equilibrium.json").read_bytes() == first

@@ -86,7 +86,7 @@ def test_what_is_reported_is_what_the_kept_agents_give(unbroken):
         logits = exact_ipd.logits_of(TINY_EXACT, checkpoint.load(unbroken.agents_file(phase))[1])
         iteration = phase * TINY_EXACT.iterations // TINY_EXACT.phases
         rows = [row for row in unbroken.metrics() if row["iteration"] == iteration]
-        keys = exact_ipd.streams(mixed_pool.keys(TINY_EXACT), exact_ipd.MEASURING, jnp.asarray(iteration))
+        keys = exact_ipd.streams(mixed_pool.keys(TINY_EXACT, 2), exact_ipd.MEASURING, jnp.asarray(iteration))
         assert len(rows) == 2 * TINY_EXACT.seeds
         for row in rows:
             learner, seed = row["learner"], row["seed"]

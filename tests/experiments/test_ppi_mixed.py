@@ -1,6 +1,7 @@
 """The mixed pool: who meets whom, what is stored, and the published setting."""
 
 import dataclasses
+import json
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +22,7 @@ from tiny import TINY, TINY_TOKEN
 
 FIXED = ("tit_for_tat", "always_defect", "0,1,1,1,1")
 NAMED = dataclasses.replace(TINY, opponent_identity=True, pool=FIXED)
+THREE = dataclasses.replace(TINY, learners=3, episodes=16)
 NAMED_TOKEN = dataclasses.replace(TINY_TOKEN, opponent_identity=True, pool=FIXED, seeds=1)
 
 
@@ -177,6 +179,24 @@ def test_a_learner_who_is_told_begins_with_the_name_and_one_who_is_not_with_zero
     assert isinstance(told, InformedPlayer)
 
 
+def test_from_a_phase_on_the_learners_plan_otherwise():
+    """The planner of each phase, and that the episodes of that phase, and of no earlier one, are played with it."""
+    config = dataclasses.replace(TINY, later_temperature=1e3)
+    plans = [ppi_mixed.planner_in(config, phase) for phase in (1, 2, 3)]
+    assert [(plan.rollouts, plan.temperature) for plan in plans] == [(2, 0.01), (2, 0.01), (3, 1e3)]
+    episodes = []
+    for each in (TINY, config):
+        trainer = Trainer(each)
+        state = trainer.initial_state()
+        while not trainer.finished(state):
+            state = trainer.advance(state).state
+        episodes.append(np.asarray(state.learners.episodes)[:, 0])
+    same = (episodes[0] == episodes[1]).all((0, 2))
+    assert same[: 2 * TINY.episodes].all() and not same[2 * TINY.episodes :].all()
+    agents = checkpoint.flatten(state.learners.model, "model")
+    assert [ppi_mixed.players(config, agents, phase=phase, seed=0)[0].settings for phase in (2, 3)] == plans[1:]
+
+
 def assert_resumes(config, tmp_path, chunks):
     """A run stopped after some chunks and resumed is the run that was not stopped."""
     registry.train(config, tmp_path / "whole")
@@ -184,6 +204,23 @@ def assert_resumes(config, tmp_path, chunks):
         registry.train(config, tmp_path / "broken", reporter=StopAfter(chunks))
     registry.resume(tmp_path / "broken")
     assert_same(tmp_path / "whole", tmp_path / "broken")
+
+
+def test_three_learners_meet_each_other_resume_bit_for_bit_and_are_evaluated(tmp_path):
+    """The first half of a block is with the next learner, then the one before it."""
+    assert_resumes(THREE, tmp_path, chunks=4)
+    folder = RunFolder.open(tmp_path / "broken")
+    saved = checkpoint.newest(folder.checkpoints).arrays
+    episodes = np.asarray(Trainer(THREE).unpack(saved).learners.episodes)[:, 0]
+    groups = episodes.reshape(3, -1, 4, THREE.episodes // THREE.play_blocks // 4, THREE.rounds)
+    for i in range(3):
+        mine, yours = groups[i, :, 0], groups[(i + 1) % 3, :, 1]
+        np.testing.assert_array_equal(mine // 2, yours % 2)
+        np.testing.assert_array_equal(mine % 2, yours // 2)
+    assert len(registry.load(folder.path)) == 3
+    report(folder, phases="last", episodes=4)
+    evaluated = json.loads((folder.path / "evaluation.json").read_text())["phases"]["3"]
+    assert np.shape(evaluated["learner"]["reward"]) == (1, 3, THREE.rounds)
 
 
 @pytest.mark.parametrize("config", [NAMED, NAMED_TOKEN], ids=["round", "token"])

@@ -158,8 +158,8 @@ def test_a2c_learns_against_the_frozen_player_who_stays_as_he_is():
         network = a2c_mixed.new_network(setting, key)
         return a2c_mixed.play(setting, network, jnp.asarray(PAYOFFS, jnp.float32), key, player).joint
 
-    keys = a2c_mixed.mixed_pool.keys(config)
-    joint = np.asarray(a2c_mixed.mixed_pool.mapped(config, play)((keys, frozen), None))[:, 0]
+    keys = a2c_mixed.mixed_pool.keys(config, 2)
+    joint = np.asarray(a2c_mixed.mixed_pool.mapped(config, play, 2)((keys, frozen), None))[:, 0]
     assert (joint[1] % 2 == 0).all() and (joint[0, 0] % 2 == 0).all()
     np.testing.assert_array_equal(joint[0, 1:] % 2, joint[0, :-1] // 2)
 

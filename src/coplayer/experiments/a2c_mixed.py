@@ -1,7 +1,8 @@
-"""Two A2C learners in the mixed pool of an iterated matrix game (Weis et al. 2026, figure 1B; spec section 6.1).
+"""A2C learners in the mixed pool of an iterated matrix game (Weis et al. 2026, figure 1B; spec section 6.1).
 
 Each learner has its own weights and its own episodes. Some of these (the paper: half) are against the other learner,
-the others against a tabular player drawn for each. Nothing tells it which, but for the ablation `opponent_identity`.
+or learners, the rest against a tabular player drawn for each. Nothing tells it which, but for the ablation
+`opponent_identity`.
 """
 
 from dataclasses import dataclass, replace
@@ -17,9 +18,9 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from coplayer.errors import require
 from coplayer.experiments import mixed_pool
-from coplayer.experiments.axes import swap_between_learners
+from coplayer.experiments.axes import exchange_between_learners
 from coplayer.experiments.iterations import IterationTrainer
-from coplayer.experiments.mixed_pool import NOTHING, NUM_LEARNERS, Given, Source, make_game
+from coplayer.experiments.mixed_pool import NOTHING, Given, Source, make_game
 from coplayer.experiments.recipes import Recipe
 from coplayer.figures.published import Bound, Panel
 from coplayer.games.matrix import START, MatrixGame, observe
@@ -39,7 +40,7 @@ TABLES, DRAWS, FROZEN = range(3)  # streams of one iteration
 
 @dataclass(frozen=True)
 class A2CMixed:
-    """Two A2C learners in the mixed pool: some episodes against each other, the others against tabular players."""
+    """A2C learners in the mixed pool: some episodes against each other, the others against tabular players."""
 
     payoffs: tuple[float, ...] = (1.0, -1.0, 2.0, 0.0)
     """One's own reward for each own action (rows) and co-player's action (columns), row by row: n * n numbers, or
@@ -49,8 +50,10 @@ class A2CMixed:
     pool: tuple[str, ...] = ("uniform",)
     """The tabular players, every entry equally likely in an episode: "uniform" (a fresh random one), a strategy's name
     such as tit_for_tat, or five probabilities of cooperation such as 1,1,0,1,0 (after START, CC, CD, DC, DD)."""
+    learners: int = 2
+    """Learners, each with weights and episodes of its own; each meets every other one equally often."""
     learner_share: float = 0.5
-    """Share of the episodes that are against the other learner; 1: no tabular players (ablation). 0: the
+    """Share of the episodes that are against the other learners; 1: no tabular players (ablation). 0: the
     learners never meet."""
     frozen: Path | None = None
     """Folder of a finished run. Each learner meets, instead of tabular players, that run's last agent of the other seat
@@ -222,11 +225,11 @@ def check(config: A2CMixed) -> None:
         require(getattr(config, name) <= 1, f"{name}: must be at most 1, got {getattr(config, name)}")
     mixed_pool.check_co_players(config)
     require(config.annealing in ("linear", "cosine"), f"annealing: must be linear or cosine, got {config.annealing!r}")
-    split = config.episodes * config.learner_share
+    split = config.episodes * config.learner_share / (config.learners - 1)
     require(
         abs(split - round(split)) < 1e-6,
-        f"episodes: {config.episodes} with learner_share = {config.learner_share} against the learner must come out in "
-        "whole episodes",
+        f"episodes: {config.episodes} with learner_share = {config.learner_share} against the other learners, "
+        f"{config.learners - 1} of them, must come out in whole episodes",
     )
     require(
         config.iterations % (config.phases * config.log_every) == 0,
@@ -329,7 +332,7 @@ def play(
             replies = tabular.act(tables, others_state, draws[size:])
         else:
             replies = frozen.act(others_state, jax.random.fold_in(jax.random.fold_in(key, FROZEN), index))
-        joint = game.joint(own, jnp.concatenate([swap_between_learners(own[:split]), replies]))
+        joint = game.joint(own, jnp.concatenate([exchange_between_learners(own[:split]), replies]))
         seen = game.swap(joint[split:])
         return (now.state, observe(joint), others.update(others_state, seen, others_payoffs[seen])), (joint, now)
 
@@ -373,7 +376,7 @@ def memory_bytes(config: A2CMixed, seed_batch: int) -> int:
     """
     widths = 6 if config.core == "gru" else 42  # measured
     trace = 4 * config.rounds * config.episodes * (widths * config.hidden + 20)
-    return NUM_LEARNERS * (seed_batch * trace + config.seeds * 4 * 16 * config.hidden**2)
+    return config.learners * (seed_batch * trace + config.seeds * 4 * 16 * config.hidden**2)
 
 
 class Trainer(IterationTrainer):
@@ -389,12 +392,16 @@ class Trainer(IterationTrainer):
             memory_bytes(config, mixed_pool.seed_batch(config)),
             "lower --seed-batch, --episodes, --rounds or --hidden",
         )
-        initial = mixed_pool.mapped(config, lambda given, _: new_learner(setting, *given))
+
+        def mapped(function):
+            return mixed_pool.mapped(config, function, config.learners)
+
+        initial = mapped(lambda given, _: new_learner(setting, *given))
         super().__init__(
             config,
-            initial=lambda: initial((mixed_pool.keys(config), given), 0),
-            train=mixed_pool.mapped(config, lambda learner, start: train_interval(setting, learner, start)),
-            steps=NUM_LEARNERS * config.seeds * config.episodes * config.rounds,
+            initial=lambda: initial((mixed_pool.keys(config, config.learners), given), 0),
+            train=mapped(lambda learner, start: train_interval(setting, learner, start)),
+            steps=config.learners * config.seeds * config.episodes * config.rounds,
             rate="agent_steps_per_second",
         )
 
@@ -403,5 +410,6 @@ def players(config: A2CMixed, agents: dict[str, np.ndarray], *, phase: int, seed
     """The learners of one seed as players, from the arrays of `phase`'s agents file."""
     check(config)
     setting = make_setting(config)
-    networks = mixed_pool.learners_of(config, lambda: new_network(setting, jax.random.key(0)), agents, "network", seed)
+    new = partial(new_network, setting, jax.random.key(0))
+    networks = mixed_pool.learners_of(config, new, agents, "network", seed, config.learners)
     return [RecurrentPlayer(network) for network in networks]

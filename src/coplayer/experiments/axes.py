@@ -7,6 +7,7 @@ axis name `LEARNERS`, over which they can exchange their actions.
 from collections.abc import Callable
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
@@ -52,8 +53,18 @@ def _seeds(mapped, *, axis: int) -> int:
     return jax.tree.leaves(mapped)[0].shape[axis]
 
 
-def swap_between_learners(values: jax.Array) -> jax.Array:
-    """What the other one of two learners holds."""
+def exchange_between_learners(values: jax.Array) -> jax.Array:
+    """What the others hold of the same episodes, `[episodes]`.
+
+    The episodes are in as many equal groups as there are others: group k of learner i is the episodes it shares with
+    learner i + k, counted in a circle, whose group L - k they are.
+    """
     if not values.size:
         return values
-    return jax.lax.ppermute(values, LEARNERS, [(0, 1), (1, 0)])
+    count = jax.lax.axis_size(LEARNERS)
+    groups = jnp.split(values, count - 1)
+    opposite = [
+        jax.lax.ppermute(groups[count - k - 1], LEARNERS, [((i + k) % count, i) for i in range(count)])
+        for k in range(1, count)
+    ]
+    return jnp.concatenate(opposite)

@@ -147,6 +147,20 @@ def measure_pair(
     return [measures(seat) for seat in range(2)]
 
 
+def measure_all(
+    players: list[PPIPlayer], game: MatrixGame, pool: tabular.TabularPool, key: PRNGKeyArray, **size: int
+) -> list[dict[str, Measures]]:
+    """The measures of all learners, in pairs; of an odd number the last one is paired with the first, as in
+    `evaluate`. `size`: see `measure_pair`.
+    """
+    learners = []
+    for i in range(0, len(players), 2):
+        pair = players[i : i + 2] if i + 1 < len(players) else [players[i], players[0]]
+        measures = measure_pair(pair, game, pool, jax.random.fold_in(key, 10 + i) if i else key, **size)
+        learners += measures[: len(players) - i]
+    return learners
+
+
 def measure(
     folder: RunFolder,
     *,
@@ -183,7 +197,7 @@ def measure(
         for seed in seeds:
             key = jax.random.fold_in(jax.random.fold_in(jax.random.key(MEASURING_SEED), phase), seed)
             players = registry.load(folder.path, phase=phase, seed=seed)
-            learners += measure_pair(players, game, pool, key, episodes=episodes, histories=histories, plans=plans)
+            learners += measure_all(players, game, pool, key, episodes=episodes, histories=histories, plans=plans)
         result[phase] = {
             kind: {
                 name: np.reshape([float(learner[kind][name]) for learner in learners], (len(seeds), -1))

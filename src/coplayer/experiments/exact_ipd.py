@@ -22,7 +22,7 @@ from jaxtyping import Array, Float, Int, Key
 from coplayer.analysis.exact import discounted_values
 from coplayer.errors import require
 from coplayer.experiments import mixed_pool
-from coplayer.experiments.mixed_pool import NUM_LEARNERS, make_game
+from coplayer.experiments.mixed_pool import make_game
 from coplayer.experiments.recipes import Recipe
 from coplayer.figures.published import Panel
 from coplayer.games.matrix import MatrixGame
@@ -35,6 +35,7 @@ from coplayer.runs.training import Chunk
 NAME = "exact-ipd"
 SOURCE = "Meulemans et al. 2025, figures 3, 4, 8, 9 and 10"
 POLICY, TRAINING, MEASURING = range(3)  # streams of random numbers
+NUM_LEARNERS = 2  # and no more: their returns are those of a pair
 OBSERVATIONS = ("start", "cc", "cd", "dc", "dd")
 COOPERATION_GAME = MatrixGame([[1.0, 1.0], [0.0, 0.0]])  # pays 1 for one's own cooperation
 MOST_AT_ONCE = 8  # seeds trained side by side: more no longer fit the cache with all that the backward pass keeps
@@ -204,7 +205,7 @@ class Trainer:
         game = make_game(config)
         self._seats = tuple(values_of(game.seen_by(seat), config.discount) for seat in range(NUM_LEARNERS))
         self._cooperation = values_of(COOPERATION_GAME, config.discount)
-        self._keys = mixed_pool.keys(config)
+        self._keys = mixed_pool.keys(config, NUM_LEARNERS)
         self._optimiser = optax.adamw(config.learning_rate, weight_decay=config.weight_decay)
         self._train = jax.jit(self._train_phase, static_argnums=3)
 

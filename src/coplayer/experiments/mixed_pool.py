@@ -1,12 +1,14 @@
-"""What experiments with two learners in the mixed pool share (Weis et al. 2026, section 3).
+"""What experiments with learners in the mixed pool share (Weis et al. 2026, section 3).
 
 A config of such an experiment has the fields `payoffs`, `rounds`, `seeds`, `seed` and `seed_batch`. Arrays of all
-learners and seeds have the leading axes [learner, seed]; learner i sits in seat i of the game.
+learners and seeds have the leading axes [learner, seed]. There are two learners, as in the paper, or more, of whom each
+meets every other one equally often. Of two, learner i sits in seat i of the game; more need a game whose seats are
+alike.
 
 The steps of the mechanism (spec section 6.2 to 6.4) are the same experiments with other co-players. Without episodes
-against the other learner (`learner_share` 0) the two learners never meet: each meets tabular players (step 1), or alone
-the frozen agent of the other seat of a finished run (step 2, `frozen`). Then they meet each other alone, starting from
-where such a run ended (step 3, `start`).
+against other learners (`learner_share` 0) the learners never meet: each meets tabular players (step 1), or alone the
+frozen agent after it in a finished run (step 2, `frozen`). Then they meet each other alone, starting from where such a
+run ended (step 3, `start`).
 """
 
 import math
@@ -26,8 +28,6 @@ from coplayer.players.match import Player
 from coplayer.pools import tabular
 from coplayer.runs import checkpoint
 from coplayer.runs.folder import RunFolder
-
-NUM_LEARNERS = 2
 
 
 class Source(NamedTuple):
@@ -86,6 +86,11 @@ def check_numbers(config: Any, may_be_zero: set[str]) -> None:
 
 def check_co_players(config: Any) -> None:
     """Refuse co-players that exclude each other."""
+    require(config.learners >= 2, f"learners: must be at least 2, got {config.learners}")
+    require(
+        config.learners == 2 or make_game(config).symmetric,
+        f"learners: more than 2 need the same payoffs for both players of the game, got {config.learners}",
+    )
     require(config.learner_share <= 1, f"learner_share: must be at most 1, got {config.learner_share}")
     require(
         config.frozen is None or config.learner_share == 0,
@@ -112,13 +117,13 @@ def seed_batch(config: Any) -> int:
     return min(asked, config.seeds)
 
 
-def mapped(config: Any, function: Callable, num_learners: int = NUM_LEARNERS) -> Callable:
+def mapped(config: Any, function: Callable, num_learners: int) -> Callable:
     """`function(mapped, shared)` of one learner and seed, compiled for all of them; consumes its first argument."""
     both = map_learners_and_seeds(function, num_learners=num_learners, seed_batch=seed_batch(config))
     return jax.jit(both, donate_argnums=0)
 
 
-def keys(config: Any, num_learners: int = NUM_LEARNERS) -> Key[Array, "learner seed"]:
+def keys(config: Any, num_learners: int) -> Key[Array, "learner seed"]:
     """One key a learner and seed: equal for a seed whatever the other seeds are."""
     seeds = config.seed + jnp.arange(config.seeds)
     by_seed = jax.vmap(jax.random.key)(seeds)
@@ -129,14 +134,14 @@ def keys(config: Any, num_learners: int = NUM_LEARNERS) -> Key[Array, "learner s
 
 def own_payoffs(game: MatrixGame) -> Float[Array, " joint"]:
     """The payoff vector of the learner whose turn it is in a mapped function."""
-    seats = jnp.stack([game.payoff_vector(player) for player in range(NUM_LEARNERS)])
-    return seats[jax.lax.axis_index(LEARNERS)]
+    seats = jnp.stack([game.payoff_vector(player) for player in range(2)])
+    return seats[jax.lax.axis_index(LEARNERS) % 2]
 
 
 def other_payoffs(game: MatrixGame) -> Float[Array, " joint"]:
     """The payoff vector of who sits opposite that learner, by its own joint action."""
-    seats = jnp.stack([game.payoff_vector(1 - player) for player in range(NUM_LEARNERS)])
-    return seats[jax.lax.axis_index(LEARNERS)]
+    seats = jnp.stack([game.payoff_vector(1 - player) for player in range(2)])
+    return seats[jax.lax.axis_index(LEARNERS) % 2]
 
 
 def contexts(
@@ -195,7 +200,7 @@ def weights_of(
     new: Callable[[], Any],
     agents: dict[str, np.ndarray],
     prefix: str,
-    num_learners: int = NUM_LEARNERS,
+    num_learners: int,
 ) -> Any:
     """All learners of a run, leading axes [learner, seed], from an agents file's arrays; `new` makes one like them."""
     stacked = jax.tree.map(
@@ -207,7 +212,7 @@ def weights_of(
 def start_weights(config: Any, start: Source, new: Callable[[], Any], prefix: str) -> Any:
     """The weights of the run that `config` starts from, at its seeds."""
     try:
-        weights = weights_of(start.config, new, start.agents(), prefix)
+        weights = weights_of(start.config, new, start.agents(), prefix, config.learners)
     except CoplayerError as error:
         raise CoplayerError(f"start: {start.folder.path} has another network ({error})") from error
     seeds = start.at_seeds_of(config)
@@ -220,7 +225,7 @@ def learners_of(
     agents: dict[str, np.ndarray],
     prefix: str,
     seed: int,
-    num_learners: int = NUM_LEARNERS,
+    num_learners: int,
 ) -> list:
     """The learners of one seed, from the arrays `[learner, seed]` of an agents file; `new` makes one like them."""
     check_seed(config, seed)

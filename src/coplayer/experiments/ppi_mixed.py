@@ -1,11 +1,13 @@
-"""Two PPI learners in the mixed pool of an iterated matrix game (Weis et al. 2026, figure 1A; spec section 6.1).
+"""PPI learners in the mixed pool of an iterated matrix game (Weis et al. 2026, figure 1A; spec section 6.1).
 
 Each learner has its own weights and its own data. Some of its episodes (the paper: half) are against the other learner,
-the others against a tabular player drawn for each. Nothing tells it which, but for the ablation `opponent_identity`.
+or learners, the rest against a tabular player drawn for each. Nothing tells it which, but for the ablation
+`opponent_identity`.
 """
 
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -16,8 +18,8 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from coplayer.errors import require
 from coplayer.experiments import mixed_pool
-from coplayer.experiments.axes import swap_between_learners
-from coplayer.experiments.mixed_pool import NOTHING, NUM_LEARNERS, Given, Source, make_game
+from coplayer.experiments.axes import exchange_between_learners
+from coplayer.experiments.mixed_pool import NOTHING, Given, Source, make_game
 from coplayer.experiments.recipes import Recipe
 from coplayer.figures.published import Bound, Panel
 from coplayer.games.matrix import MatrixGame
@@ -39,7 +41,7 @@ UNSAVED = {"episodes": None, "contexts": None, "frozen": None}  # parts of the s
 
 @dataclass(frozen=True)
 class PPIMixed:
-    """Two PPI learners in the mixed pool: some episodes against each other, the others against tabular players."""
+    """PPI learners in the mixed pool: some episodes against each other, the others against tabular players."""
 
     payoffs: tuple[float, ...] = (1.0, -1.0, 2.0, 0.0)
     """One's own reward for each own action (rows) and co-player's action (columns), row by row: n * n numbers, or
@@ -49,8 +51,10 @@ class PPIMixed:
     pool: tuple[str, ...] = ("uniform",)
     """The tabular players, every entry equally likely in an episode: "uniform" (a fresh random one), a strategy's name
     such as tit_for_tat, or five probabilities of cooperation such as 1,1,0,1,0 (after START, CC, CD, DC, DD)."""
+    learners: int = 2
+    """Learners, each with weights and episodes of its own; each meets every other one equally often."""
     learner_share: float = 0.5
-    """Share of the episodes that are against the other learner; 1: no tabular players (ablation), and the data set
+    """Share of the episodes that are against the other learners; 1: no tabular players (ablation), and the data set
     starts with episodes of uniformly random actions. 0: the learners never meet."""
     frozen: Path | None = None
     """Folder of a finished run. Each learner meets, instead of tabular players, that run's last agent of the other seat
@@ -112,8 +116,10 @@ class PPIMixed:
     """Imagined rollouts for each candidate action."""
     later_rollouts: int = 0
     """The same from phase --later-from on; 0: as before."""
+    later_temperature: float = 0.0
+    """The same of --temperature."""
     later_from: int = 0
-    """First phase that uses --later-rollouts."""
+    """First phase that uses --later-rollouts and --later-temperature."""
     horizon: int = 15
     """Imagined rounds of a rollout."""
     temperature: float = 0.01
@@ -133,6 +139,8 @@ class PPIMixed:
 PRESETS: dict[str, PPIMixed] = {
     "paper": PPIMixed(),
     "quick": PPIMixed(
+        rounds=50,
+        learners=3,
         phases=20,
         model="round",
         hidden=32,
@@ -150,14 +158,15 @@ PRESETS: dict[str, PPIMixed] = {
         play_blocks=10,
     ),
 }
+STEPS = PRESETS | {"quick": replace(PRESETS["quick"], rounds=100, learners=2)}
 STEP1 = {
-    "paper": replace(PRESETS["paper"], learner_share=0.0),
-    "quick": replace(PRESETS["quick"], learner_share=0.0, phases=10, rollouts=12, later_rollouts=0, later_from=0),
+    "paper": replace(STEPS["paper"], learner_share=0.0),
+    "quick": replace(STEPS["quick"], learner_share=0.0, phases=10, rollouts=12, later_rollouts=0, later_from=0),
 }
 STEP2 = {name: replace(step, frozen=Path("runs/ppi-step1")) for name, step in STEP1.items()}
 STEP3 = {
     name: replace(preset, learner_share=1.0, start=Path("runs/ppi-step2"), first_updates=preset.updates)
-    for name, preset in PRESETS.items()
+    for name, preset in STEPS.items()
 }
 RECIPES = {
     NAME: Recipe(PPIMixed.__doc__, SOURCE, PRESETS),
@@ -180,7 +189,8 @@ RECIPES = {
 
 
 MAY_BE_ZERO = {
-    *("seed", "learner_share", "first_updates", "updates", "later_rollouts", "later_from", "seed_batch"),
+    *("seed", "learner_share", "first_updates", "updates", "later_rollouts", "later_temperature"),
+    *("later_from", "seed_batch"),
     *("weight_decay", "observation_weight", "action_weight", "reward_weight", "beta1", "beta2", "learning_rate_end"),
 }
 
@@ -203,11 +213,12 @@ def check(config: PPIMixed) -> None:
         "expected_rewards: needs --model round (the token model gives no reward before the outcome is drawn)",
     )
     size = config.episodes / config.play_blocks
-    for share in (size, size * config.learner_share):
+    for share in (size, size * config.learner_share / (config.learners - 1)):
         require(
             size >= 1 and abs(share - round(share)) < 1e-6,
             f"episodes: {config.episodes} in play_blocks = {config.play_blocks} blocks with learner_share = "
-            f"{config.learner_share} against the learner must come out in whole episodes",
+            f"{config.learner_share} against the other learners, {config.learners - 1} of them, must come out in whole "
+            "episodes",
         )
     require(
         config.tabular_episodes >= config.batch,
@@ -261,9 +272,16 @@ class Setting(NamedTuple):
     phases: int
 
 
-def rollouts_in(config: PPIMixed, phase: int) -> int:
-    """Rollouts for each candidate action in a phase."""
-    return config.later_rollouts if config.later_rollouts and phase >= config.later_from else config.rollouts
+def planner_in(config: PPIMixed, phase: int) -> PlannerSettings:
+    """How the learners plan in a phase."""
+    later = phase >= config.later_from
+    return PlannerSettings(
+        rollouts=(later and config.later_rollouts) or config.rollouts,
+        horizon=config.horizon,
+        temperature=(later and config.later_temperature) or config.temperature,
+        expected_rewards=config.expected_rewards,
+        common_random_numbers=config.common_random_numbers,
+    )
 
 
 def make_setting(config: PPIMixed, phase: int, carried: int = 0) -> Setting:
@@ -287,13 +305,7 @@ def make_setting(config: PPIMixed, phase: int, carried: int = 0) -> Setting:
             fresh_tabular=config.tabular_episodes if config.fresh_tabular else 0,
             pool=tabular.random_actions(game) if no_tabular else pool,
         ),
-        planner=PlannerSettings(
-            rollouts=rollouts_in(config, phase),
-            horizon=config.horizon,
-            temperature=config.temperature,
-            expected_rewards=config.expected_rewards,
-            common_random_numbers=config.common_random_numbers,
-        ),
+        planner=planner_in(config, phase),
         warm_start=config.warm_start,
         token_model=config.model == "token",
         core=config.core,
@@ -421,7 +433,7 @@ def play_phase(
             round_key = jax.random.fold_in(jax.random.fold_in(key, 1), index)
             own = player.act(state, jax.random.fold_in(round_key, 0))
             replies = others.act(others_state, jax.random.fold_in(round_key, 1))
-            joint = game.joint(own, jnp.concatenate([swap_between_learners(own[:split]), replies]))
+            joint = game.joint(own, jnp.concatenate([exchange_between_learners(own[:split]), replies]))
             state = player.update(state, joint, payoffs[joint])
             seen = game.swap(joint[split:])
             return (state, others.update(others_state, seen, others_payoffs[seen])), joint.astype(jnp.uint8)
@@ -443,14 +455,14 @@ def memory_bytes(config: PPIMixed, seed_batch: int, carried: int = 0) -> int:
     """About how much memory a run takes, in bytes: all data sets, and the larger of the two steps' working arrays."""
     setting = make_setting(config, config.phases, carried)
     row = config.rounds + 4 * setting.context
-    data = 3 * NUM_LEARNERS * config.seeds * capacity(setting) * row  # copies, while it is mapped over seeds
+    data = 3 * config.learners * config.seeds * capacity(setting) * row  # copies, while it is mapped over seeds
     steps = config.rounds * (3 if setting.token_model else 1)
     widths = 14 if config.core == "gru" else 42  # states, four gates, and their gradients; a Hawk's as in A2C
     fit = widths * steps * config.batch * config.hidden
     rollouts = max(config.rollouts, config.later_rollouts)
     rows = setting.game.num_actions * rollouts * config.episodes // config.play_blocks
     play = 10 * rows * config.hidden  # the state, six gate products, the heads' features
-    return data + NUM_LEARNERS * seed_batch * 4 * max(fit, play)
+    return data + config.learners * seed_batch * 4 * max(fit, play)
 
 
 class State(NamedTuple):
@@ -464,7 +476,7 @@ class State(NamedTuple):
 def played_in(source: Source) -> np.ndarray:
     """All episodes that the learners of a finished run have played and stored, `[learner, seed, row, round]`."""
     state, config = source.last_state(), source.config
-    shape = (NUM_LEARNERS, config.seeds, int(state["rows"]), config.rounds)
+    shape = (config.learners, config.seeds, int(state["rows"]), config.rounds)
     return packing.unpack(state["episodes"], make_game(config).num_joint, shape)
 
 
@@ -491,13 +503,13 @@ class Trainer:
         )
 
         def mapped(function):
-            return mixed_pool.mapped(config, function)
+            return mixed_pool.mapped(config, function, config.learners)
 
         self._initial = mapped(lambda given, _: new_learner(setting, *given))
         self._restart = mapped(lambda learner, phase: restart(setting, learner, phase))
         self._add_contexts = mapped(lambda learner, phase: add_contexts(setting, learner, phase))
         self._play = {
-            now.planner.rollouts: mapped(lambda learner, phase, now=now: play_phase(now, learner, phase))
+            now.planner: mapped(lambda learner, phase, now=now: play_phase(now, learner, phase))
             for now in (setting, make_setting(config, config.phases, carried))
         }
         self._fit = mapped(
@@ -515,7 +527,8 @@ class Trainer:
         )
 
     def initial_state(self) -> State:
-        return State(self._initial((mixed_pool.keys(self.config), self._given), 0), phase=1, update=0)
+        keys = mixed_pool.keys(self.config, self.config.learners)
+        return State(self._initial((keys, self._given), 0), phase=1, update=0)
 
     def finished(self, state: State) -> bool:
         return state.phase > self.config.phases
@@ -538,7 +551,7 @@ class Trainer:
 
     def imagined_rounds(self, phase: int) -> int:
         """Imagined rounds for one real action."""
-        return self.setting.game.num_actions * rollouts_in(self.config, phase) * self.config.horizon
+        return self.setting.game.num_actions * planner_in(self.config, phase).rollouts * self.config.horizon
 
     def progress(self, state: State) -> float:
         def phase_work(phase: int) -> float:
@@ -565,9 +578,9 @@ class Trainer:
             return Chunk(State(learners, phase, stop), rows, {"phase": phase, "updates": stop - update}, None, phase)
 
         begin = time.monotonic()
-        learners, metrics = self._play[rollouts_in(self.config, phase)](learners, phase)
+        learners, metrics = self._play[planner_in(self.config, phase)](learners, phase)
         rows = mixed_pool.metric_rows(self.config, metrics, phase=phase)
-        decisions = NUM_LEARNERS * self.config.seeds * self.config.episodes * self.config.rounds
+        decisions = self.config.learners * self.config.seeds * self.config.episodes * self.config.rounds
         imagined = decisions * self.imagined_rounds(phase)
         timing = {"phase": phase, "imagined_rounds_per_second": imagined / (time.monotonic() - begin)}
         agents = checkpoint.flatten(learners.model, "model")
@@ -593,7 +606,7 @@ class Trainer:
         empty = self.initial_state().learners
         loaded = checkpoint.unflatten(empty._replace(**UNSAVED), arrays, "learners")
         filled = self._filled(phase)
-        shape = (NUM_LEARNERS, self.config.seeds, filled.stop - filled.start, self.config.rounds)
+        shape = (self.config.learners, self.config.seeds, filled.stop - filled.start, self.config.rounds)
         played = packing.unpack(arrays["episodes"], self.setting.game.num_joint, shape)
         episodes = empty.episodes.at[:, :, filled].set(played)
         placement = jax.tree.map(lambda leaf: leaf.sharding, empty)
@@ -609,5 +622,6 @@ def players(config: PPIMixed, agents: dict[str, np.ndarray], *, phase: int, seed
     """The learners of one seed as players, from the arrays of `phase`'s agents file."""
     check(config)
     setting = make_setting(config, phase)
-    models = mixed_pool.learners_of(config, lambda: new_model(setting, jax.random.key(0)), agents, "model", seed)
+    new = partial(new_model, setting, jax.random.key(0))
+    models = mixed_pool.learners_of(config, new, agents, "model", seed, config.learners)
     return [PPIPlayer(model, setting.planner) for model in models]

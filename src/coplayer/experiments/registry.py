@@ -10,7 +10,7 @@ import numpy as np
 
 from coplayer.errors import CoplayerError, require
 from coplayer.experiments import a2c_mixed, coala_ipd, exact_ipd, ppi_mixed
-from coplayer.experiments.mixed_pool import NUM_LEARNERS, Source
+from coplayer.experiments.mixed_pool import Source
 from coplayer.experiments.recipes import Recipe
 from coplayer.players.match import Player
 from coplayer.runs import checkpoint, training
@@ -43,7 +43,7 @@ def config_of(folder: RunFolder) -> tuple[Any, Any]:
     for field in dataclasses.fields(default):
         if field.type == Path | None and settings.get(field.name) is not None:
             settings[field.name] = Path(os.path.normpath(folder.path / settings[field.name]))
-    return module, dataclasses.replace(default, **settings)
+    return module, type(default)(**settings)
 
 
 def _tuples(value: Any) -> Any:
@@ -89,6 +89,10 @@ def source(name: str, module: Any, config: Any) -> Source:
         f"{config.seed} to {config.seed + config.seeds - 1}",
     )
     require(
+        stored.learners == config.learners,
+        f"{name}: {path} has {stored.learners} learners, these settings {config.learners}",
+    )
+    require(
         other.make_game(stored).payoffs == module.make_game(config).payoffs,
         f"{name}: {path} is of another game, with payoffs {stored.payoffs}",
     )
@@ -96,8 +100,9 @@ def source(name: str, module: Any, config: Any) -> Source:
 
 
 def frozen_players(module: Any, config: Any, seed: int) -> list[Player]:
-    """Whom each learner of one seed meets in a run with `frozen`: the last agent of the other seat."""
-    return load(source("frozen", module, config).folder.path, seed=seed)[::-1]
+    """Whom each learner of one seed meets in a run with `frozen`: the last agent of the next seat."""
+    first, *others = load(source("frozen", module, config).folder.path, seed=seed)
+    return [*others, first]
 
 
 def trainer_of(module: Any, config: Any) -> training.Experiment:
@@ -105,7 +110,7 @@ def trainer_of(module: Any, config: Any) -> training.Experiment:
     given, named = {}, built_on(config)
     if "frozen" in named:
         by_seed = [frozen_players(module, config, seed) for seed in range(config.seed, config.seed + config.seeds)]
-        by_learner = [[players[i] for players in by_seed] for i in range(NUM_LEARNERS)]
+        by_learner = zip(*by_seed, strict=True)
         stacked = [jax.tree.map(lambda *leaves: np.stack(leaves), *players) for players in by_learner]
         given["frozen"] = jax.tree.map(lambda *leaves: np.stack(leaves), *stacked)
     if "start" in named:

@@ -14,7 +14,6 @@ from jaxtyping import Float
 from coplayer.analysis.evaluation import FROZEN, LEARNER, TABULAR
 from coplayer.experiments import a2c_mixed, ppi_mixed
 from coplayer.experiments.evaluate import evaluate
-from coplayer.experiments.mixed_pool import NUM_LEARNERS
 from coplayer.experiments.report import (
     OPPONENT_LABELS,
     TIT_FOR_TAT,
@@ -248,7 +247,7 @@ def step_three(label: str, published: bool, before: Run, run: Run) -> tuple[list
     """Two extorters, put together."""
     _, met = before.evaluation()
     training, within = [], []
-    for learner in range(NUM_LEARNERS):
+    for learner in range(run.config.learners):
         name, curve = f"{label} {learner + 1}", f"ppi_{learner + 1}"
         x, reward = run.folder.over_training("reward_vs_learner", x_of(run), learner=learner)
         _, cooperation = run.folder.over_training("cooperation_vs_learner", x_of(run), learner=learner)
