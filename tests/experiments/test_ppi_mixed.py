@@ -181,9 +181,9 @@ def test_a_learner_who_is_told_begins_with_the_name_and_one_who_is_not_with_zero
 
 def test_from_a_phase_on_the_learners_plan_otherwise():
     """The planner of each phase, and that the episodes of that phase, and of no earlier one, are played with it."""
-    config = dataclasses.replace(TINY, later_temperature=1e3)
+    config = dataclasses.replace(TINY, later_temperature=1e3, later_temperature_from=2)
     plans = [ppi_mixed.planner_in(config, phase) for phase in (1, 2, 3)]
-    assert [(plan.rollouts, plan.temperature) for plan in plans] == [(2, 0.01), (2, 0.01), (3, 1e3)]
+    assert [(plan.rollouts, plan.temperature) for plan in plans] == [(2, 0.01), (2, 1e3), (3, 1e3)]
     episodes = []
     for each in (TINY, config):
         trainer = Trainer(each)
@@ -192,7 +192,7 @@ def test_from_a_phase_on_the_learners_plan_otherwise():
             state = trainer.advance(state).state
         episodes.append(np.asarray(state.learners.episodes)[:, 0])
     same = (episodes[0] == episodes[1]).all((0, 2))
-    assert same[: 2 * TINY.episodes].all() and not same[2 * TINY.episodes :].all()
+    assert same[: TINY.episodes].all() and not same[TINY.episodes : 2 * TINY.episodes].all()
     agents = checkpoint.flatten(state.learners.model, "model")
     assert [ppi_mixed.players(config, agents, phase=phase, seed=0)[0].settings for phase in (2, 3)] == plans[1:]
 

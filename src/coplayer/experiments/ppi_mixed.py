@@ -116,14 +116,16 @@ class PPIMixed:
     """Imagined rollouts for each candidate action."""
     later_rollouts: int = 0
     """The same from phase --later-from on; 0: as before."""
-    later_temperature: float = 0.0
-    """The same of --temperature."""
     later_from: int = 0
-    """First phase that uses --later-rollouts and --later-temperature."""
+    """First phase that uses --later-rollouts."""
     horizon: int = 15
     """Imagined rounds of a rollout."""
     temperature: float = 0.01
     """Of the improved policy: prior * exp(Q / temperature)."""
+    later_temperature: float = 0.0
+    """The same from phase --later-temperature-from on; 0: as before."""
+    later_temperature_from: int = 0
+    """First phase that uses --later-temperature."""
     expected_rewards: bool = False
     """Average each imagined round's reward over both players' actions ("round" only)."""
     common_random_numbers: bool = True
@@ -139,8 +141,6 @@ class PPIMixed:
 PRESETS: dict[str, PPIMixed] = {
     "paper": PPIMixed(),
     "quick": PPIMixed(
-        rounds=50,
-        learners=3,
         phases=20,
         model="round",
         hidden=32,
@@ -154,11 +154,13 @@ PRESETS: dict[str, PPIMixed] = {
         rollouts=4,
         later_rollouts=12,
         later_from=9,
+        later_temperature=0.6,
+        later_temperature_from=12,
         expected_rewards=True,
         play_blocks=10,
     ),
 }
-STEPS = PRESETS | {"quick": replace(PRESETS["quick"], rounds=100, learners=2)}
+STEPS = PRESETS | {"quick": replace(PRESETS["quick"], later_temperature=0.0, later_temperature_from=0)}
 STEP1 = {
     "paper": replace(STEPS["paper"], learner_share=0.0),
     "quick": replace(STEPS["quick"], learner_share=0.0, phases=10, rollouts=12, later_rollouts=0, later_from=0),
@@ -189,8 +191,8 @@ RECIPES = {
 
 
 MAY_BE_ZERO = {
-    *("seed", "learner_share", "first_updates", "updates", "later_rollouts", "later_temperature"),
-    *("later_from", "seed_batch"),
+    *("seed", "learner_share", "first_updates", "updates", "later_rollouts", "later_from", "seed_batch"),
+    *("later_temperature", "later_temperature_from"),
     *("weight_decay", "observation_weight", "action_weight", "reward_weight", "beta1", "beta2", "learning_rate_end"),
 }
 
@@ -274,11 +276,11 @@ class Setting(NamedTuple):
 
 def planner_in(config: PPIMixed, phase: int) -> PlannerSettings:
     """How the learners plan in a phase."""
-    later = phase >= config.later_from
+    more, warmer = phase >= config.later_from, phase >= config.later_temperature_from
     return PlannerSettings(
-        rollouts=(later and config.later_rollouts) or config.rollouts,
+        rollouts=(more and config.later_rollouts) or config.rollouts,
         horizon=config.horizon,
-        temperature=(later and config.later_temperature) or config.temperature,
+        temperature=(warmer and config.later_temperature) or config.temperature,
         expected_rewards=config.expected_rewards,
         common_random_numbers=config.common_random_numbers,
     )
@@ -510,7 +512,7 @@ class Trainer:
         self._add_contexts = mapped(lambda learner, phase: add_contexts(setting, learner, phase))
         self._play = {
             now.planner: mapped(lambda learner, phase, now=now: play_phase(now, learner, phase))
-            for now in (setting, make_setting(config, config.phases, carried))
+            for now in (make_setting(config, phase, carried) for phase in range(1, config.phases + 1))
         }
         self._fit = mapped(
             lambda learner, at: ppi.fit(
