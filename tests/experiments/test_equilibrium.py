@@ -19,6 +19,7 @@ from coplayer.pools import tabular
 from coplayer.runs.folder import RunFolder
 from tiny import TINY, TINY_A2C
 
+PRICED = ("believed_price", "actual_price", "peace")
 GAPS = ("excess_action", "excess_observation", "policy_gap", "subjective_gap")
 SAMPLED = PlannerSettings(2, 3, 0.01, expected_rewards=False, common_random_numbers=True)
 
@@ -35,7 +36,11 @@ def blind_player(game, own, replies, rewards):
 
 def measured(players, game, pool):
     pool = tabular.pool_of(pool, game)
+    """All measures but the prices of a defection, which are no distance to an equilibrium."""
     result = measure_pair(players, game, pool, jax.random.key(0), episodes=6, histories=2, plans=3)
+    for learner in result:
+        assert all(name in learner["learner"] and name not in learner["tabular"] for name in PRICED)
+        learner["learner"] = {name: value for name, value in learner["learner"].items() if name not in PRICED}
     return jax.tree.map(float, result)
 
 
@@ -95,11 +100,15 @@ def test_a_run_is_measured_through_the_command_line(tmp_path, capsys, learners):
     assert (written["episodes"], written["histories"], written["plans"]) == (4, 3, 2)
     assert set(written["phases"]) == {"1", "2", "3"} and written["units"]["policy_gap"] == "nats"
     for kinds in written["phases"].values():
-        assert set(kinds["tabular"]) == set(MEANING) == set(kinds["learner"]) | {"inference"}
+        assert set(kinds["learner"]) == set(MEANING) - {"inference"}
+        assert set(kinds["tabular"]) == set(MEANING) - set(PRICED)
         for measures in kinds.values():
-            for values in measures.values():
-                assert np.shape(values) == (1, learners) and np.isfinite(values).all()
+            assert all(np.shape(values) == (1, learners) for values in measures.values())
+            assert all(np.isfinite(values).all() for name, values in measures.items() if name not in PRICED)
             assert np.min(measures["policy_gap"]) >= 0
+        for learner in range(learners):  # a price is known where there is peace
+            known = [kinds["learner"][name][0][learner] is not None for name in PRICED]
+            assert known == [kinds["learner"]["peace"][0][learner] > 0] * 2 + [True]
     first = (out / "equilibrium.json").read_bytes()
     assert cli.main(command) == 0 and (out / "equilibrium.json").read_bytes() == first
 

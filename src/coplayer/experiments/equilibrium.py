@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +22,7 @@ from coplayer.analysis.predictive_equilibrium import (
     subjective_gap,
     take,
 )
+from coplayer.analysis.price_of_defection import Price, price_of_defection
 from coplayer.errors import require
 from coplayer.experiments import mixed_pool, ppi_mixed, registry
 from coplayer.experiments.report import Report, choose_phases
@@ -31,7 +33,7 @@ from coplayer.players.match import play_match
 from coplayer.players.memory1 import Memory1
 from coplayer.players.planner import PPIPlayer
 from coplayer.pools import tabular
-from coplayer.runs.files import write_atomically
+from coplayer.runs.files import jsonable, write_atomically
 from coplayer.runs.folder import RunFolder
 
 MEASURING_SEED = 20_27  # the episodes are fresh: none of a run's numbers, none of its evaluation's
@@ -46,8 +48,12 @@ MEANING = {  # and the unit
     "entropy_action": ("entropy of own actions", "nats a round"),
     "entropy_observation": ("entropy of the co-player's actions", "nats a round"),
     "inference": ("excess loss of Bayes' rule over being told", "nats a round"),
+    "believed_price": ("believed price of a defection amid mutual cooperation", "reward over the horizon"),
+    "actual_price": ("actual price of a defection amid mutual cooperation", "reward over the horizon"),
+    "peace": ("mutual cooperation in both rounds before the middle", "share of episodes"),
 }
 DRAWN = ("excess_action", "excess_observation", "policy_gap", "subjective_gap")
+PRICES = {"believed_price": "as it believes", "actual_price": "in fact"}
 KINDS = {LEARNER: "against the other learner", TABULAR: "against tabular players"}
 Result = dict[int, dict[str, dict[str, Float[np.ndarray, "seeds learners"]]]]  # [phase][kind of co-player][measure]
 
@@ -87,6 +93,17 @@ def against_tabular(
         entropy_observation=entropy(guess),
         inference=divergence(told, jnp.log(guess)),
     )
+
+
+@jax.jit
+def prices(price: Price) -> Measures:
+    """Means over the episodes in which both cooperate; NaN where they do in none."""
+    share = price.peace.mean()
+
+    def mean(values: Float[Array, " episodes"]) -> Float[Array, ""]:
+        return (values * price.peace).mean() / share
+
+    return {"believed_price": mean(price.believed), "actual_price": mean(price.actual), "peace": share}
 
 
 def _means(**values: Array) -> Measures:
@@ -132,7 +149,17 @@ def measure_pair(
         LEARNER: [ask(seat, view, 6 + seat) for seat, view in enumerate([joint, game.swap(joint)])],
         TABULAR: [ask(seat, view, 8 + seat) for seat, view in enumerate(views)],
     }
-    probes = jax.device_put(probes, devices[0])
+    priced = [
+        price_of_defection(
+            *jax.device_put((players[seat], players[1 - seat]), devices[seat % len(devices)]),
+            seats[seat],
+            jax.random.fold_in(key, 10 + seat),
+            episodes=episodes,
+            plans=plans,
+        )
+        for seat in range(2)
+    ]
+    probes, priced = jax.device_put((probes, priced), devices[0])
 
     def measures(seat: int) -> dict[str, Measures]:
         met, alone = probes[LEARNER][seat], probes[TABULAR][seat]
@@ -140,7 +167,7 @@ def measure_pair(
         told = jax.vmap(tabular.rows, in_axes=(None, 0))(tables[seat], tabular.observations(views[seat], game))
         guess, told = (take(jnp.moveaxis(values, 1, -1), at).T for values in (guess, told))
         return {
-            LEARNER: own_measures(met) | against_learner(met, probes[LEARNER][1 - seat]),
+            LEARNER: own_measures(met) | against_learner(met, probes[LEARNER][1 - seat]) | prices(priced[seat]),
             TABULAR: own_measures(alone) | against_tabular(alone, guess, told),
         }
 
@@ -156,7 +183,7 @@ def measure_all(
     learners = []
     for i in range(0, len(players), 2):
         pair = players[i : i + 2] if i + 1 < len(players) else [players[i], players[0]]
-        measures = measure_pair(pair, game, pool, jax.random.fold_in(key, 10 + i) if i else key, **size)
+        measures = measure_pair(pair, game, pool, jax.random.fold_in(key, 20 + i) if i else key, **size)
         learners += measures[: len(players) - i]
     return learners
 
@@ -214,23 +241,27 @@ def measure(
         "seeds": list(seeds),
         "axes": ["seed", "learner"],
         "units": {name: unit for name, (_, unit) in MEANING.items()},
-        "phases": jax.tree.map(lambda values: np.round(values, 6).tolist(), result),
+        "phases": jax.tree.map(partial(jsonable, digits=6), result),
     }
     write_atomically(folder.path / "equilibrium.json", json.dumps(written).encode())
     return result
 
 
 def panels(result: Result) -> list[BandPanel]:
-    """One panel a measure over the phases, one curve a kind of co-player; the mean over both learners."""
+    """One panel a measure over the phases, one curve a kind of co-player, and one of both prices of a defection; the
+    mean over both learners.
+    """
     phases = np.array(list(result))
 
-    def band(kind: str, name: str) -> Band:
-        return Band(KINDS[kind], phases, np.stack([result[phase][kind][name].mean(1) for phase in result], axis=1))
+    def band(kind: str, name: str, label: str) -> Band:
+        return Band(label, phases, np.stack([result[phase][kind][name].mean(1) for phase in result], axis=1))
 
-    return [
-        BandPanel(MEANING[name][0], "phase", MEANING[name][1], [band(kind, name) for kind in KINDS], "deviation")
-        for name in DRAWN
-    ]
+    def panel(title: str, unit: str, bands: list[Band]) -> BandPanel:
+        return BandPanel(title, "phase", unit, bands, "deviation")
+
+    measures = [panel(*MEANING[name], [band(kind, name, KINDS[kind]) for kind in KINDS]) for name in DRAWN]
+    prices = [band(LEARNER, name, label) for name, label in PRICES.items()]
+    return [*measures, panel("price of a defection amid cooperation", "reward over the horizon", prices)]
 
 
 def report_equilibrium(

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 
 import jax
 import numpy as np
@@ -12,7 +13,7 @@ from coplayer.analysis.signature import signature
 from coplayer.errors import require
 from coplayer.experiments import registry
 from coplayer.players.match import play_match
-from coplayer.runs.files import write_atomically
+from coplayer.runs.files import jsonable, write_atomically
 from coplayer.runs.folder import RunFolder
 
 EVALUATION_SEED = 20_26  # evaluation draws its own numbers, none of a run's
@@ -48,17 +49,11 @@ def evaluate(
             "episodes": episodes,
             "seeds": list(seeds),
             "axes": ["seed", "learner", "round or joint action"],
-            "phases": jax.tree.map(_jsonable, result),
+            "phases": jax.tree.map(partial(jsonable, digits=4), result),
         }
     )
     write_atomically(folder.path / "evaluation.json", text.encode())
     return result
-
-
-def _jsonable(array: np.ndarray) -> list:
-    """Four digits, and None for NaN, which JSON does not have."""
-    rounded = np.round(array, 4)
-    return np.where(np.isnan(rounded), None, rounded).tolist()
 
 
 def _one_seed(folder: RunFolder, phase: int, seed: int, episodes: int) -> list[dict[str, dict[str, np.ndarray]]]:

@@ -4,7 +4,15 @@ import errno
 import os
 from pathlib import Path
 
+import numpy as np
+
 from coplayer.errors import CoplayerError
+
+
+def jsonable(array: np.ndarray, digits: int) -> list:
+    """Nested lists of so many digits, and None for NaN, which JSON does not have."""
+    rounded = np.round(array, digits)
+    return np.where(np.isnan(rounded), None, rounded).tolist()
 
 
 def write_atomically(path: Path, data: bytes) -> None:
