@@ -6,6 +6,7 @@ What a user needs is importable from here; each name is documented where it is d
 from coplayer.analysis.equilibrium import best_response, projected_gradients, regrets
 from coplayer.analysis.evaluation import against_fixed, curves
 from coplayer.analysis.exact import discounted_returns, joint_distribution, mean_rewards, stationary_rewards
+from coplayer.analysis.price_of_defection import Price, price_of_defection
 from coplayer.analysis.signature import Signature, signature
 from coplayer.analysis.zero_determinant import enforced_relation, extortion, fit_extortion
 from coplayer.errors import CoplayerError
@@ -33,6 +34,7 @@ __all__ = [
     "PPIPlayer",
     "PlannerSettings",
     "Player",
+    "Price",
     "RecurrentPlayer",
     "Signature",
     "against_fixed",
@@ -50,6 +52,7 @@ __all__ = [
     "mean_rewards",
     "named_strategy",
     "play_match",
+    "price_of_defection",
     "prisoners_dilemma",
     "projected_gradients",
     "regrets",

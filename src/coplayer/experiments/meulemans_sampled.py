@@ -22,7 +22,7 @@ Configs = dict[str, CoalaIPD]
 
 SEEDS = {"quick": 5, "paper": 10}
 SHAPING = {  # settings that differ where there are naive learners alone
-    "quick": {"replicas": 64, "iterations": 800, "entropy_end": 1.0, "entropy_from": 0},
+    "quick": {"batch": 16, "iterations": 1600, "entropy_end": 1.0, "entropy_from": 0},
     "paper": {},
 }
 COALA, RIVALS = "coala", ("m_fos", "batch_unaware")
@@ -165,7 +165,7 @@ def draw_rivals(folders: Folders, configs: Configs, path: Path) -> list[Quantity
 
 BATCHES = (1, 2, 4, 8, 16, 32)
 BLOCKS = 32  # of the run's R replicas each
-MIDWAY = 0.4  # share of the training after which the agents are taken: they shape by then, and still explore
+MIDWAY = 0.6  # share of the training after which the agents are taken: they shape by then, and still explore
 
 
 def balance_runs(preset: str) -> Configs:
@@ -203,7 +203,7 @@ STUDIES = {
     "meulemans-fig5": Study(
         "COALA-PG extorts naive learners and cooperates with its own kind in mixed pools; the baselines defect",
         "Meulemans et al. 2025, figure 5",
-        {"quick": 240, "paper": None},
+        {"quick": 370, "paper": None},
         figure5_runs,
         draw_figure5,
         parts=("shaping", "mixed", "shaping-coala", "mixed-coala"),
@@ -218,7 +218,7 @@ STUDIES = {
     "meulemans-fig12": Study(
         "COALA-PG keeps the weight of future episodes in the gradient as B grows; the baselines lose it",
         "Meulemans et al. 2025, figure 12",
-        {"quick": 30, "paper": None},
+        {"quick": 75, "paper": None},
         balance_runs,
         draw_balance,
     ),
