@@ -62,8 +62,9 @@ def measure(*, cores: tuple[int, ...], turns: int, turn_seconds: float) -> Itera
 
 
 def _section(timings: Mapping[str, Timing]) -> Section:
-    rounds = _config(HIDDEN[0]).rounds
-    steps = mixed_pool.NUM_LEARNERS * ITERATIONS * EPISODES * rounds
+    config = _config(HIDDEN[0])
+    rounds = config.rounds
+    steps = config.learners * ITERATIONS * EPISODES * rounds
     rows = [
         {
             "contestant": name,

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from benchmarks.tables import Section, verdict
-from coplayer.experiments.ppi_mixed import NUM_LEARNERS, PRESETS, make_setting, new_learner
+from coplayer.experiments.ppi_mixed import PRESETS, make_setting, new_learner
 from coplayer.games.matrix import COOPERATE, DEFECT, MatrixGame
 from coplayer.runs import checkpoint, packing
 
@@ -65,7 +65,7 @@ def checkpoint_bytes(played: np.ndarray) -> int:
     learner = jax.eval_shape(lambda: new_learner(setting, jax.random.key(0)))._replace(episodes=None, key=None)
     random = np.random.default_rng(1)
     weights = jax.tree.map(
-        lambda leaf: random.standard_normal((NUM_LEARNERS, 1, *leaf.shape)).astype(leaf.dtype), learner
+        lambda leaf: random.standard_normal((PAPER.learners, 1, *leaf.shape)).astype(leaf.dtype), learner
     )
     arrays = checkpoint.flatten(weights, "learners") | {"episodes": packing.pack(played, setting.game.num_joint)}
     return len(checkpoint.dump(arrays, {"step": 0, "rows": 0}))
@@ -83,7 +83,7 @@ def measure(*, share: float) -> Iterator[Section]:
         phases = np.arange(2 * half) % half * PAPER.phases // half  # a phase's two halves lie side by side
         return rows[np.argsort(phases, kind="stable")][None]
 
-    like_a_run = np.stack([learner() for _ in range(NUM_LEARNERS)])
+    like_a_run = np.stack([learner() for _ in range(PAPER.learners)])
     noise = random.integers(4, size=like_a_run.shape, dtype=np.uint8)
     nothing = checkpoint_bytes(like_a_run[:, :, :0])
     capacity = PAPER.tabular_episodes + PAPER.phases * PAPER.episodes
@@ -96,7 +96,7 @@ def measure(*, share: float) -> Iterator[Section]:
         }
     ]
     for name, played in (("like a run", like_a_run), ("worst case, uniformly random", noise)):
-        size = (checkpoint_bytes(played) - nothing) / share / NUM_LEARNERS
+        size = (checkpoint_bytes(played) - nothing) / share / PAPER.learners
         rows.append(
             {
                 "what": f"checkpoint, episodes {name}",
@@ -109,7 +109,7 @@ def measure(*, share: float) -> Iterator[Section]:
         {
             "what": "checkpoint, weights and optimiser",
             "episodes": None,
-            "MB a learner": nothing / NUM_LEARNERS / 1e6,
+            "MB a learner": nothing / PAPER.learners / 1e6,
             "bits a round": None,
         }
     )
