@@ -35,8 +35,8 @@ def blind_player(game, own, replies, rewards):
 
 
 def measured(players, game, pool):
-    pool = tabular.pool_of(pool, game)
     """All measures but the prices of a defection, which are no distance to an equilibrium."""
+    pool = tabular.pool_of(pool, game)
     result = measure_pair(players, game, pool, jax.random.key(0), episodes=6, histories=2, plans=3)
     for learner in result:
         assert all(name in learner["learner"] and name not in learner["tabular"] for name in PRICED)

@@ -9,11 +9,11 @@ from typing import NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from coplayer.errors import require
 from coplayer.games.matrix import COOPERATE, DEFECT, MatrixGame
-from coplayer.players.match import Player
+from coplayer.players.match import Player, play_rounds
 from coplayer.players.planner import PPIPlayer, estimate_q
 
 PLAY, PLAN, CONTINUE = range(3)  # streams of random numbers
@@ -46,22 +46,8 @@ def price_of_defection(
     middle = game.rounds // 2
     require(middle >= 2, f"rounds: must be at least 4, so that two come before the middle, got {game.rounds}")
 
-    def play(states, key: PRNGKeyArray, first: Array | None, rounds: int):
-        def step(states, index):
-            own_state, other_state = states
-            keys = jax.random.split(jax.random.fold_in(key, index))
-            own, answer = player.act(own_state, keys[0]), other.act(other_state, keys[1])
-            if first is not None:
-                own = jnp.where(index == 0, first, own)
-            joint = game.joint(own, answer)
-            seen = game.swap(joint)
-            own_state = player.update(own_state, joint, game.reward(joint, 0))
-            return (own_state, other.update(other_state, seen, game.reward(seen, 1))), joint
-
-        return jax.lax.scan(step, states, jnp.arange(rounds))
-
     start = (player.initial_state(episodes), other.initial_state(episodes))
-    states, joint = play(start, jax.random.fold_in(key, PLAY), None, middle)
+    states, joint = play_rounds(player, other, game, start, jax.random.fold_in(key, PLAY), jnp.arange(middle))
     together = (game.own_action(joint) == COOPERATE) & (game.other_action(joint) == COOPERATE)
 
     def gap(key: PRNGKeyArray) -> Float[Array, " episodes"]:
@@ -69,8 +55,9 @@ def price_of_defection(
         return q[COOPERATE] - q[DEFECT]
 
     def difference(key: PRNGKeyArray) -> Float[Array, " episodes"]:
-        def rewards(first: Array) -> Float[Array, " episodes"]:
-            return game.reward(play(states, key, first, player.settings.horizon)[1]).sum(0)
+        def rewards(opening: Int[Array, ""]) -> Float[Array, " episodes"]:
+            rounds = jnp.arange(player.settings.horizon)
+            return game.reward(play_rounds(player, other, game, states, key, rounds, opening)[1]).sum(0)
 
         cooperating, defecting = jax.lax.map(rewards, jnp.array([COOPERATE, DEFECT]))
         return cooperating - defecting

@@ -56,7 +56,7 @@ class A2CMixed:
     """Share of the episodes that are against the other learners; 1: no tabular players (ablation). 0: the
     learners never meet."""
     frozen: Path | None = None
-    """Folder of a finished run. Each learner meets, instead of tabular players, that run's last agent of the other seat
+    """Folder of a finished run. Each learner meets, instead of tabular players, that run's last agent of the next seat
     and of the same seed; it no longer learns. Needs --learner-share 0."""
     start: Path | None = None
     """Folder of a finished run of the same kind to begin from: its agents' weights."""

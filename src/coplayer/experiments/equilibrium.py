@@ -177,14 +177,12 @@ def measure_pair(
 def measure_all(
     players: list[PPIPlayer], game: MatrixGame, pool: tabular.TabularPool, key: PRNGKeyArray, **size: int
 ) -> list[dict[str, Measures]]:
-    """The measures of all learners, in pairs; of an odd number the last one is paired with the first, as in
-    `evaluate`. `size`: see `measure_pair`.
-    """
+    """The measures of all learners, in pairs. `size`: see `measure_pair`."""
     learners = []
-    for i in range(0, len(players), 2):
-        pair = players[i : i + 2] if i + 1 < len(players) else [players[i], players[0]]
-        measures = measure_pair(pair, game, pool, jax.random.fold_in(key, 20 + i) if i else key, **size)
-        learners += measures[: len(players) - i]
+    for i, other in mixed_pool.pairs_of(len(players)):
+        pair_key = jax.random.fold_in(key, 20 + i) if i else key
+        measures = measure_pair([players[i], players[other]], game, pool, pair_key, **size)
+        learners += measures if other > i else measures[:1]
     return learners
 
 

@@ -12,6 +12,7 @@ from coplayer.analysis.extortion import reward_line
 from coplayer.analysis.signature import signature
 from coplayer.errors import require
 from coplayer.experiments import registry
+from coplayer.experiments.mixed_pool import pairs_of
 from coplayer.players.match import play_match
 from coplayer.runs.files import jsonable, write_atomically
 from coplayer.runs.folder import RunFolder
@@ -73,8 +74,7 @@ def _one_seed(folder: RunFolder, phase: int, seed: int, episodes: int) -> list[d
         )
         for i, (player, seat) in enumerate(zip(players, seats, strict=True))
     ]  # dispatched, not waited for
-    for i in range(0, len(players) if len(players) > 1 else 0, 2):
-        other = (i + 1) % len(players)
+    for i, other in pairs_of(len(players)):
         joint = play_match(players[i], players[other], game, jax.random.fold_in(key, i and len(players) + i), **length)
         views[i] = {LEARNER: joint, **views[i]}
         if other > i:

@@ -103,6 +103,13 @@ def against_tabular(config: Any) -> int:
     return 0 if config.frozen else config.episodes - round(config.episodes * config.learner_share)
 
 
+def pairs_of(count: int) -> list[tuple[int, int]]:
+    """Who meets whom where each of `count` learners is to be seen with one other; of an odd number the last one meets
+    the first, who has met another already. None for a single one.
+    """
+    return [(i, (i + 1) % count) for i in range(0, count, 2) if count > 1]
+
+
 def check_seed(config: Any, seed: int) -> None:
     """Refuse a seed that a run does not have."""
     require(

@@ -57,7 +57,7 @@ class PPIMixed:
     """Share of the episodes that are against the other learners; 1: no tabular players (ablation), and the data set
     starts with episodes of uniformly random actions. 0: the learners never meet."""
     frozen: Path | None = None
-    """Folder of a finished run. Each learner meets, instead of tabular players, that run's last agent of the other seat
+    """Folder of a finished run. Each learner meets, instead of tabular players, that run's last agent of the next seat
     and of the same seed; it no longer learns. Needs --learner-share 0."""
     start: Path | None = None
     """Folder of a finished run of the same kind to begin from: its agents' weights, and its episodes."""
@@ -511,8 +511,8 @@ class Trainer:
         self._restart = mapped(lambda learner, phase: restart(setting, learner, phase))
         self._add_contexts = mapped(lambda learner, phase: add_contexts(setting, learner, phase))
         self._play = {
-            now.planner: mapped(lambda learner, phase, now=now: play_phase(now, learner, phase))
-            for now in (make_setting(config, phase, carried) for phase in range(1, config.phases + 1))
+            planner: mapped(partial(play_phase, setting._replace(planner=planner)))
+            for planner in {planner_in(config, phase) for phase in range(1, config.phases + 1)}
         }
         self._fit = mapped(
             lambda learner, at: ppi.fit(

@@ -48,6 +48,35 @@ class LastingPlayer(Player, Protocol):
         """The state before the first round of the next inner episode."""
 
 
+def play_rounds(
+    first: Player,
+    second: Player,
+    game: MatrixGame,
+    states: tuple[Any, Any],
+    key: PRNGKeyArray,
+    indices: Int[Array, " rounds"],
+    opening: Int[Array, ""] | None = None,
+) -> tuple[tuple[Any, Any], UInt8[Array, "rounds batch"]]:
+    """Play on from both players' states: their states after it, and joint actions in the view of `first`. Each round
+    has the random numbers of its index. `opening`: what `first` plays in the round of index 0, whatever it would.
+    """
+
+    def step(states, index):
+        round_key = jax.random.fold_in(key, index)
+        first_state, second_state = states
+        own = first.act(first_state, jax.random.fold_in(round_key, 0))
+        if opening is not None:
+            own = jnp.where(index == 0, opening, own)
+        other = second.act(second_state, jax.random.fold_in(round_key, 1))
+        joint = game.joint(own, other)
+        swapped = game.swap(joint)
+        first_state = first.update(first_state, joint, game.reward(joint, 0))
+        second_state = second.update(second_state, swapped, game.reward(swapped, 1))
+        return (first_state, second_state), joint.astype(jnp.uint8)
+
+    return jax.lax.scan(step, states, indices)
+
+
 @eqx.filter_jit
 def play_match(
     first: Player, second: Player, game: MatrixGame, key: PRNGKeyArray, *, episodes: int = 1, inner_episodes: int = 1
@@ -61,23 +90,12 @@ def play_match(
     def begun_anew(player, state):
         return player.next_episode(state) if isinstance(player, LastingPlayer) else player.initial_state(episodes)
 
-    def step(states, index):
-        round_key = jax.random.fold_in(key, index)
-        first_state, second_state = states
-        own = first.act(first_state, jax.random.fold_in(round_key, 0))
-        other = second.act(second_state, jax.random.fold_in(round_key, 1))
-        joint = game.joint(own, other)
-        swapped = game.swap(joint)
-        first_state = first.update(first_state, joint, game.reward(joint, 0))
-        second_state = second.update(second_state, swapped, game.reward(swapped, 1))
-        return (first_state, second_state), joint.astype(jnp.uint8)
-
     def inner_episode(states, indices):
-        states, joint = jax.lax.scan(step, states, indices)
+        states, joint = play_rounds(first, second, game, states, key, indices)
         return (begun_anew(first, states[0]), begun_anew(second, states[1])), joint
 
     start = (first.initial_state(episodes), second.initial_state(episodes))
     if inner_episodes == 1:
-        return jax.lax.scan(step, start, jnp.arange(game.rounds))[1]
+        return play_rounds(first, second, game, start, key, jnp.arange(game.rounds))[1]
     indices = jnp.arange(inner_episodes * game.rounds).reshape(inner_episodes, game.rounds)
     return jax.lax.scan(inner_episode, start, indices)[1].reshape(-1, episodes)
