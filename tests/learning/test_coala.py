@@ -133,6 +133,15 @@ def test_a_batch_of_one_makes_all_estimators_the_same(estimator):
 
 
 @every_estimator
+def test_a_single_inner_episode_weighs_the_same_in_all_estimators(estimator):
+    """As against a meta co-player, whose part of the gradient is added to it, and beside an entropy bonus."""
+    given = as_jax(example(8))
+    ours = coala.advantages(*given, episode_length=len(given[0]), gamma=0.9, gae_lambda=0.7, estimator=estimator)
+    scale = coala.policy_scale(estimator, given[0].shape[1])
+    np.testing.assert_allclose(scale * ours, generalised_advantages(*given, gamma=0.9, lambda_=0.7), atol=1e-5)
+
+
+@every_estimator
 def test_replicas_never_mix(estimator):
     """Under vmap each replica's advantages are what it has alone."""
 

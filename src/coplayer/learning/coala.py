@@ -9,14 +9,16 @@ gradient differ in the weight A of grad log pi(a_l^b | h_l^b) alone (here with g
 
     estimator       A_l^b                                                              over the games b
     COALA-PG        1/B sum_{k=l}^{mT} r_k^b  +  1/B sum_b' sum_{k>mT} r_k^b'          sum
-    M-FOS               sum_{k=l}^{mT} r_k^b  +  1/B sum_b' sum_{k>mT} r_k^b'          sum
+    M-FOS               sum_{k=l}^{mT} r_k^b  +  1/B sum_b' sum_{k>mT} r_k^b'          mean
     batch-unaware       sum_{k=l}^{mT} r_k^b  +             sum_{k>mT} r_k^b           mean
 
     grad J  ~  mean over replicas of  sum or mean over b of  sum_l grad log pi(a_l^b | h_l^b) A_l^b
 
 COALA-PG is unbiased (theorem 3.1). The batch-unaware estimate is so where the games of a replica do not touch one
-another, as against another meta agent. `policy_scale` is the factor, B or 1, that turns a mean over the games into the
-table's last column; gradients against the two kinds of co-player then add up in one unit, that of J.
+another, as against another meta agent. M-FOS gives the current inner episode B times its weight beside the later ones;
+printed with a sum, it is here a mean, which keeps the current inner episode, in all three, in the unit of J. What is
+added to the gradient (that against meta co-players, an entropy bonus, the value's) then weighs the same in all three.
+`policy_scale` is the factor, B or 1, that turns a mean over the games into the table's last column.
 
 A value changes no mean: over an inner episode the errors r + V' - V add up to the rewards, less V_l^b, plus V_{mT+1}^b,
 and the average over the games takes every game's V_{mT+1} away again. This leaves -1/B V_l^b and -1/B times V_{mT+1} of
@@ -46,10 +48,10 @@ BATCH_UNAWARE = Estimator(average_future_episodes=False, normalize_current_episo
 
 
 def policy_scale(estimator: Estimator, batch: int) -> float:
-    """The factor on a policy loss that is a *mean* over the B games of a replica, so that its gradient is -grad J, in
-    the formulas above: B where the estimator takes a sum over the games, 1 for the batch-unaware one.
+    """The factor on a policy loss that is a *mean* over the B games of a replica, for the sum or mean of the formulas
+    above: B where the current inner episode's rewards are divided by B, else 1.
     """
-    return float(batch) if estimator.average_future_episodes else 1.0
+    return float(batch) if estimator.normalize_current_episode else 1.0
 
 
 def batch_lambda_returns(
