@@ -22,7 +22,14 @@ Configs = dict[str, CoalaIPD]
 
 SEEDS = {"quick": 5, "paper": 10}
 SHAPING = {  # settings that differ where there are naive learners alone
-    "quick": {"batch": 16, "iterations": 1600, "entropy_end": 1.0, "entropy_from": 0},
+    "quick": {
+        "batch": 16,
+        "iterations": 1000,
+        "entropy_coefficient": 0.05,
+        "entropy_end": 1.0,
+        "entropy_from": 0,
+        "learning_rate": 2e-3,
+    },
     "paper": {},
 }
 COALA, RIVALS = "coala", ("m_fos", "batch_unaware")
