@@ -68,7 +68,7 @@ def weights_by_replica(setting, joint, values, method):
         rewards = jnp.asarray(0.05 * PAYOFFS[joint[:, r]], jnp.float32)
         given = rewards, values[:, r], jnp.zeros(setting.batch)
         settings = {"episode_length": ROUNDS, "gamma": setting.gamma, "gae_lambda": setting.gae_lambda}
-        scale = 1 if name == "batch_unaware" else setting.batch
+        scale = setting.batch if name == "coala" else 1
         weights.append(scale * np.asarray(coala.advantages(*given, **settings, estimator=ESTIMATORS[name])))
         targets.append(coala.value_targets(*given, gamma=setting.gamma, td_lambda=setting.td_lambda))
     return np.stack(weights, axis=1), np.stack(targets, axis=1)

@@ -52,13 +52,12 @@ def parts_by_loops(joint, method):
     current, future = np.zeros(joint.shape), np.zeros(joint.shape)
     for t, r, b in np.ndindex(*joint.shape):
         end = ROUNDS * (t // ROUNDS + 1)
-        current[t, r, b] = rewards[t:end, r, b].sum()
+        current[t, r, b] = rewards[t:end, r, b].sum() / 3
         if method == "batch_unaware":
             future[t, r, b] = rewards[end:, r, b].sum() / 3  # a mean over the games
-            current[t, r, b] /= 3
         else:
             future[t, r, b] = rewards[end:, r].sum() / 3
-            current[t, r, b] /= 3 if method == "coala" else 1
+            future[t, r, b] /= 3 if method == "m_fos" else 1  # of which M-FOS takes a mean over the games again
     return current / (3 * STEPS), future / (3 * STEPS)  # of three replicas
 
 
