@@ -33,6 +33,7 @@ SHAPING = {  # settings that differ where there are naive learners alone
     "paper": {},
 }
 COALA, RIVALS = "coala", ("m_fos", "batch_unaware")
+LONGER = {"quick": {"iterations": 2400, "entropy_from": 1800}, "paper": {}}  # two kinds of agents, one slower to shape
 LABELS = {COALA: "COALA-PG", "m_fos": "M-FOS", "batch_unaware": "batch-unaware", LOLA_DICE: "LOLA-DiCE"}
 LOLA = {  # a GRU's small features learn to defect before they tell rounds apart; its gradient is of a reward a round
     "quick": {
@@ -145,8 +146,8 @@ def shaping_rows(folders: dict[str, RunFolder]) -> list[Quantity]:
 
 def rivals_runs(preset: str) -> Configs:
     """One agent of each kind, with naive learners about."""
-    config = replace(coala_ipd.PRESETS[preset], seeds=SEEDS[preset], meta_agents=2, methods=("coala", "m_fos"))
-    return {f"coala-vs-mfos-{preset}": config}
+    mixed = replace(coala_ipd.PRESETS[preset], seeds=SEEDS[preset], **LONGER[preset])
+    return {f"coala-vs-mfos-{preset}": replace(mixed, meta_agents=2, methods=("coala", "m_fos"))}
 
 
 def draw_rivals(folders: Folders, configs: Configs, path: Path) -> list[Quantity]:
