@@ -14,6 +14,7 @@ from coplayer.experiments.gradient_balance import balance
 from coplayer.experiments.studies import SPREAD, Study
 from coplayer.figures.panels import Band, BandPanel, draw_row
 from coplayer.figures.parity import Quantity
+from coplayer.players.match import play_match
 from coplayer.runs import checkpoint
 from coplayer.runs.folder import RunFolder
 
@@ -33,7 +34,7 @@ SHAPING = {  # settings that differ where there are naive learners alone
     "paper": {},
 }
 COALA, RIVALS = "coala", ("m_fos", "batch_unaware")
-LONGER = {"quick": {"iterations": 2400, "entropy_from": 1800}, "paper": {}}  # two kinds of agents, one slower to shape
+RIVALRY = {"quick": {"learning_rate": 2e-3, "entropy_coefficient": 0.05}, "paper": {}}  # M-FOS is slower to shape
 LABELS = {COALA: "COALA-PG", "m_fos": "M-FOS", "batch_unaware": "batch-unaware", LOLA_DICE: "LOLA-DiCE"}
 LOLA = {  # a GRU's small features learn to defect before they tell rounds apart; its gradient is of a reward a round
     "quick": {
@@ -143,29 +144,70 @@ def shaping_rows(folders: dict[str, RunFolder]) -> list[Quantity]:
 # COALA-PG against M-FOS
 
 
+PAIR = ("coala", "m_fos")
+MATCHES = 64  # meta-trajectories of each pair of agents
+
+
 def rivals_runs(preset: str) -> Configs:
-    """One agent of each kind, with naive learners about."""
-    mixed = replace(coala_ipd.PRESETS[preset], seeds=SEEDS[preset], **LONGER[preset])
-    return {f"coala-vs-mfos-{preset}": replace(mixed, meta_agents=2, methods=("coala", "m_fos"))}
+    """Two agents of each kind, by turns, with naive learners about."""
+    mixed = replace(coala_ipd.PRESETS[preset], seeds=SEEDS[preset], **RIVALRY[preset])
+    return {f"coala-vs-mfos-{preset}": replace(mixed, methods=2 * PAIR, meta_agents=4)}
+
+
+def by_method(config: CoalaIPD) -> dict[str, list[int]]:
+    """Numbers of the agents of each method."""
+    return {method: [i for i, own in enumerate(config.methods) if own == method] for method in PAIR}
+
+
+def against_each_other(folder: RunFolder, config: CoalaIPD) -> np.ndarray:
+    """Mean rewards a round of the last agents of one kind against those of the other, [method, seed]; of every pair,
+    over whole meta-trajectories.
+    """
+    game, ours, theirs = coala_ipd.make_game(config), *by_method(config).values()
+    rewards = []
+    for seed in range(config.seed, config.seed + config.seeds):
+        players = registry.load(folder.path, seed=seed)
+        key = jax.random.fold_in(jax.random.key(EVALUATION_SEED), seed)
+        joint = [
+            play_match(
+                players[i],
+                players[j],
+                game,
+                jax.random.fold_in(key, i * len(players) + j),
+                episodes=MATCHES,
+                inner_episodes=config.inner_episodes,
+            )
+            for i in ours
+            for j in theirs
+        ]
+        rewards.append([np.mean([game.reward(played, side) for played in joint]) for side in (0, 1)])
+    return np.array(rewards).T
 
 
 def draw_rivals(folders: Folders, configs: Configs, path: Path) -> list[Quantity]:
-    folder = next(iter(folders.values()))
+    ((name, folder),) = folders.items()
+    config = configs[name]
 
-    def bands(name: str) -> list[Band]:
-        curves = [folder.over_training(name, "iteration", learner=learner) for learner in (0, 1)]
-        return [Band(LABELS[method], *curve) for method, curve in zip(("coala", "m_fos"), curves, strict=True)]
+    def curves(metric: str) -> list[Band]:
+        bands = []
+        for method, agents in by_method(config).items():
+            each = [folder.over_training(metric, "iteration", learner=agent) for agent in agents]
+            bands.append(Band(LABELS[method], each[0][0], np.mean([values for _, values in each], axis=0)))
+        return bands
 
     panels = [
-        BandPanel("against each other", ITERATION, REWARD, bands("reward_vs_learner"), "deviation"),
-        BandPanel("against naive learners", ITERATION, REWARD, bands("reward_vs_naive"), "deviation"),
+        BandPanel("meta against meta, all four", ITERATION, REWARD, curves("reward_vs_learner"), "deviation"),
+        BandPanel("against naive learners", ITERATION, REWARD, curves("reward_vs_naive"), "deviation"),
     ]
     draw_row(path, panels, f"COALA-PG and M-FOS with naive learners: {SPREAD}")
-    published = (0.850, 0.853)
-    return [
-        Quantity(f"reward of {LABELS[method]} against the other", paper, ended(folder, "reward_vs_learner", learner))
-        for learner, (method, paper) in enumerate(zip(("coala", "m_fos"), published, strict=True))
-    ]
+    rows = []
+    for method, paper, met in zip(PAIR, (0.850, 0.853), against_each_other(folder, config), strict=True):
+        rows.append(Quantity(f"reward of {LABELS[method]} against the other, after training", paper, met))
+    for method, agents in by_method(config).items():
+        for metric, whom in (("reward_vs_learner", "meta agents of both kinds"), ("reward_vs_naive", "naive learners")):
+            met = np.mean([ended(folder, metric, agent) for agent in agents], axis=0)
+            rows.append(Quantity(f"reward of {LABELS[method]} against {whom}", None, met))
+    return rows
 
 
 # Figure 12
@@ -218,7 +260,7 @@ STUDIES = {
     "coala-vs-mfos": Study(
         "COALA-PG and M-FOS, with naive learners about, cooperate with each other",
         "Meulemans et al. 2025, section 5",
-        {"quick": 30, "paper": None},
+        {"quick": 55, "paper": None},
         rivals_runs,
         draw_rivals,
     ),
