@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from coplayer.experiments import coala_ipd, meulemans_sampled, reproduce
+from coplayer.experiments import coala_ipd, meulemans_sampled, registry, reproduce
 from coplayer.runs import checkpoint
 from coplayer.runs.folder import RunFolder, append_rows
 from stopping import StopAfter
@@ -102,13 +102,27 @@ def test_figure_5_tells_the_methods_apart_in_both_pools(finished, tmp_path):
     assert made.figure.with_suffix(".svg").read_text().count('id="axes_') == 3
 
 
-def test_a_rival_has_its_own_row(finished, tmp_path):
-    rows = rows_of(reproduce.reproduce("coala-vs-mfos", tmp_path, seeds=SEEDS).text)
-    for learner, (label, paper) in enumerate((("COALA-PG", "0.85"), ("M-FOS", "0.85"))):
-        found = rows[f"reward of {label} against the other"]
-        # naive_share .5, so .7 - .05
-        expected = 0.65 - 0.15 * learner + 0.01 * (learner - 0.5) + END
-        assert found[0] == paper and found[1] == pytest.approx(expected, abs=6e-4)
+def test_a_rival_has_its_own_rows_and_meets_the_other_kind(finished, tmp_path):
+    """Each row of training is of its own agents, by turns; the matches tell who meets whom, by kind, pair and seed."""
+    made = reproduce.reproduce("coala-vs-mfos", tmp_path, seeds=SEEDS)
+    rows = rows_of(made.text)
+    for kind, (label, paper) in enumerate((("COALA-PG", "0.85"), ("M-FOS", "0.85"))):
+        for whom, base in (("meta agents of both kinds", 0.65), ("naive learners", 0.45)):  # naive_share .5
+            # learners 0 and 2, or 1 and 3
+            expected = base - 0.15 * kind + 0.01 * (kind + 1 - 1.5) + END
+            assert rows[f"reward of {label} against {whom}"][1] == pytest.approx(expected, abs=6e-4)
+        played = rows[f"reward of {label} against the other, after training"]
+        assert played[0] == paper and played[1] == pytest.approx(0.5, abs=0.1)  # at random
+    (run,) = (tmp_path / "runs").iterdir()
+    folder = RunFolder.open(run)
+    config = registry.config_of(folder)[1]
+    agents = checkpoint.load(folder.agents_file(1))[1]
+    bias = agents["network.head_bias"].copy()  # [agent, seed, C, D and value]
+    bias[..., 1] = 30
+    bias[0, :, 0] = bias[2, 1, 0] = 60  # COALA-PG's agents cooperate, but in the first seed the second does not
+    folder.agents_file(1).write_bytes(checkpoint.dump(agents | {"network.head_bias": bias}, {"phase": 1}))
+    rewards = meulemans_sampled.against_each_other(folder, config)
+    assert rewards == pytest.approx(np.array([[-0.5, -1.0], [1.0, 2.0]]))
 
 
 def test_every_config_of_the_figures_can_be_trained():
@@ -125,10 +139,11 @@ def test_tiny_rivals_are_trained_resumed_and_drawn(tiny_studies, tmp_path):
     assert made.figure.read_bytes().startswith(b"\x89PNG") and "nan" not in made.text
     (run,) = (tmp_path / "runs").iterdir()
     rows = RunFolder.open(run).metrics()
-    assert [row["learner"] for row in rows] == [0, 1]
-    for label, row in zip(("COALA-PG", "M-FOS"), rows, strict=True):
-        found = rows_of(made.text)[f"reward of {label} against the other"][1]
-        assert found == pytest.approx(row["reward_vs_learner"], abs=6e-4)
+    assert [row["learner"] for row in rows] == [0, 1, 2, 3]
+    for first, label in enumerate(("COALA-PG", "M-FOS")):
+        found = rows_of(made.text)[f"reward of {label} against naive learners"][1]
+        expected = np.mean([row["reward_vs_naive"] for row in rows[first::2]])
+        assert found == pytest.approx(expected, abs=6e-4)
 
 
 def test_figure_12_has_a_row_for_each_method_at_both_ends(finished, monkeypatch, tmp_path):

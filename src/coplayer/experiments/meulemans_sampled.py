@@ -180,7 +180,7 @@ def against_each_other(folder: RunFolder, config: CoalaIPD) -> np.ndarray:
             for i in ours
             for j in theirs
         ]
-        rewards.append([np.mean([game.reward(played, side) for played in joint]) for side in (0, 1)])
+        rewards.append([np.mean([game.reward(view) for view in views]) for views in (joint, map(game.swap, joint))])
     return np.array(rewards).T
 
 
