@@ -213,7 +213,7 @@ def draw_rivals(folders: Folders, configs: Configs, path: Path) -> list[Quantity
 # Figure 12
 
 BATCHES = (1, 2, 4, 8, 16, 32)
-BLOCKS = 32  # of the run's R replicas each
+REPLICAS = 2048  # played in blocks of the run's R
 MIDWAY = 0.6  # share of the training after which the agents are taken: they shape by then, and still explore
 
 
@@ -227,11 +227,11 @@ def draw_balance(folders: Folders, configs: Configs, path: Path) -> list[Quantit
     """Measured on the first agent of every seed, midway in its training."""
     ((name, folder),) = folders.items()
     config, phase = configs[name], max(1, round(MIDWAY * configs[name].phases))
-    ratios = []
+    ratios, blocks = [], REPLICAS // config.replicas
     for seed in range(config.seed, config.seed + config.seeds):
         network = registry.load(folder.path, phase=phase, seed=seed)[0].network
         key = jax.random.fold_in(jax.random.key(EVALUATION_SEED), seed)
-        ratios.append([balance(replace(config, batch=b), network, key, blocks=BLOCKS) for b in BATCHES])
+        ratios.append([balance(replace(config, batch=b), network, key, blocks=blocks) for b in BATCHES])
     curves = {method: np.array([[at[method] for at in seed] for seed in ratios]) for method in ESTIMATORS}
     bands = [Band(LABELS[method], np.array(BATCHES), values) for method, values in curves.items()]
     panel = BandPanel("policy gradient", "B, games with one co-player", "future over current part, norms", bands)
