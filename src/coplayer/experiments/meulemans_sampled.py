@@ -52,9 +52,9 @@ LOLA = {  # a GRU's small features learn to defect before they tell rounds apart
 END = 0.1  # share of the training that "at the end" is a mean over
 
 
-def ended(folder: RunFolder, name: str, learner: int | None = None) -> np.ndarray:
-    """A metric by seed, mean over the agents, or of one of them, and over the end of training."""
-    x, values = folder.over_training(name, "iteration", learner=learner)
+def ended(folder: RunFolder, name: str, agents: list[int] | None = None) -> np.ndarray:
+    """A metric by seed, mean over these agents (None: all) and over the end of training."""
+    x, values = folder.over_training(name, "iteration", learners=agents)
     return values[:, x > (1 - END) * x[-1]].mean(1)
 
 
@@ -144,7 +144,7 @@ def shaping_rows(folders: dict[str, RunFolder]) -> list[Quantity]:
 # COALA-PG against M-FOS
 
 
-PAIR = ("coala", "m_fos")
+PAIR = (COALA, "m_fos")
 MATCHES = 64  # meta-trajectories of each pair of agents
 
 
@@ -189,11 +189,10 @@ def draw_rivals(folders: Folders, configs: Configs, path: Path) -> list[Quantity
     config = configs[name]
 
     def curves(metric: str) -> list[Band]:
-        bands = []
-        for method, agents in by_method(config).items():
-            each = [folder.over_training(metric, "iteration", learner=agent) for agent in agents]
-            bands.append(Band(LABELS[method], each[0][0], np.mean([values for _, values in each], axis=0)))
-        return bands
+        return [
+            Band(LABELS[method], *folder.over_training(metric, "iteration", learners=agents))
+            for method, agents in by_method(config).items()
+        ]
 
     panels = [
         BandPanel("meta against meta, all four", ITERATION, REWARD, curves("reward_vs_learner"), "deviation"),
@@ -205,7 +204,7 @@ def draw_rivals(folders: Folders, configs: Configs, path: Path) -> list[Quantity
         rows.append(Quantity(f"reward of {LABELS[method]} against the other, after training", paper, met))
     for method, agents in by_method(config).items():
         for metric, whom in (("reward_vs_learner", "meta agents of both kinds"), ("reward_vs_naive", "naive learners")):
-            met = np.mean([ended(folder, metric, agent) for agent in agents], axis=0)
+            met = ended(folder, metric, agents)
             rows.append(Quantity(f"reward of {LABELS[method]} against {whom}", None, met))
     return rows
 

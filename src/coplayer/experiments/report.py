@@ -51,7 +51,7 @@ def repetitions(folder: RunFolder, name: str, x: str = "phase") -> tuple[np.ndar
     if "vs_learner" in sides(folder):
         return folder.over_training(name, x)
     learners = sorted({row["learner"] for row in folder.metrics()})
-    by_learner = [folder.over_training(name, x, learner=learner) for learner in learners]
+    by_learner = [folder.over_training(name, x, learners=[learner]) for learner in learners]
     return by_learner[0][0], np.concatenate([values for _, values in by_learner])
 
 

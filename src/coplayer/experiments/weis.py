@@ -249,8 +249,8 @@ def step_three(label: str, published: bool, before: Run, run: Run) -> tuple[list
     training, within = [], []
     for learner in range(run.config.learners):
         name, curve = f"{label} {learner + 1}", f"ppi_{learner + 1}"
-        x, reward = run.folder.over_training("reward_vs_learner", x_of(run), learner=learner)
-        _, cooperation = run.folder.over_training("cooperation_vs_learner", x_of(run), learner=learner)
+        x, reward = run.folder.over_training("reward_vs_learner", x_of(run), learners=[learner])
+        _, cooperation = run.folder.over_training("cooperation_vs_learner", x_of(run), learners=[learner])
         training.append(Line(name, x, reward, cooperation, published_points("2E", curve) if published else None))
         first = {field: met[LEARNER][field][:, learner] for field in ("reward", "cooperation")}
         rounds = 1 + np.arange(first["reward"].shape[1])

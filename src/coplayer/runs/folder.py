@@ -14,7 +14,7 @@ import importlib.metadata
 import json
 import platform
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import jax
@@ -96,12 +96,12 @@ class RunFolder:
         return self.agents / f"phase_{phase:04d}.npz"
 
     def over_training(
-        self, name: str, x: str = "phase", *, learner: int | None = None
+        self, name: str, x: str = "phase", *, learners: Sequence[int] | None = None
     ) -> tuple[Num[np.ndarray, " points"], Float[np.ndarray, "seeds points"]]:
-        """A metric of training, averaged over the learners, or of one of them, and over all rows of the same `x`:
+        """A metric of training, averaged over these learners (None: all), and over all rows of the same `x`:
         "phase", or "iteration" where metrics come by iteration. Returns the xs and the values.
         """
-        rows = [row for row in self.metrics() if name in row and learner in (None, row["learner"])]
+        rows = [row for row in self.metrics() if name in row and (learners is None or row["learner"] in learners)]
         require(bool(rows), f"{self.path}: no phase is done yet")
         xs = sorted({row[x] for row in rows})
         seeds = sorted({row["seed"] for row in rows})
