@@ -153,6 +153,33 @@ def test_a_seed_gives_the_same_whatever_seeds_are_beside_it():
         np.testing.assert_allclose(list(left.values()), list(right.values()), atol=1e-5)
 
 
+@pytest.mark.parametrize("methods", [("coala", "m_fos"), ("lola_dice",)])
+def test_rate_and_entropy_coefficient_fall_linearly_from_their_iterations_on(methods):
+    """An iteration with annealed ones is that with constant ones of its own values."""
+    config = dataclasses.replace(ONE_SEED, methods=methods, learning_rate=4e-3, entropy_coefficient=0.4)
+    falling = dataclasses.replace(config, learning_rate_end=0.5, learning_rate_from=4, entropy_end=0.0, entropy_from=8)
+    setting = coala_ipd.make_setting(falling)
+    at = jnp.array([0, 4, 8, 10, 12])
+    np.testing.assert_allclose(jax.vmap(setting.learning_rate.at)(at), [4e-3, 4e-3, 3e-3, 2.5e-3, 2e-3], rtol=1e-6)
+    np.testing.assert_allclose(jax.vmap(setting.entropy.at)(at), [0.4, 0.4, 0.4, 0.2, 0.0], atol=1e-7)
+    constant = dataclasses.replace(config, learning_rate=2.5e-3, entropy_coefficient=0.2)
+
+    def after(config):
+        setting = coala_ipd.make_setting(config)
+
+        def iteration(key):
+            learner = coala_ipd.new_learner(setting, key)
+            return coala_ipd.iterate(setting, learner, coala_ipd.naive_population(setting, key), jnp.array(10))[0]
+
+        keys = jax.random.split(jax.random.key(0), 2)
+        return jax.jit(jax.vmap(iteration, axis_name=LEARNERS))(keys).network
+
+    networks = [jax.tree.leaves(after(config)) for config in (falling, constant, config)]
+    for found, expected, _ in zip(*networks, strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert any(np.abs(found - other).max() > 1e-3 for found, _, other in zip(*networks, strict=True))
+
+
 # Runs in folders.
 
 
@@ -277,6 +304,9 @@ def test_one_agent_among_naive_learners_from_the_command_line(tmp_path, capsys):
         ({"naive_gamma": -0.5}, "naive_gamma: must be a finite number of at least 0, got -0.5"),
         ({"naive_learning_rate": 0.0}, "naive_learning_rate: must be a finite number above 0, got 0.0"),
         ({"core": "hawk", "hidden": 5}, "hidden: must be a multiple of 2, the heads of a Hawk, got 5"),
+        ({"entropy_from": 12}, "entropy_from: must be below iterations = 12, got 12"),
+        ({"learning_rate_from": 20}, "learning_rate_from: must be below iterations = 12, got 20"),
+        ({"learning_rate_end": 1.5}, "learning_rate_end: must be at most 1, got 1.5"),
         ({"batch": 0}, "batch: must be a finite number above 0, got 0"),
     ],
 )

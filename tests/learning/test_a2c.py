@@ -238,7 +238,7 @@ def test_both_lambdas_rise_to_one():
     assert UPDATING.at(jnp.asarray(3)) is UPDATING
     learner = network(3)
     batch = jax.jit(batch_of)(learner, jnp.asarray(COURSES))
-    state = a2c.LearnerState(learner, a2c.optimiser(rising).init(learner), jax.random.key(0))
+    state = a2c.LearnerState(learner, a2c.optimiser(rising.max_gradient_norm).init(learner), jax.random.key(0))
     by_hand = UPDATING._replace(gae_lambda=0.9, td_lambda=0.8)
     _, parts, norm = jax.jit(lambda: a2c.update(state, batch, 7, rising, jnp.asarray(2)))()
     _, parts_by_hand, norm_by_hand = jax.jit(lambda: a2c.update(state, batch, 7, by_hand, jnp.asarray(2)))()
@@ -263,7 +263,7 @@ def test_first_update_by_hand(bound):
     rate = a2c.Schedule(start=0.01, end=0.0, iterations=4, shape="linear")
     updating = UPDATING._replace(max_gradient_norm=bound, learning_rate=rate)
     batch = jax.jit(batch_of)(learner, jnp.asarray(COURSES))
-    state = a2c.LearnerState(learner, a2c.optimiser(updating).init(learner), jax.random.key(0))
+    state = a2c.LearnerState(learner, a2c.optimiser(updating.max_gradient_norm).init(learner), jax.random.key(0))
     new, _, norm = jax.jit(lambda: a2c.update(state, batch, 7, updating, jnp.asarray(1)))()
     slope, _ = jax.jit(lambda: a2c.gradient(learner, batch, 7, updating, jnp.asarray(0.1)))()
     leaves = [np.asarray(leaf, dtype=float) for leaf in jax.tree.leaves(slope)]

@@ -161,7 +161,6 @@ UPDATING = ppo.Updating(
     minibatches=1,
     clip=0.2,
     value_coefficient=0.5,
-    learning_rate=0.05,
     max_gradient_norm=0.05,
 )
 
@@ -192,13 +191,15 @@ def experience():
     return ppo.Experience(observations, actions, logs.reshape(shape), values.reshape(shape), advantages, targets)
 
 
-improve = eqx.filter_jit(functools.partial(ppo.improve, entropy_coefficient=0.1))
+improve = eqx.filter_jit(functools.partial(ppo.improve, entropy_coefficient=0.1, learning_rate=0.05))
 
 
 def test_one_epoch_of_one_minibatch_is_one_step_of_policy_gradient():
     """The loss in its plain form: - log pi A + c_v (V - G)^2 - c_e H, means over all."""
     played, start = experience(), network()
-    found, _, parts, norm = improve(start, ppo.optimiser(UPDATING).init(start), played, UPDATING, jax.random.key(0))
+    found, _, parts, norm = improve(
+        start, a2c.optimiser(UPDATING.max_gradient_norm).init(start), played, UPDATING, jax.random.key(0)
+    )
 
     @jax.jit
     @jax.grad
@@ -223,7 +224,7 @@ def test_several_epochs_are_a_loop_over_their_minibatches():
     updating = UPDATING._replace(epochs=3, minibatches=2)
     played, now = experience(), network()
     key = jax.random.key(1)
-    found, state, parts, norm = improve(now, ppo.optimiser(updating).init(now), played, updating, key)
+    found, state, parts, norm = improve(now, a2c.optimiser(updating.max_gradient_norm).init(now), played, updating, key)
     transform = optax.chain(optax.clip_by_global_norm(0.05), optax.adam(0.05, eps=1e-5))
 
     def loss(network, part):

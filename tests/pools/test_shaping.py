@@ -99,7 +99,9 @@ class NaiveByHand:
     """Such a naive learner: its policy in numpy, its learning by `a2c.update` on the inner episode just played."""
 
     def __init__(self, network):
-        self.learner = a2c.LearnerState(network, a2c.optimiser(UPDATING).init(network), jax.random.key(0))
+        self.learner = a2c.LearnerState(
+            network, a2c.optimiser(UPDATING.max_gradient_norm).init(network), jax.random.key(0)
+        )
         self.episode = 0
 
     def act(self, past):

@@ -306,7 +306,7 @@ def new_learner(setting: Setting, key: PRNGKeyArray, given: Given = NOTHING) -> 
     network = given.weights
     if network is None:
         network = new_network(setting, jax.random.fold_in(key, WEIGHTS))
-    return a2c.LearnerState(network, a2c.optimiser(setting.updating).init(network), key, given.frozen)
+    return a2c.LearnerState(network, a2c.optimiser(setting.updating.max_gradient_norm).init(network), key, given.frozen)
 
 
 def play(

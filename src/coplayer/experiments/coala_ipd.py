@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -114,6 +113,10 @@ class CoalaIPD:
     """Iteration from which it falls to that, linearly."""
     learning_rate: float = 3e-4
     """Adam's learning rate."""
+    learning_rate_end: float = 1.0
+    """Share of it left at the end of training."""
+    learning_rate_from: int = 0
+    """Iteration from which it falls to that, linearly."""
     max_gradient_norm: float = 1.0
     """Bound on the gradient's norm."""
     naive_learning_rate: float = 5e-3
@@ -155,8 +158,12 @@ def panel(config: CoalaIPD) -> Panel:
 MAY_BE_ZERO = {
     *("seed", "seed_batch", "naive_share", "gamma", "gae_lambda", "td_lambda", "value_coefficient"),
     *("entropy_coefficient", "entropy_end", "entropy_from", "naive_gamma", "lookahead_rate", "lookahead_share"),
+    *("learning_rate_end", "learning_rate_from"),
 }
-SHARES = ("naive_share", "gamma", "gae_lambda", "td_lambda", "naive_gamma", "lookahead_share", "entropy_end")
+SHARES = (
+    *("naive_share", "gamma", "gae_lambda", "td_lambda", "naive_gamma", "lookahead_share"),
+    *("entropy_end", "learning_rate_end"),
+)
 
 
 def check(config: CoalaIPD) -> None:
@@ -195,10 +202,9 @@ def check(config: CoalaIPD) -> None:
         f"iterations: must be a multiple of phases * log_every = {config.phases * config.log_every}, "
         f"got {config.iterations}",
     )
-    require(
-        config.entropy_from < config.iterations,
-        f"entropy_from: must be below iterations = {config.iterations}, got {config.entropy_from}",
-    )
+    for name in ("entropy_from", "learning_rate_from"):
+        begin = getattr(config, name)
+        require(begin < config.iterations, f"{name}: must be below iterations = {config.iterations}, got {begin}")
     require(make_game(config).symmetric, "payoffs: must be one table, the same for both players")
 
 
@@ -223,6 +229,7 @@ class Setting(NamedTuple):
     lookahead: Lookahead | None  # where the method is lola_dice
     updating: ppo.Updating
     entropy: a2c.Schedule
+    learning_rate: a2c.Schedule
     gamma: float
     gae_lambda: float
     td_lambda: float
@@ -235,6 +242,10 @@ def make_setting(config: CoalaIPD) -> Setting:
     """The numerical side of a config."""
     game = make_game(config)
     naive = round(config.replicas * config.naive_share)
+
+    def schedule(start: float, end: float, begin: int) -> a2c.Schedule:
+        return a2c.Schedule(start, end, config.iterations - begin, "linear", begin)
+
     return Setting(
         game=game,
         core=config.core,
@@ -271,16 +282,10 @@ def make_setting(config: CoalaIPD) -> Setting:
             minibatches=config.minibatches,
             clip=config.clip,
             value_coefficient=config.value_coefficient,
-            learning_rate=config.learning_rate,
             max_gradient_norm=config.max_gradient_norm,
         ),
-        entropy=a2c.Schedule(
-            config.entropy_coefficient,
-            config.entropy_end,
-            config.iterations - config.entropy_from,
-            "linear",
-            begin=config.entropy_from,
-        ),
+        entropy=schedule(config.entropy_coefficient, config.entropy_end, config.entropy_from),
+        learning_rate=schedule(config.learning_rate, config.learning_rate_end, config.learning_rate_from),
         gamma=config.gamma,
         gae_lambda=config.gae_lambda,
         td_lambda=config.td_lambda,
@@ -297,7 +302,7 @@ def new_network(setting: Setting, key: PRNGKeyArray) -> ActorCritic:
 def new_learner(setting: Setting, key: PRNGKeyArray) -> a2c.LearnerState:
     """A meta agent before its first iteration."""
     network = new_network(setting, jax.random.fold_in(key, WEIGHTS))
-    return a2c.LearnerState(network, ppo.optimiser(setting.updating).init(network), key)
+    return a2c.LearnerState(network, a2c.optimiser(setting.updating.max_gradient_norm).init(network), key)
 
 
 def estimated(
@@ -427,6 +432,7 @@ def improve_by_ppo(
     played: shaping.MetaTrajectories,
     key: PRNGKeyArray,
     entropy_coefficient: Float[Array, ""],
+    learning_rate: Float[Array, ""],
 ) -> Improved:
     """PPO's updates on the meta-trajectories just played."""
     advantages, targets = weights(setting, played.joint, played.values)
@@ -446,6 +452,7 @@ def improve_by_ppo(
         setting.updating,
         key,
         entropy_coefficient=entropy_coefficient,
+        learning_rate=learning_rate,
     )
     measured = {
         "loss_policy": losses.policy,
@@ -505,6 +512,7 @@ def improve_by_lookahead(
     played: shaping.MetaTrajectories,
     key: PRNGKeyArray,
     entropy_coefficient: Float[Array, ""],
+    learning_rate: Float[Array, ""],
 ) -> Improved:
     """One step of Adam: up the look-ahead's gradient, of scaled rewards as in the other methods, and down those of the
     value's error. In a function mapped over the agents.
@@ -515,8 +523,8 @@ def improve_by_lookahead(
     ahead = lookahead.gradient(network, others, looking, batch=setting.batch, lookahead=setting.lookahead)
     fit, measured = fit_gradient(setting, network, played, entropy_coefficient)
     slope = jax.tree.map(lambda fit, ahead: fit - setting.reward_scale * ahead, fit, ahead)
-    steps, optimiser = ppo.optimiser(setting.updating).update(slope, learner.optimiser, network)
-    learner = learner._replace(network=eqx.apply_updates(network, steps), optimiser=optimiser)
+    steps, optimiser = a2c.optimiser(setting.updating.max_gradient_norm).update(slope, learner.optimiser, network)
+    learner = learner._replace(network=a2c.descend(network, steps, learning_rate), optimiser=optimiser)
     return Improved(learner, measured | {"gradient_norm": optax.tree.norm(slope)})
 
 
@@ -528,11 +536,12 @@ def iterate(
     def key(stream: int) -> PRNGKeyArray:
         return jax.random.fold_in(jax.random.fold_in(learner.key, stream), iteration)
 
-    played, entropy = play(setting, population, learner.network, key(PLAY)), setting.entropy.at(iteration)
+    played = play(setting, population, learner.network, key(PLAY))
+    annealed = setting.entropy.at(iteration), setting.learning_rate.at(iteration)
     if setting.lookahead:
-        learner, measured = improve_by_lookahead(setting, learner, population, played, key(LOOKAHEAD), entropy)
+        learner, measured = improve_by_lookahead(setting, learner, population, played, key(LOOKAHEAD), *annealed)
     else:
-        learner, measured = improve_by_ppo(setting, learner, played, key(ORDER), entropy)
+        learner, measured = improve_by_ppo(setting, learner, played, key(ORDER), *annealed)
     return learner, play_metrics(setting, played.joint) | measured
 
 

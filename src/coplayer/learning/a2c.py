@@ -132,12 +132,14 @@ def value_beyond(network: ActorCritic, batch: Batch) -> Float[Array, " batch"]:
     return network.step(last, observe(batch.joint[-1])).outputs[-1]
 
 
-def optimiser(updating: Updating) -> optax.GradientTransformation:
-    """Adam behind a bound on the gradient's norm, for a unit learning rate."""
-    return optax.chain(
-        optax.clip_by_global_norm(updating.max_gradient_norm),
-        optax.scale_by_adam(eps=ADAM_EPSILON),
-    )
+def optimiser(max_gradient_norm: float) -> optax.GradientTransformation:
+    """Adam behind a bound on the gradient's norm, for a unit learning rate (see `descend`)."""
+    return optax.chain(optax.clip_by_global_norm(max_gradient_norm), optax.scale_by_adam(eps=ADAM_EPSILON))
+
+
+def descend(network: ActorCritic, steps: ActorCritic, learning_rate: float | Float[Array, ""]) -> ActorCritic:
+    """The network after the optimiser's steps against the gradient."""
+    return eqx.apply_updates(network, jax.tree.map(lambda step: -learning_rate * step, steps))
 
 
 def gradient(
@@ -160,7 +162,6 @@ def update(
 ) -> tuple[LearnerState, Losses, Float[Array, ""]]:
     """The learner after one update, the loss's parts, and the gradient's norm before its bound."""
     slope, parts = gradient(learner.network, batch, split, updating.at(iteration), updating.entropy.at(iteration))
-    steps, state = optimiser(updating).update(slope, learner.optimiser, learner.network)
-    rate = updating.learning_rate.at(iteration)
-    network = eqx.apply_updates(learner.network, jax.tree.map(lambda step: -rate * step, steps))
+    steps, state = optimiser(updating.max_gradient_norm).update(slope, learner.optimiser, learner.network)
+    network = descend(learner.network, steps, updating.learning_rate.at(iteration))
     return learner._replace(network=network, optimiser=state), parts, optax.tree.norm(slope)

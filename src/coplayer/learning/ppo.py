@@ -10,14 +10,13 @@ minibatch's advantages by their deviation would undo the 1/B of the learning-awa
 
 from typing import NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from coplayer.errors import require
-from coplayer.learning.a2c import ADAM_EPSILON, Losses
+from coplayer.learning.a2c import Losses, descend, optimiser
 from coplayer.networks.actor_critic import ActorCritic
 from coplayer.networks.layers import pick
 
@@ -29,7 +28,6 @@ class Updating(NamedTuple):
     minibatches: int
     clip: float
     value_coefficient: float
-    learning_rate: float
     max_gradient_norm: float
 
 
@@ -42,13 +40,6 @@ class Experience(NamedTuple):
     values: Float[Array, "time replicas batch"]
     advantages: Float[Array, "time replicas batch"]  # scaled so that the policy's loss is a mean over all
     targets: Float[Array, "time replicas batch"]
-
-
-def optimiser(updating: Updating) -> optax.GradientTransformation:
-    """Adam behind a bound on the gradient's norm."""
-    return optax.chain(
-        optax.clip_by_global_norm(updating.max_gradient_norm), optax.adam(updating.learning_rate, eps=ADAM_EPSILON)
-    )
 
 
 def losses(
@@ -114,11 +105,12 @@ def improve(
     key: PRNGKeyArray,
     *,
     entropy_coefficient: float | Float[Array, ""],
+    learning_rate: float | Float[Array, ""],
 ) -> tuple[ActorCritic, optax.OptState, Losses, Float[Array, ""]]:
     """The network and the optimiser's state after all updates on one batch; means over the updates of the loss's parts
     and of the gradient's norm before its bound.
     """
-    transform = optimiser(updating)
+    transform = optimiser(updating.max_gradient_norm)
 
     def update(carry, replicas: Int[Array, " size"]):
         network, state = carry
@@ -143,7 +135,7 @@ def improve(
 
         slope, parts = jax.grad(loss_of, has_aux=True)(network)
         steps, state = transform.update(slope, state, network)
-        return (eqx.apply_updates(network, steps), state), (parts, optax.tree.norm(slope))
+        return (descend(network, steps, learning_rate), state), (parts, optax.tree.norm(slope))
 
     order = minibatches(
         key, experience.actions.shape[1], minibatches=updating.minibatches, epochs=updating.epochs

@@ -65,7 +65,7 @@ class NaiveLearner(eqx.Module):
     def begin(self, key, batch):
         chosen = jax.random.randint(key, (), 0, jax.tree.leaves(self.population)[0].shape[0])
         network = jax.tree.map(lambda leaf: leaf[chosen], self.population)
-        learner = a2c.LearnerState(network, a2c.optimiser(self.updating).init(network), key)
+        learner = a2c.LearnerState(network, a2c.optimiser(self.updating.max_gradient_norm).init(network), key)
         return NaiveState(learner, network.initial_state(batch), jnp.zeros((), jnp.int32))
 
     def act(self, state, observation, uniform):
