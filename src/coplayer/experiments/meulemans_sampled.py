@@ -34,7 +34,7 @@ SHAPING = {  # settings that differ where there are naive learners alone
     "paper": {},
 }
 COALA, RIVALS = "coala", ("m_fos", "batch_unaware")
-RIVALRY = {"quick": {"learning_rate": 2e-3, "entropy_coefficient": 0.05}, "paper": {}}  # M-FOS is slower to shape
+RIVALRY = {"quick": {"iterations": 1600}, "paper": {}}  # M-FOS is slower to shape
 LABELS = {COALA: "COALA-PG", "m_fos": "M-FOS", "batch_unaware": "batch-unaware", LOLA_DICE: "LOLA-DiCE"}
 LOLA = {  # a GRU's small features learn to defect before they tell rounds apart; its gradient is of a reward a round
     "quick": {
@@ -145,13 +145,14 @@ def shaping_rows(folders: dict[str, RunFolder]) -> list[Quantity]:
 
 
 PAIR = (COALA, "m_fos")
+GROUP = (COALA, COALA, COALA, "m_fos")
 MATCHES = 64  # meta-trajectories of each pair of agents
 
 
 def rivals_runs(preset: str) -> Configs:
-    """Two agents of each kind, by turns, with naive learners about."""
+    """One M-FOS agent among three of COALA-PG, with naive learners about."""
     mixed = replace(coala_ipd.PRESETS[preset], seeds=SEEDS[preset], **RIVALRY[preset])
-    return {f"coala-vs-mfos-{preset}": replace(mixed, methods=2 * PAIR, meta_agents=4)}
+    return {f"coala-vs-mfos-{preset}": replace(mixed, methods=GROUP, meta_agents=len(GROUP))}
 
 
 def by_method(config: CoalaIPD) -> dict[str, list[int]]:
