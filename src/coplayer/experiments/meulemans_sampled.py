@@ -260,7 +260,7 @@ STUDIES = {
     "coala-vs-mfos": Study(
         "COALA-PG and M-FOS, with naive learners about, cooperate with each other",
         "Meulemans et al. 2025, section 5",
-        {"quick": 55, "paper": None},
+        {"quick": 40, "paper": None},
         rivals_runs,
         draw_rivals,
     ),
