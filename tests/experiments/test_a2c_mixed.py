@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import json
 import shutil
+from pathlib import Path
 
 import equinox as eqx
 import jax
@@ -250,6 +251,58 @@ def test_a_stopped_run_resumes_bit_for_bit(unbroken, tmp_path, chunks):
     assert_same(unbroken, tmp_path / "run")
 
 
+AMONG_TABULAR = dataclasses.replace(
+    TINY_A2C, tabular_iterations=4, tabular_learning_rate=0.02, tabular_entropy_coefficient=0.05
+)
+
+
+@pytest.fixture(scope="module")
+def among_tabular_first(tmp_path_factory):
+    path = tmp_path_factory.mktemp("runs") / "tabular-first"
+    registry.train(AMONG_TABULAR, path)
+    return path
+
+
+def test_among_tabular_players_first_is_step_one_and_the_mixed_pool_started_from_it(among_tabular_first, tmp_path):
+    step_one = dataclasses.replace(
+        TINY_A2C,
+        learner_share=0.0,
+        episodes=4,  # those of the eight that are against tabular players
+        iterations=4,
+        phases=2,
+        learning_rate=0.02,
+        learning_rate_end=0.1,
+        entropy_coefficient=0.05,
+        entropy_end=0.1,
+    )
+    registry.train(step_one, tmp_path / "one")
+    registry.train(dataclasses.replace(TINY_A2C, start=tmp_path / "one", iterations=8, phases=2), tmp_path / "two")
+    whole, one, two = (RunFolder.open(path) for path in (among_tabular_first, tmp_path / "one", tmp_path / "two"))
+    for name, array in checkpoint.load(two.agents_file(2))[1].items():
+        np.testing.assert_array_equal(checkpoint.load(whole.agents_file(3))[1][name], array)
+    parts = one.metrics() + [row | {"iteration": row["iteration"] + 4} for row in two.metrics()]
+    assert [row | {"phase": 0} for row in whole.metrics()] == [row | {"phase": 0} for row in parts]
+    assert "cooperation_vs_learner" not in parts[0] and "cooperation_vs_learner" in parts[-1]
+    other = dataclasses.replace(TINY_A2C, tabular_iterations=4, tabular_learning_rate=0.01)
+    assert train(other, iterations=4)[0] != one.metrics()
+
+
+@pytest.mark.parametrize("chunks", [1, 2, 3])
+def test_stopped_before_at_or_after_the_learners_meet_it_resumes_bit_for_bit(among_tabular_first, tmp_path, chunks):
+    with pytest.raises(KeyboardInterrupt):
+        registry.train(AMONG_TABULAR, tmp_path / "run", reporter=StopAfter(chunks))
+    registry.resume(tmp_path / "run")
+    assert_same(among_tabular_first, tmp_path / "run")
+
+
+@pytest.mark.parametrize("without", [{"learner_share": 1.0}, {"frozen": Path("a run"), "learner_share": 0.0}])
+def test_where_there_are_no_tabular_players_none_come_first(without):
+    assert a2c_mixed.meeting_from(AMONG_TABULAR) == 4
+    config = dataclasses.replace(AMONG_TABULAR, **without)
+    assert a2c_mixed.meeting_from(config) == 0
+    assert a2c_mixed.make_setting(config).updating.learning_rate.iterations == config.iterations
+
+
 def test_another_seed_gives_another_run(unbroken, tmp_path):
     registry.train(dataclasses.replace(TINY_A2C, seed=7), tmp_path / "run")
     assert outcome(tmp_path / "run")[0] != outcome(unbroken)[0]
@@ -345,6 +398,12 @@ def test_train_and_evaluate_from_the_command_line(tmp_path, capsys, ablation):
             ["--learners=3", "--episodes=8", "--payoffs", *"1 -1 2 0 5 6 7 8".split()],
             "learners: more than 2 need the same payoffs for both players of the game, got 3",
         ),
+        (
+            ["--tabular-iterations=3"],
+            "tabular_iterations: must be a multiple of log_every = 2 below iterations = 12, got 3",
+        ),
+        (["--tabular-iterations=12"], "tabular_iterations: must be a multiple of log_every = 2 below iterations = 12"),
+        (["--tabular-learning-rate=0"], "tabular_learning_rate: must be a finite number above 0, got 0"),
         (["--iterations=13"], "iterations: must be a multiple of phases * log_every = 6, got 13"),
         (["--pool=tit_for_two_tats"], "pool: 'tit_for_two_tats' is not uniform, always_cooperate"),
         (["--hidden=10000000"], "GB are free: lower --seed-batch, --episodes"),

@@ -55,6 +55,13 @@ class A2CMixed:
     learner_share: float = 0.5
     """Share of the episodes that are against the other learners; 1: no tabular players (ablation). 0: the
     learners never meet."""
+    tabular_iterations: int = 0
+    """Iterations at the start with the episodes against tabular players alone (step 1), where there are any: the
+    learners do not meet. After them the optimiser, and what is annealed, begin anew."""
+    tabular_learning_rate: float = 3e-3
+    """Adam's learning rate at their start; falls to a tenth in them."""
+    tabular_entropy_coefficient: float = 0.03
+    """Weight of the policy's entropy at their start; falls to a tenth in them."""
     frozen: Path | None = None
     """Folder of a finished run. Each learner meets, instead of tabular players, that run's last agent of the next seat
     and of the same seed; it no longer learns. Needs --learner-share 0."""
@@ -118,32 +125,36 @@ class A2CMixed:
     """Save the state at the end of each phase, and when this much time has passed since the last save."""
 
 
+QUICK_STEP = A2CMixed(
+    iterations=10_000,
+    hidden=16,
+    episodes=256,
+    gamma=0.98,
+    gae_lambda=0.96,
+    td_lambda=0.96,
+    bootstrap=True,
+    reward_scale=0.1,
+    value_coefficient=0.1,
+    entropy_coefficient=0.03,
+    entropy_end=0.67,
+    learning_rate=3e-3,
+    learning_rate_end=0.1,
+    annealing="cosine",
+    max_gradient_norm=0.2,
+)
 PRESETS: dict[str, A2CMixed] = {
     "paper": A2CMixed(),
-    "quick": A2CMixed(
-        iterations=40_000,
-        hidden=16,
-        episodes=256,
-        gamma=0.98,
-        gae_lambda=0.96,
-        td_lambda=0.96,
-        lambda_iterations=20_000,
-        bootstrap=True,
-        reward_scale=0.1,
-        value_coefficient=0.1,
-        entropy_coefficient=0.03,
-        entropy_end=0.67,
-        entropy_iterations=30_000,
-        learning_rate=3e-3,
-        learning_rate_end=0.1,
-        learning_rate_iterations=25_000,
-        annealing="cosine",
-        max_gradient_norm=0.2,
+    "quick": replace(
+        QUICK_STEP,
+        iterations=14_000,
+        tabular_iterations=8_000,
+        hidden=32,
+        episodes=1024,
+        entropy_coefficient=0.04,
+        entropy_end=0.75,
+        learning_rate=1e-3,
     ),
 }
-QUICK_STEP = replace(  # short, so that everything is annealed over the whole of it, but for the lambdas, which stay
-    PRESETS["quick"], iterations=10_000, lambda_iterations=0, entropy_iterations=0, learning_rate_iterations=0
-)
 STEP1 = {
     "paper": replace(
         PRESETS["paper"],
@@ -211,7 +222,8 @@ RECIPES = {
 
 SHARES = ("gamma", "gae_lambda", "td_lambda", "entropy_end", "learning_rate_end")
 MAY_BE_ZERO = {
-    *("seed", "learner_share", "seed_batch", "lambda_iterations", "entropy_iterations", "learning_rate_iterations"),
+    *("seed", "learner_share", "tabular_iterations", "tabular_entropy_coefficient", "seed_batch"),
+    *("lambda_iterations", "entropy_iterations", "learning_rate_iterations"),
     *("gamma", "gae_lambda", "td_lambda", "value_coefficient", "entropy_coefficient", "entropy_end"),
     "learning_rate_end",
 }
@@ -236,7 +248,17 @@ def check(config: A2CMixed) -> None:
         f"iterations: must be a multiple of phases * log_every = {config.phases * config.log_every}, "
         f"got {config.iterations}",
     )
+    require(
+        config.tabular_iterations % config.log_every == 0 and config.tabular_iterations < config.iterations,
+        f"tabular_iterations: must be a multiple of log_every = {config.log_every} below iterations = "
+        f"{config.iterations}, got {config.tabular_iterations}",
+    )
     tabular.pool_of(config.pool, make_game(config))
+
+
+def meeting_from(config: A2CMixed) -> int:
+    """The iteration from which on the learners meet whom `learner_share` says, or the frozen agents."""
+    return config.tabular_iterations if mixed_pool.against_tabular(config) else 0
 
 
 def panel(config: A2CMixed) -> Panel:
@@ -269,7 +291,7 @@ def make_setting(config: A2CMixed) -> Setting:
     game = make_game(config)
 
     def schedule(start: float, end: float, iterations: int) -> a2c.Schedule:
-        return a2c.Schedule(start, end, iterations or config.iterations, config.annealing)
+        return a2c.Schedule(start, end, iterations or config.iterations - meeting_from(config), config.annealing)
 
     return Setting(
         game=game,
@@ -297,6 +319,27 @@ def make_setting(config: A2CMixed) -> Setting:
     )
 
 
+TABULAR_END = 0.1  # what is left of rate and entropy coefficient after the iterations among tabular players alone
+
+
+def among_tabular_players(config: A2CMixed) -> Setting:
+    """The numerical side of a config's first iterations."""
+    setting, iterations = make_setting(config), max(1, config.tabular_iterations)
+
+    def schedule(start: float) -> a2c.Schedule:
+        return a2c.Schedule(start, TABULAR_END, iterations, config.annealing)
+
+    return setting._replace(
+        episodes=setting.against_tabular,
+        against_learner=0,
+        updating=setting.updating._replace(
+            entropy=schedule(config.tabular_entropy_coefficient),
+            learning_rate=schedule(config.tabular_learning_rate),
+            lambda_gap=a2c.constant(1.0),
+        ),
+    )
+
+
 def new_network(setting: Setting, key: PRNGKeyArray) -> ActorCritic:
     return ActorCritic(setting.game, setting.hidden, core=setting.core, context=setting.context, key=key)
 
@@ -306,7 +349,13 @@ def new_learner(setting: Setting, key: PRNGKeyArray, given: Given = NOTHING) -> 
     network = given.weights
     if network is None:
         network = new_network(setting, jax.random.fold_in(key, WEIGHTS))
-    return a2c.LearnerState(network, a2c.optimiser(setting.updating.max_gradient_norm).init(network), key, given.frozen)
+    state = a2c.optimiser(setting.updating.max_gradient_norm).init(network)
+    return a2c.LearnerState(network, state, key, given.frozen)
+
+
+def with_new_optimiser(setting: Setting, learner: a2c.LearnerState) -> a2c.LearnerState:
+    """A learner whose optimiser begins anew."""
+    return learner._replace(optimiser=a2c.optimiser(setting.updating.max_gradient_norm).init(learner.network))
 
 
 def play(
@@ -384,7 +433,8 @@ class Trainer(IterationTrainer):
 
     def __init__(self, config: A2CMixed, *, frozen: Player | None = None, start: Source | None = None):
         check(config)
-        setting, given = make_setting(config), Given(frozen)
+        setting, first, given = make_setting(config), among_tabular_players(config), Given(frozen)
+        meeting = meeting_from(config)
         if start is not None:
             new = partial(new_network, setting, jax.random.key(0))
             given = Given(frozen, mixed_pool.start_weights(config, start, new, "network"))
@@ -397,11 +447,26 @@ class Trainer(IterationTrainer):
             return mixed_pool.mapped(config, function, config.learners)
 
         initial = mapped(lambda given, _: new_learner(setting, *given))
+        new_optimisers = mapped(lambda learner, _: with_new_optimiser(setting, learner))
+        mixed = mapped(lambda learner, start: train_interval(setting, learner, start))
+        alone = mapped(lambda learner, start: train_interval(first, learner, start))
+
+        def train(learners: a2c.LearnerState, iteration: int):
+            if iteration < meeting:
+                return alone(learners, iteration)
+            if iteration == meeting > 0:
+                learners = new_optimisers(learners, iteration)
+            return mixed(learners, iteration - meeting)
+
+        def steps(iteration: int) -> int:
+            episodes = first.episodes if iteration < meeting else config.episodes
+            return config.learners * config.seeds * episodes * config.rounds
+
         super().__init__(
             config,
             initial=lambda: initial((mixed_pool.keys(config, config.learners), given), 0),
-            train=mapped(lambda learner, start: train_interval(setting, learner, start)),
-            steps=config.learners * config.seeds * config.episodes * config.rounds,
+            train=train,
+            steps=steps,
             rate="agent_steps_per_second",
         )
 

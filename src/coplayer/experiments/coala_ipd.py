@@ -576,7 +576,7 @@ class Trainer(IterationTrainer):
             config,
             initial=lambda: initial(mixed_pool.keys(config, agents), 0),
             train=mixed_pool.mapped(config, lambda learner, start: train_interval(setting, learner, start), agents),
-            steps=agents * config.seeds * config.replicas * config.batch * length,
+            steps=lambda iteration: agents * config.seeds * config.replicas * config.batch * length,
             rate="meta_steps_per_second",
         )
 

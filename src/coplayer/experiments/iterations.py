@@ -31,12 +31,12 @@ class IterationTrainer:
         *,
         initial: Callable[[], LearnerState],
         train: Callable[[LearnerState, int], tuple[LearnerState, dict]],
-        steps: int,
+        steps: Callable[[int], int],
         rate: str,
     ):
         """`initial()` gives the learners before their first iteration, `train(learners, iteration)` those after a chunk
-        from that iteration on, and its metrics `[learner, seed]`. `steps`: of all learners and seeds in an iteration,
-        for the rate a second that is told as `rate`.
+        from that iteration on, and its metrics `[learner, seed]`. `steps(iteration)`: of all learners and seeds in an
+        iteration, for the rate a second that is told as `rate`.
         """
         self.config = config
         self._initial = initial
@@ -61,7 +61,8 @@ class IterationTrainer:
         per_phase = config.iterations // config.phases
         phase = state.iteration // per_phase + 1
         rows = mixed_pool.metric_rows(config, metrics, phase=phase, iteration=done)
-        timing = {"phase": phase, self._rate: self._steps * config.log_every / (time.monotonic() - begin)}
+        steps = self._steps(state.iteration) * config.log_every
+        timing = {"phase": phase, self._rate: steps / (time.monotonic() - begin)}
         agents = None if done % per_phase else checkpoint.flatten(learners.network, "network")
         return Chunk(State(learners, done), rows, timing, agents, phase)
 

@@ -53,8 +53,10 @@ class Run(NamedTuple):
         return training_lines(self.folder, EXPERIMENTS[learner_of(self.config)].panel(self.config), compare=True)
 
     def evaluation(self, fraction: float = 1.0) -> tuple[int, dict]:
-        """The phase at this fraction of the training, and the evaluation of its agents."""
-        phase = max(1, round(fraction * self.config.phases))
+        """The phase at this fraction of the training in which the learners meet, and the evaluation of its agents."""
+        config = self.config
+        alone = a2c_mixed.meeting_from(config) / config.iterations if learner_of(config) == "a2c" else 0.0
+        phase = max(1, round((alone + fraction * (1 - alone)) * config.phases))
         return phase, evaluate(self.folder, [phase], episodes=EPISODES)[phase]
 
 
@@ -292,7 +294,7 @@ STUDIES = {
     "weis-fig1": Study(
         "Learners in the mixed pool come to cooperate; named co-players, or no tabular ones, and they defect",
         "Weis et al. 2026, figure 1",
-        {"quick": 340, "paper": None},
+        {"quick": 475, "paper": None},
         mixed_runs,
         draw_mixed,
         parts=tuple(EXPERIMENTS),
@@ -308,7 +310,7 @@ STUDIES = {
     "weis-fig3": Study(
         "Within an episode, early in mixed training",
         "Weis et al. 2026, figure 3",
-        {"quick": 105, "paper": None},
+        {"quick": 150, "paper": None},
         early_runs,
         draw_early,
         parts=tuple(EXPERIMENTS),
