@@ -456,7 +456,7 @@ class Trainer(IterationTrainer):
                 return alone(learners, iteration)
             if iteration == meeting > 0:
                 learners = new_optimisers(learners, iteration)
-            return mixed(learners, iteration - meeting)
+            return mixed(learners, iteration - meeting)  # draws and annealing as in a run that starts from here
 
         def steps(iteration: int) -> int:
             episodes = first.episodes if iteration < meeting else config.episodes
