@@ -144,13 +144,14 @@ def test_figure_3_looks_at_the_published_moment_and_shares_the_runs_of_figure_1(
         assert weis.early_runs(preset).items() <= weis.mixed_runs(preset).items()
 
 
-def test_figure_3_counts_from_where_the_learners_meet(finished, tmp_path):
+def test_figure_3_counts_from_where_the_learners_meet(finished, tmp_path, monkeypatch):
+    quick = weis.a2c_mixed.PRESETS["quick"]
+    first = dataclasses.replace(quick, iterations=14_000, tabular_iterations=8_000)
+    monkeypatch.setitem(weis.a2c_mixed.PRESETS, "quick", first)
     reproduce.reproduce("weis-fig3", tmp_path, preset="quick", only="a2c", seeds=SEEDS)
     ((name, phases),) = finished
-    quick = weis.a2c_mixed.PRESETS["quick"]
-    alone, meeting = quick.tabular_iterations, quick.iterations - quick.tabular_iterations
-    assert name == "a2c-mixed-quick-seeds-0-to-1" and alone == 8000
-    assert phases == [round((alone + 7 / 20 * meeting) / quick.iterations * quick.phases)] == [14]
+    assert name == "a2c-mixed-quick-seeds-0-to-1"
+    assert phases == [round((8_000 + 7 / 20 * 6_000) / 14_000 * 20)] == [14]
 
 
 def test_a_part_is_made_alone_with_what_it_builds_on(finished, tmp_path):

@@ -125,36 +125,32 @@ class A2CMixed:
     """Save the state at the end of each phase, and when this much time has passed since the last save."""
 
 
-QUICK_STEP = A2CMixed(
-    iterations=10_000,
-    hidden=16,
-    episodes=256,
-    gamma=0.98,
-    gae_lambda=0.96,
-    td_lambda=0.96,
-    bootstrap=True,
-    reward_scale=0.1,
-    value_coefficient=0.1,
-    entropy_coefficient=0.03,
-    entropy_end=0.67,
-    learning_rate=3e-3,
-    learning_rate_end=0.1,
-    annealing="cosine",
-    max_gradient_norm=0.2,
-)
 PRESETS: dict[str, A2CMixed] = {
     "paper": A2CMixed(),
-    "quick": replace(
-        QUICK_STEP,
-        iterations=14_000,
-        tabular_iterations=8_000,
-        hidden=32,
-        episodes=1024,
-        entropy_coefficient=0.04,
-        entropy_end=0.75,
-        learning_rate=1e-3,
+    "quick": A2CMixed(
+        iterations=40_000,
+        hidden=16,
+        episodes=256,
+        gamma=0.98,
+        gae_lambda=0.96,
+        td_lambda=0.96,
+        lambda_iterations=20_000,
+        bootstrap=True,
+        reward_scale=0.1,
+        value_coefficient=0.1,
+        entropy_coefficient=0.03,
+        entropy_end=0.67,
+        entropy_iterations=30_000,
+        learning_rate=3e-3,
+        learning_rate_end=0.1,
+        learning_rate_iterations=25_000,
+        annealing="cosine",
+        max_gradient_norm=0.2,
     ),
 }
+QUICK_STEP = replace(  # short, so that everything is annealed over the whole of it, but for the lambdas, which stay
+    PRESETS["quick"], iterations=10_000, lambda_iterations=0, entropy_iterations=0, learning_rate_iterations=0
+)
 STEP1 = {
     "paper": replace(
         PRESETS["paper"],
