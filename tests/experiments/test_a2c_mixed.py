@@ -243,14 +243,6 @@ def test_agents_are_kept_at_the_end_of_every_phase_and_rows_for_every_interval(u
     ]
 
 
-@pytest.mark.parametrize("chunks", [1, 2, 5])
-def test_a_stopped_run_resumes_bit_for_bit(unbroken, tmp_path, chunks):
-    with pytest.raises(KeyboardInterrupt):
-        registry.train(TINY_A2C, tmp_path / "run", reporter=StopAfter(chunks))
-    registry.resume(tmp_path / "run")
-    assert_same(unbroken, tmp_path / "run")
-
-
 AMONG_TABULAR = dataclasses.replace(
     TINY_A2C, tabular_iterations=4, tabular_learning_rate=0.02, tabular_entropy_coefficient=0.05
 )
@@ -287,12 +279,18 @@ def test_among_tabular_players_first_is_step_one_and_the_mixed_pool_started_from
     assert train(other, iterations=4)[0] != one.metrics()
 
 
-@pytest.mark.parametrize("chunks", [1, 2, 3])
-def test_stopped_before_at_or_after_the_learners_meet_it_resumes_bit_for_bit(among_tabular_first, tmp_path, chunks):
+@pytest.mark.parametrize(
+    ("whole", "config", "chunks"),
+    [
+        *(("unbroken", TINY_A2C, chunks) for chunks in (1, 2, 5)),
+        *(("among_tabular_first", AMONG_TABULAR, chunks) for chunks in (1, 2, 3)),  # the learners meet after two
+    ],
+)
+def test_a_stopped_run_resumes_bit_for_bit(request, tmp_path, whole, config, chunks):
     with pytest.raises(KeyboardInterrupt):
-        registry.train(AMONG_TABULAR, tmp_path / "run", reporter=StopAfter(chunks))
+        registry.train(config, tmp_path / "run", reporter=StopAfter(chunks))
     registry.resume(tmp_path / "run")
-    assert_same(among_tabular_first, tmp_path / "run")
+    assert_same(request.getfixturevalue(whole), tmp_path / "run")
 
 
 @pytest.mark.parametrize("without", [{"learner_share": 1.0}, {"frozen": Path("a run"), "learner_share": 0.0}])

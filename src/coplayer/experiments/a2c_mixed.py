@@ -349,11 +349,6 @@ def new_learner(setting: Setting, key: PRNGKeyArray, given: Given = NOTHING) -> 
     return a2c.LearnerState(network, state, key, given.frozen)
 
 
-def with_new_optimiser(setting: Setting, learner: a2c.LearnerState) -> a2c.LearnerState:
-    """A learner whose optimiser begins anew."""
-    return learner._replace(optimiser=a2c.optimiser(setting.updating.max_gradient_norm).init(learner.network))
-
-
 def play(
     setting: Setting,
     network: ActorCritic,
@@ -443,7 +438,7 @@ class Trainer(IterationTrainer):
             return mixed_pool.mapped(config, function, config.learners)
 
         initial = mapped(lambda given, _: new_learner(setting, *given))
-        new_optimisers = mapped(lambda learner, _: with_new_optimiser(setting, learner))
+        begun_anew = mapped(lambda old, _: new_learner(setting, old.key, Given(old.frozen, old.network)))
         mixed = mapped(lambda learner, start: train_interval(setting, learner, start))
         alone = mapped(lambda learner, start: train_interval(first, learner, start))
 
@@ -451,7 +446,7 @@ class Trainer(IterationTrainer):
             if iteration < meeting:
                 return alone(learners, iteration)
             if iteration == meeting > 0:
-                learners = new_optimisers(learners, iteration)
+                learners = begun_anew(learners, iteration)
             return mixed(learners, iteration - meeting)  # draws and annealing as in a run that starts from here
 
         def steps(iteration: int) -> int:
