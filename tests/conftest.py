@@ -13,8 +13,9 @@ os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
 
-import jax
+if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):  # which the command line leaves alone
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=2".strip()
+
 import jaxtyping
 
-jax.config.update("jax_num_cpu_devices", 2)
 jaxtyping.install_import_hook("coplayer", "beartype.beartype")

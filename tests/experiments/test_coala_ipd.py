@@ -162,6 +162,8 @@ def test_rate_and_entropy_coefficient_fall_linearly_from_their_iterations_on(met
     at = jnp.array([0, 4, 8, 10, 12])
     np.testing.assert_allclose(jax.vmap(setting.learning_rate.at)(at), [4e-3, 4e-3, 3e-3, 2.5e-3, 2e-3], rtol=1e-6)
     np.testing.assert_allclose(jax.vmap(setting.entropy.at)(at), [0.4, 0.4, 0.4, 0.2, 0.0], atol=1e-7)
+    sooner = coala_ipd.make_setting(dataclasses.replace(falling, entropy_from=4, entropy_iterations=5)).entropy
+    np.testing.assert_allclose(jax.vmap(sooner.at)(at), [0.4, 0.4, 0.08, 0.0, 0.0], atol=1e-7)
     constant = dataclasses.replace(config, learning_rate=2.5e-3, entropy_coefficient=0.2)
 
     def after(config):
@@ -305,6 +307,7 @@ def test_one_agent_among_naive_learners_from_the_command_line(tmp_path, capsys):
         ({"naive_learning_rate": 0.0}, "naive_learning_rate: must be a finite number above 0, got 0.0"),
         ({"core": "hawk", "hidden": 5}, "hidden: must be a multiple of 2, the heads of a Hawk, got 5"),
         ({"entropy_from": 12}, "entropy_from: must be below iterations = 12, got 12"),
+        ({"entropy_iterations": -1}, "entropy_iterations: must be a finite number of at least 0, got -1"),
         ({"learning_rate_from": 20}, "learning_rate_from: must be below iterations = 12, got 20"),
         ({"learning_rate_end": 1.5}, "learning_rate_end: must be at most 1, got 1.5"),
         ({"batch": 0}, "batch: must be a finite number above 0, got 0"),

@@ -108,9 +108,11 @@ class CoalaIPD:
     entropy_coefficient: float = 0.0
     """Weight of the policy's entropy."""
     entropy_end: float = 1.0
-    """Share of it left at the end of training."""
+    """Share of it left at the end of its annealing."""
     entropy_from: int = 0
     """Iteration from which it falls to that, linearly."""
+    entropy_iterations: int = 0
+    """Iterations in which it falls; 0: all from there on."""
     learning_rate: float = 3e-4
     """Adam's learning rate."""
     learning_rate_end: float = 1.0
@@ -157,8 +159,8 @@ def panel(config: CoalaIPD) -> Panel:
 
 MAY_BE_ZERO = {
     *("seed", "seed_batch", "naive_share", "gamma", "gae_lambda", "td_lambda", "value_coefficient"),
-    *("entropy_coefficient", "entropy_end", "entropy_from", "naive_gamma", "lookahead_rate", "lookahead_share"),
-    *("learning_rate_end", "learning_rate_from"),
+    *("entropy_coefficient", "entropy_end", "entropy_from", "entropy_iterations", "naive_gamma"),
+    *("lookahead_rate", "lookahead_share", "learning_rate_end", "learning_rate_from"),
 }
 SHARES = (
     *("naive_share", "gamma", "gae_lambda", "td_lambda", "naive_gamma", "lookahead_share"),
@@ -243,8 +245,8 @@ def make_setting(config: CoalaIPD) -> Setting:
     game = make_game(config)
     naive = round(config.replicas * config.naive_share)
 
-    def schedule(start: float, end: float, begin: int) -> a2c.Schedule:
-        return a2c.Schedule(start, end, config.iterations - begin, "linear", begin)
+    def schedule(start: float, end: float, begin: int, iterations: int = 0) -> a2c.Schedule:
+        return a2c.Schedule(start, end, iterations or config.iterations - begin, "linear", begin)
 
     return Setting(
         game=game,
@@ -284,7 +286,9 @@ def make_setting(config: CoalaIPD) -> Setting:
             value_coefficient=config.value_coefficient,
             max_gradient_norm=config.max_gradient_norm,
         ),
-        entropy=schedule(config.entropy_coefficient, config.entropy_end, config.entropy_from),
+        entropy=schedule(
+            config.entropy_coefficient, config.entropy_end, config.entropy_from, config.entropy_iterations
+        ),
         learning_rate=schedule(config.learning_rate, config.learning_rate_end, config.learning_rate_from),
         gamma=config.gamma,
         gae_lambda=config.gae_lambda,
