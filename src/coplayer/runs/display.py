@@ -12,7 +12,9 @@ from coplayer.runs.training import Chunk
 
 
 class Display:
-    """A `Reporter`; use as a context manager. Shows the newest value of every metric, averaged over seeds."""
+    """A `Reporter`; use as a context manager. Shows the newest value of every metric of the phase, averaged over
+    seeds; before the phase has one, that of the phase before.
+    """
 
     def __init__(self, console: Console, title: str):
         self._console = console
@@ -25,6 +27,7 @@ class Display:
         )
         self._task = self._bar.add_task(title, total=1.0, left="")
         self._values: dict[str, dict[int, list[float]]] = {}
+        self._of_phase: set[str] = set()  # names of what the phase has a value of
         self._rates: dict[str, float] = {}
         self._begin: tuple[float, float] | None = None  # (time, share done) since when the time left is judged
         self._view = Live(self._bar, console=console, refresh_per_second=2) if console.is_terminal else None
@@ -48,6 +51,10 @@ class Display:
                 if name not in ("phase", "update", "iteration", "seed", "learner"):
                     fresh.setdefault(name, {}).setdefault(row["learner"], []).append(value)
         self._values.update(fresh)
+        self._of_phase.update(fresh)
+        if chunk.agents is not None:  # the phase is done; what it had no value of is no longer measured
+            self._values = {name: values for name, values in self._values.items() if name in self._of_phase}
+            self._of_phase = set()
         self._rates.update({name: value for name, value in chunk.timing.items() if name.endswith("_per_second")})
         left = self._time_left(progress)
         self._bar.update(self._task, completed=progress, left=left, description=f"phase {chunk.phase}")
