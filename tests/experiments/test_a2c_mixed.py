@@ -14,7 +14,7 @@ import pytest
 
 from coplayer import cli
 from coplayer.errors import CoplayerError
-from coplayer.experiments import a2c_mixed, mixed_pool, registry
+from coplayer.experiments import a2c_mixed, mixed_pool, registry, report
 from coplayer.experiments.a2c_mixed import PRESETS
 from coplayer.games.matrix import prisoners_dilemma
 from coplayer.learning import a2c
@@ -275,6 +275,7 @@ def test_among_tabular_players_first_is_step_one_and_the_mixed_pool_started_from
     parts = one.metrics() + [row | {"iteration": row["iteration"] + 4} for row in two.metrics()]
     assert [row | {"phase": 0} for row in whole.metrics()] == [row | {"phase": 0} for row in parts]
     assert "cooperation_vs_learner" not in parts[0] and "cooperation_vs_learner" in parts[-1]
+    assert report.sides(whole) == ["vs_learner", "vs_tabular"]  # without the tabular players' own, of step 1
     other = dataclasses.replace(TINY_A2C, tabular_iterations=4, tabular_learning_rate=0.01)
     assert train(other, iterations=4)[0] != one.metrics()
 

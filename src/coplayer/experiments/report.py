@@ -37,10 +37,12 @@ SIDES = ("vs_learner", *(f"{side}_{kind}" for kind in KINDS for side in ("vs", "
 
 
 def sides(folder: RunFolder) -> list[str]:
-    """Whose rewards and cooperation were measured in training: the learners' against whom, and in runs where they do
-    not meet each other their co-players' too.
+    """Whose rewards and cooperation were measured in the last phase of training: the learners' against whom, and where
+    they do not meet each other their co-players' too.
     """
-    measured = set().union(*folder.metrics())
+    rows = folder.metrics()
+    last = max((row["phase"] for row in rows), default=0)
+    measured = set().union(*(row for row in rows if row["phase"] == last))
     return [side for side in SIDES if {f"reward_{side}", f"cooperation_{side}"} <= measured]
 
 
