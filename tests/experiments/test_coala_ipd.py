@@ -167,19 +167,21 @@ def test_rate_and_entropy_coefficient_fall_linearly_from_their_iterations_on(met
     constant = dataclasses.replace(config, learning_rate=2.5e-3, entropy_coefficient=0.2)
 
     def after(config):
+        """Weights after iteration 10, and after iteration 0 in its place."""
         setting = coala_ipd.make_setting(config)
 
-        def iteration(key):
+        def iteration(key, at):
             learner = coala_ipd.new_learner(setting, key)
-            return coala_ipd.iterate(setting, learner, coala_ipd.naive_population(setting, key), jnp.array(10))[0]
+            return coala_ipd.iterate(setting, learner, coala_ipd.naive_population(setting, key), at)[0]
 
         keys = jax.random.split(jax.random.key(0), 2)
-        return jax.jit(jax.vmap(iteration, axis_name=LEARNERS))(keys).network
+        compiled = jax.jit(jax.vmap(iteration, in_axes=(0, None), axis_name=LEARNERS))
+        return [jax.tree.leaves(compiled(keys, jnp.array(at)).network) for at in (10, 0)]
 
-    networks = [jax.tree.leaves(after(config)) for config in (falling, constant, config)]
-    for found, expected, _ in zip(*networks, strict=True):
-        np.testing.assert_allclose(found, expected, atol=1e-6)
-    assert any(np.abs(found - other).max() > 1e-3 for found, _, other in zip(*networks, strict=True))
+    (found, found_before), (expected, expected_before) = after(falling), after(constant)
+    for left, right in zip(found, expected, strict=True):
+        np.testing.assert_allclose(left, right, atol=1e-6)
+    assert any(np.abs(left - right).max() > 1e-3 for left, right in zip(found_before, expected_before, strict=True))
 
 
 # Runs in folders.
