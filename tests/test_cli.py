@@ -80,6 +80,7 @@ def test_train_evaluate_and_resume(tmp_path, capsys):
         (["--model", "token"], "expected_rewards: needs --model round"),
         (["--episodes", "11"], "episodes: 11 in play_blocks = 1 blocks with learner_share = 0.5"),
         (["--tabular-episodes", "8"], "tabular_episodes: must be at least one batch, 16, got 8"),
+        (["--seed", "2147483647", "--seeds", "2"], "seed: must be at most 2147483646 with 2 seed(s), got 2147483647"),
         (["--hidden", "100000000"], "GB are free: lower --seeds"),
     ],
 )

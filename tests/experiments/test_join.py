@@ -73,6 +73,10 @@ def test_what_does_not_belong_together_is_refused_in_one_line(parts, tmp_path):
     refused([two, ppi], "is of ppi-mixed")
     refused([exact, exact], "side by side")
     refused([two, stopped], "not finished; go on with it by 'coplayer resume")
+    bare = registry.train(dataclasses.replace(TINY_A2C, seed=3, seeds=1), tmp_path / "bare")
+    for file in bare.checkpoints.iterdir():
+        file.unlink()
+    refused([two, bare.path], "has no checkpoint")
 
 
 def test_the_command_joins_evaluates_and_touches_no_folder_that_is_there(parts, tmp_path, capsys):

@@ -19,7 +19,7 @@ from coplayer.players.memory1 import cooperation
 from coplayer.runs import checkpoint
 from coplayer.runs.folder import RunFolder
 from stopping import StopAfter, assert_same
-from tiny import TINY, TINY_A2C
+from tiny import TINY, TINY_A2C, TINY_EXACT
 
 PPI = dataclasses.replace(TINY, phases=2, updates=3, play_blocks=1, seeds=2)
 A2C = dataclasses.replace(TINY_A2C, iterations=4, phases=2, seeds=2)
@@ -205,6 +205,7 @@ def test_ppi_carries_the_data_of_step_two_over(tmp_path):
 def test_what_cannot_be_built_on_is_refused_on_one_line(runs, kind, tmp_path):
     config = steps(kind, runs["one"].path.parent)
     module, _ = registry.config_of(runs["one"])
+    exact = registry.train(TINY_EXACT, tmp_path / "exact")
     other = steps("a2c" if kind == "ppi" else "ppi", runs["one"].path.parent)["three"]
     for bad, message in (
         (dataclasses.replace(config["two"], frozen=tmp_path / "none"), "frozen: .* no such run folder"),
@@ -213,6 +214,9 @@ def test_what_cannot_be_built_on_is_refused_on_one_line(runs, kind, tmp_path):
         (dataclasses.replace(config["two"], learner_share=0.5), "frozen: needs learner_share = 0"),
         (dataclasses.replace(config["three"], hidden=5), "start: .* has another network"),
         (other, "start: .* is not a run of"),
+        (dataclasses.replace(config["two"], frozen=exact.path), "frozen: .* is a run of exact-ipd; needs one of"),
+        (dataclasses.replace(config["three"], start=exact.path), "start: .* is a run of exact-ipd; needs one of"),
+        *[(dataclasses.replace(config["three"], rounds=3), "start: .* has episodes of 6 rounds")][: kind == "ppi"],
     ):
         with pytest.raises(CoplayerError, match=message) as error:
             registry.train(bad, tmp_path / "run")

@@ -155,7 +155,9 @@ def test_every_entry_of_a_pool_is_equally_likely():
     assert len(np.unique(fresh[:, 0])) > 0.99 * len(fresh)
 
 
-@pytest.mark.parametrize("entries", [(), ("tit_for_two",), ("0.5,0.5",), ("0.5,0.5,2,0.5,0.5",), ("uniform", "")])
+@pytest.mark.parametrize(
+    "entries", [(), ("tit_for_two",), ("0.5,0.5",), ("0.5,0.5,2,0.5,0.5",), ("uniform", ""), ("uniform", "uniform")]
+)
 def test_bad_pools_are_refused_on_one_line(entries):
     with pytest.raises(CoplayerError, match=r"^pool: ") as caught:
         tabular.pool_of(entries, prisoners_dilemma())

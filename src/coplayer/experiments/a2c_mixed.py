@@ -259,7 +259,7 @@ def meeting_from(config: A2CMixed) -> int:
 
 def panel(config: A2CMixed) -> Panel:
     """What the paper shows of such a run: figure 1B, or figure 4, of which no points are published."""
-    if config.learner_share == 0 or config.start is not None:
+    if config.learner_share == 0 or (config.learner_share == 1 and config.start is not None):
         return Panel("4", "A2C", "iteration", {})
     if config.opponent_identity or config.learner_share == 1:
         return Panel("1B", "A2C", "iteration", {}, {"cooperation_vs_learner": Bound(at_most=0.1)})

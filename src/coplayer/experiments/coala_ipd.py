@@ -65,7 +65,8 @@ class CoalaIPD:
     """Initial networks that naive learners begin a meta-trajectory with."""
     methods: tuple[str, ...] = ("coala",)
     """Estimator of the policy gradient: coala, m_fos or batch_unaware; one for all agents, or one an agent. Or
-    lola_dice, for all: agents who see one inner episode at a time and differentiate through their co-players' steps."""
+    lola_dice, for all: agents who see one inner episode at a time and differentiate through their co-players' steps;
+    gae_lambda, centred and PPO's settings do nothing then."""
     lookaheads: int = 1
     """Steps of a co-player that lola_dice looks ahead, each on B new inner episodes."""
     lookahead_rate: float = 1.0
@@ -87,8 +88,7 @@ class CoalaIPD:
     log_every: int = 10
     """Iterations that a row of metrics is the mean of; a killed run loses whole intervals."""
     epochs: int = 4
-    """PPO's passes over the meta-trajectories of an iteration; with 1 epoch of 1 minibatch the update is A2C's.
-    lola_dice always makes one update an iteration."""
+    """PPO's passes over the meta-trajectories of an iteration; with 1 epoch of 1 minibatch the update is A2C's."""
     minibatches: int = 2
     """Minibatches of a pass, each of whole replicas."""
     clip: float = 0.2

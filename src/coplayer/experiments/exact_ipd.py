@@ -228,8 +228,9 @@ class Trainer:
         direction = jnp.zeros_like(own)
         if share > 0:
             learners = naive_logits(keys, self.config)
-            shaped = jax.grad(lambda own: against_naive(values, own, learners, self.config)[:, 0].mean(0).sum())
-            direction += share * shaped(own)
+            settings = {"steps": self.config.inner_episodes, "rate": self.config.naive_rate}
+            total = exact_gradients.shaping(values, own[..., None], learners, **settings)[..., 0]
+            direction += share / learners.shape[-1] * total
         if share < 1:
             direction += (1 - share) * method_of(self.config)(values, own, other)
         return direction

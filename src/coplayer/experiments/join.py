@@ -39,7 +39,7 @@ def join(paths: list[Path], out: Path) -> RunFolder:
     made = [{key: run[key] for key in run if key not in described} for run in stored]
     seeds = [list(range(config.seed, config.seed + config.seeds)) for config in configs]
     parts = [{"seeds": its} | how for its, how in zip(seeds, made, strict=True)]
-    saved = [checkpoint.newest(folder.checkpoints) for folder in folders]
+    saved = [checkpoint.last(folder.checkpoints) for folder in folders]
     state = _joint_state(module, config, configs, saved)
     rows = _interleaved([folder.metrics() for folder in folders])
 

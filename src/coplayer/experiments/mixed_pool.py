@@ -29,6 +29,8 @@ from coplayer.pools import tabular
 from coplayer.runs import checkpoint
 from coplayer.runs.folder import RunFolder
 
+SEED_BOUND = 2**31  # seeds are 32-bit integers
+
 
 class Source(NamedTuple):
     """A finished run that another one builds on."""
@@ -42,7 +44,7 @@ class Source(NamedTuple):
 
     def last_state(self) -> dict[str, np.ndarray]:
         """The arrays of its last checkpoint."""
-        return checkpoint.newest(self.folder.checkpoints).arrays
+        return checkpoint.last(self.folder.checkpoints).arrays
 
     def at_seeds_of(self, config: Any) -> slice:
         """Where the seeds of `config` are among its own."""
@@ -82,6 +84,10 @@ def check_numbers(config: Any, may_be_zero: set[str]) -> None:
                 math.isfinite(value) and (value > 0 or (zero and value == 0)),
                 f"{field.name}: must be a finite number {'of at least' if zero else 'above'} 0, got {value}",
             )
+    require(
+        config.seed + config.seeds <= SEED_BOUND,
+        f"seed: must be at most {SEED_BOUND - config.seeds} with {config.seeds} seed(s), got {config.seed}",
+    )
 
 
 def check_co_players(config: Any) -> None:

@@ -60,7 +60,8 @@ class PPIMixed:
     """Folder of a finished run. Each learner meets, instead of tabular players, that run's last agent of the next seat
     and of the same seed; it no longer learns. Needs --learner-share 0."""
     start: Path | None = None
-    """Folder of a finished run of the same kind to begin from: its agents' weights, and its episodes."""
+    """Folder of a finished run of the same kind to begin from: its agents' weights (with --warm-start), and its
+    episodes."""
     opponent_identity: bool = False
     """Begin each episode with a vector that names the co-player: a tabular one's log-probabilities, zeros for a learner
     (ablation)."""
@@ -83,7 +84,7 @@ class PPIMixed:
     fresh_tabular: bool = False
     """Draw these anew for every batch instead of storing them."""
     episodes: int = 20_000
-    """Episodes each learner plays and stores in a phase, half of them against the other learner."""
+    """Episodes each learner plays and stores in a phase."""
     warm_start: bool = False
     """Carry the weights on from phase to phase, instead of drawing them anew."""
     epochs: int = 10
@@ -243,7 +244,7 @@ def panel(config: PPIMixed) -> Panel:
         return Panel("2C", "PPI", "phase", curves, {"share/frozen": Bound(at_least=0.6)})
     if config.learner_share == 0:
         return Panel("2A", "PPI", "phase", {"vs_tabular": "ppi", "of_tabular": "tabular"}, BEST_RESPONSE)
-    if config.start is not None:
+    if config.start is not None and config.learner_share == 1:
         return Panel("2E", "PPI", "phase", {"vs_learner": "ppi_2"}, {"cooperation_vs_learner": Bound(at_least=0.8)})
     if config.opponent_identity or config.learner_share == 1:
         return Panel("1A", "PPI", "phase", {}, {"cooperation_vs_learner": Bound(at_most=0.25)})
@@ -490,12 +491,15 @@ class Trainer:
         self.config = config
         self._given = Given(frozen)
         if start is not None:
-            fresh = make_setting(config, 1)
-            self._given = Given(
-                frozen,
-                mixed_pool.start_weights(config, start, lambda: new_model(fresh, jax.random.key(0)), "model"),
-                played_in(start)[:, start.at_seeds_of(config)],
+            played = start.config.rounds
+            require(
+                played == config.rounds,
+                f"start: {start.folder.path} has episodes of {played} rounds, these settings {config.rounds}",
             )
+            fresh, weights = make_setting(config, 1), None
+            if config.warm_start:
+                weights = mixed_pool.start_weights(config, start, lambda: new_model(fresh, jax.random.key(0)), "model")
+            self._given = Given(frozen, weights, played_in(start)[:, start.at_seeds_of(config)])
         carried = 0 if start is None else self._given.episodes.shape[2]
         self.setting = setting = make_setting(config, 1, carried)
 

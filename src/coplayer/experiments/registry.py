@@ -18,6 +18,7 @@ from coplayer.runs.folder import RunFolder, provenance
 from coplayer.runs.training import Reporter, Silence
 
 EXPERIMENTS = {module.NAME: module for module in (ppi_mixed, a2c_mixed, exact_ipd, coala_ipd)}
+LEARNERS_OF_STEPS = (ppi_mixed, a2c_mixed)  # whose runs others may build on
 RECIPES: dict[str, Recipe] = {
     name: recipe for module in EXPERIMENTS.values() for name, recipe in module.RECIPES.items()
 }
@@ -81,6 +82,7 @@ def source(name: str, module: Any, config: Any) -> Source:
     except CoplayerError as error:
         raise CoplayerError(f"{name}: {error}") from error
     other, stored = config_of(folder)
+    require(other in LEARNERS_OF_STEPS, f"{name}: {path} is a run of {other.NAME}; needs one of ppi-mixed or a2c-mixed")
     finished = stored.phases in folder.phases()
     require(finished, f"{name}: {path} is not finished; go on with it by 'coplayer resume {path}'")
     require(

@@ -20,7 +20,7 @@ class Bound(NamedTuple):
 
 
 class Panel(NamedTuple):
-    """A panel of Weis et al. 2026 that an experiment's training curves are drawn beside."""
+    """What an experiment's training curves are drawn as, and beside which panel of Weis et al. 2026, if any."""
 
     name: str  # "1A"
     label: str  # the learners' kind, for the legend

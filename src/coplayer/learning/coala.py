@@ -20,9 +20,12 @@ printed with a sum, it is here a mean, which keeps the current inner episode, in
 added to the gradient (that against meta co-players, an entropy bonus, the value's) then weighs the same in all three.
 `policy_scale` is the factor, B or 1, that turns a mean over the games into the table's last column.
 
-A value changes no mean: over an inner episode the errors r + V' - V add up to the rewards, less V_l^b, plus V_{mT+1}^b,
-and the average over the games takes every game's V_{mT+1} away again. This leaves -1/B V_l^b and -1/B times V_{mT+1} of
-the other games, and a_l^b bears on neither, as the co-player stands still until then.
+A value changes no mean of COALA-PG and of the batch-unaware estimate. Of COALA-PG: over an inner episode the errors
+r + V' - V add up to the rewards, less V_l^b, plus V_{mT+1}^b, and the average over the games takes V_{mT+1} of every
+game away again. This leaves -1/B V_l^b and -1/B times V_{mT+1} of the other games, and a_l^b bears on neither, as the
+co-player stands still until then. M-FOS, which does not divide the current inner episode by B, is left with V_{mT+1}^b
+less the mean of V_{mT+1} over the games, on which a_l^b does bear: a value that tells the games apart gives it some of
+the future that it otherwise loses.
 """
 
 from typing import NamedTuple

@@ -30,7 +30,7 @@ EPSILON = 1e-6  # in the root-mean-square norm
 DECAY = 8.0  # c in the paper
 WINDOW = 4  # inputs that the convolution sees
 CONVOLUTION_SCALE = 0.01  # variance of its first weights, times the fan-in
-SLOWEST, FASTEST = 0.999, 0.9  # range of a at first, where its gate is open
+SLOWEST, FASTEST = 0.999, 0.9  # range at first of the base of a; the exponent is DECAY times the gate
 HEADS = 2
 STEEPEST = 1000.0  # bound on the gradient of the square root
 

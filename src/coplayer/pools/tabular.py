@@ -31,6 +31,7 @@ def pool_of(entries: tuple[str, ...], game: MatrixGame) -> TabularPool:
     action, separated by commas. Names and probabilities need a two-action game.
     """
     require(bool(entries), "pool: must have at least one entry")
+    require(entries.count("uniform") <= 1, "pool: uniform must not be named more than once")
     require(
         entries == ("uniform",) or game.num_actions == 2,
         f"pool: entries other than uniform need a game of two actions, this one has {game.num_actions}",

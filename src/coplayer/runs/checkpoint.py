@@ -47,6 +47,13 @@ def newest(folder: Path) -> Checkpoint | None:
         raise CoplayerError(f"{error}; remove it to {before}") from error
 
 
+def last(folder: Path) -> Checkpoint:
+    """The newest checkpoint of a finished run."""
+    found = newest(folder)
+    require(found is not None, f"{folder}: has no checkpoint, which is needed beside the agents")
+    return found
+
+
 def _all(folder: Path) -> list[Path]:
     return sorted(folder.glob("[0-9]*.npz"))
 
