@@ -1,6 +1,7 @@
 """The command line as a user meets it: help, one-line errors, a run from start to figures."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -32,6 +33,13 @@ def test_every_help_reads(command, capsys):
     assert "usage: coplayer" in capsys.readouterr().out
 
 
+def test_nothing_asked_for_is_a_hint(capsys):
+    with pytest.raises(SystemExit) as stop:
+        run()
+    assert stop.value.code == 2
+    assert "Missing subcommand" in capsys.readouterr().err
+
+
 def test_the_preset_sets_the_defaults_of_the_help(capsys):
     for preset, hidden in (("quick", 32), ("paper", 128)):
         with pytest.raises(SystemExit):
@@ -58,8 +66,11 @@ def test_train_evaluate_and_resume(tmp_path, capsys):
         *("learner", "tabular", "tit_for_tat", "always_cooperate", "always_defect"),
         *("win_stay_lose_shift", "generous_tit_for_tat"),
     }
-    assert run("resume", out) == 0
     assert run("evaluate", out, "--phases", "last", "--episodes", 4) == 0
+    shutil.rmtree(out / "figures")
+    assert run("resume", out) == 0
+    assert "is finished; 'coplayer evaluate' plays its learners anew" in capsys.readouterr().out
+    assert run("evaluate", out, "--phases", "last", "--episodes", 4) == 0 and (out / "figures").is_dir()
     assert json.loads((out / "evaluation.json").read_text())["episodes"] == 4
 
 

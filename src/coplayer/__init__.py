@@ -12,6 +12,8 @@ from coplayer.analysis.zero_determinant import enforced_relation, extortion, fit
 from coplayer.errors import CoplayerError
 from coplayer.experiments.a2c_mixed import PRESETS as A2C_PRESETS
 from coplayer.experiments.a2c_mixed import A2CMixed
+from coplayer.experiments.coala_ipd import CoalaIPD
+from coplayer.experiments.exact_ipd import ExactIPD
 from coplayer.experiments.join import join
 from coplayer.experiments.ppi_mixed import PRESETS, PPIMixed
 from coplayer.experiments.registry import RECIPES, load, resume, train
@@ -27,7 +29,9 @@ __all__ = [
     "PRESETS",
     "RECIPES",
     "A2CMixed",
+    "CoalaIPD",
     "CoplayerError",
+    "ExactIPD",
     "MatrixGame",
     "Memory1",
     "PPIMixed",

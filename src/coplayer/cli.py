@@ -3,12 +3,15 @@
 import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Generic, Literal, TypeVar, get_args
 
 import tyro
+from rich import box
 from rich.console import Console
 from rich.markdown import Markdown
+from rich.table import Column, Table
 from tyro.extras import SubcommandApp
 
 from coplayer import runtime
@@ -110,6 +113,10 @@ def train(command: Train, console: Console) -> None:
 
 
 def resume(command: Resume, console: Console) -> None:
+    folder = RunFolder.open(command.folder)
+    if registry.is_finished(folder) and (folder.path / "summary.md").exists():
+        console.print(f"{folder.path} is finished; 'coplayer evaluate' plays its learners anew", highlight=False)
+        return
     with Display(console, "compiling") as display:
         registry.resume(command.folder, reporter=display)
     evaluate(Evaluate(command.folder), console)
@@ -162,7 +169,11 @@ def equilibrium(command: Equilibrium, console: Console) -> None:
 def reproduce(command: Reproduce, console: Console) -> None:
     """Reproduce a figure, or list them all."""
     if command.figure == "list":
-        console.print(Markdown(reproduction.listing()))
+        heading, *rows = reproduction.listing()
+        table = Table(Column(heading[0], no_wrap=True), *heading[1:], box=box.SIMPLE, leading=1)
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
         return
     for name, value in (("seeds", command.seeds), ("seed", command.seed)):
         require(value >= 0, f"{name}: must be at least 0, got {value}")
@@ -229,7 +240,7 @@ def add_training(app: SubcommandApp, name: str, recipe: Recipe, preset: Preset, 
 
 def preset_in(arguments: list[str]) -> Preset:
     """The preset asked for: found before all else, since it sets the other flags' defaults."""
-    for name, value in zip(arguments, [*arguments[1:], ""], strict=True):
+    for name, value in pairwise([*arguments, ""]):
         given = value if name == "--preset" else name.removeprefix("--preset=")
         if given in get_args(Preset):
             return given

@@ -66,6 +66,7 @@ def test_what_does_not_belong_together_is_refused_in_one_line(parts, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         registry.train(dataclasses.replace(TINY_A2C, seed=3, seeds=1), stopped, reporter=StopAfter(2))
     one, two, four = parts
+    refused([], "two runs or more")
     refused([one], "two runs or more")
     refused([one, one], "begins at 1")
     refused([two, four], "begins at 4")
@@ -77,6 +78,13 @@ def test_what_does_not_belong_together_is_refused_in_one_line(parts, tmp_path):
     for file in bare.checkpoints.iterdir():
         file.unlink()
     refused([two, bare.path], "has no checkpoint")
+    short = registry.train(dataclasses.replace(TINY_A2C, seed=3, seeds=1), tmp_path / "short")
+    rows = short.metrics_file.read_bytes().splitlines(keepends=True)
+    short.metrics_file.write_bytes(b"".join(rows[1:]))
+    refused([two, short.path], f"has {len(rows) - 1} of the run's {len(rows)} rows")
+    short.metrics_file.write_bytes(b"".join(rows))
+    short.agents_file(1).unlink()
+    refused([two, short.path], "unreadable or cut short")
 
 
 def test_the_command_joins_evaluates_and_touches_no_folder_that_is_there(parts, tmp_path, capsys):

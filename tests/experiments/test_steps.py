@@ -221,6 +221,12 @@ def test_what_cannot_be_built_on_is_refused_on_one_line(runs, kind, tmp_path):
         with pytest.raises(CoplayerError, match=message) as error:
             registry.train(bad, tmp_path / "run")
         assert "\n" not in str(error.value) and not (tmp_path / "run").exists()
+    named = dataclasses.replace(config["two"])
+    object.__setattr__(
+        named, "frozen", str(tmp_path / "none")
+    )  # as who writes Python may give it; here types are checked
+    with pytest.raises(CoplayerError, match=r"frozen: .* no such run folder"):
+        registry.train(named, tmp_path / "run")
     unfinished = tmp_path / "unfinished"
     with pytest.raises(KeyboardInterrupt):
         registry.train(config["one"], unfinished, reporter=StopAfter(1))

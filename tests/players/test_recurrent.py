@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from coplayer.analysis.evaluation import matches_against_fixed
-from coplayer.games.matrix import prisoners_dilemma
+from coplayer.analysis.exact import mean_rewards
+from coplayer.errors import CoplayerError
+from coplayer.games.matrix import MatrixGame, prisoners_dilemma
 from coplayer.networks.actor_critic import ActorCritic
 from coplayer.players.match import InformedPlayer, LastingPlayer, Player, play_match
 from coplayer.players.memory1 import Memory1, cooperation, named_strategy
@@ -159,3 +161,14 @@ def test_a_told_player_still_knows_its_co_players_in_later_episodes_and_stays_la
         names = np.log(np.asarray(tables[i], dtype=float)).reshape(-1)
         state = oracle.see(oracle.start(names), 0, np.zeros(10))  # of an inner episode of one round
         np.testing.assert_allclose(on.state[:, i], state, atol=1e-5)
+
+
+def test_a_game_of_another_number_of_actions_is_refused():
+    three = MatrixGame(np.eye(3), rounds=2)
+    network = ActorCritic(prisoners_dilemma(2), 4, key=jax.random.key(0))
+    for player in (RecurrentPlayer(network), named_strategy("tit_for_tat")):
+        for pair in ((player, Memory1(np.full((10, 3), 1 / 3))), (Memory1(np.full((10, 3), 1 / 3)), player)):
+            with pytest.raises(CoplayerError, match=r"player [12]: is made for 2 actions, this game has 3"):
+                play_match(*pair, three, jax.random.key(1))
+    with pytest.raises(CoplayerError, match="players: made for 2 actions, this game has 3"):
+        mean_rewards(named_strategy("tit_for_tat"), named_strategy("random"), three)

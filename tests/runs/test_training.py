@@ -226,13 +226,58 @@ def test_a_full_disk_is_one_line_and_loses_nothing(whole, tmp_path, monkeypatch)
 def test_a_nan_stops_the_run_and_keeps_the_last_good_checkpoint(tmp_path):
     config = dataclasses.replace(TINY, learning_rate=1e38)
     with pytest.raises(
-        CoplayerError, match="not a finite number in phase 1: stopped; the last good checkpoint is kept"
+        CoplayerError, match="not a finite number in phase 1: stopped; no checkpoint had been saved yet"
     ):
         registry.train(config, tmp_path / "run")
-    saved = checkpoint.newest(tmp_path / "run" / "checkpoints")
-    assert saved is None or all(np.isfinite(a).all() for a in saved.arrays.values())
+    assert checkpoint.newest(tmp_path / "run" / "checkpoints") is None
+    with pytest.raises(KeyboardInterrupt):
+        registry.train(TINY, tmp_path / "saved", reporter=StopAfter(3))
+    stored = json.loads((tmp_path / "saved" / "config.json").read_text())
+    stored["settings"]["learning_rate"] = 1e38
+    (tmp_path / "saved" / "config.json").write_text(json.dumps(stored))
+    with pytest.raises(CoplayerError, match="stopped; the last good checkpoint is kept"):
+        registry.resume(tmp_path / "saved")
+    saved = checkpoint.newest(tmp_path / "saved" / "checkpoints")
+    assert all(np.isfinite(a).all() for a in saved.arrays.values())
     for row in folder.RunFolder.open(tmp_path / "run").metrics():
         assert all(np.isfinite(value) for value in row.values())
+
+
+def test_a_run_without_its_checkpoints_is_left_as_it_is(whole, tmp_path):
+    """Deleted to save space, they are missed by nothing but a run's end and what builds on it."""
+    with pytest.raises(KeyboardInterrupt):
+        registry.train(TINY, tmp_path / "run", reporter=StopAfter(3))
+    for file in (tmp_path / "run" / "checkpoints").iterdir():
+        file.unlink()
+    before = (tmp_path / "run" / "metrics.jsonl").read_bytes()
+    with pytest.raises(CoplayerError, match="has the agents of 1 phases but no checkpoint to go on from"):
+        registry.resume(tmp_path / "run")
+    assert (tmp_path / "run" / "metrics.jsonl").read_bytes() == before
+
+
+def test_a_line_that_is_no_row_is_named(tmp_path):
+    (tmp_path / "metrics.jsonl").write_bytes(b'{"a": 1}\nnot a row\n{"a": 2}\n')
+    with pytest.raises(CoplayerError, match=r"metrics.jsonl: line 2 is unreadable"):
+        folder.read_rows(tmp_path / "metrics.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[]", "must be an object with the settings of a run"),
+        ('{"experiment": "ppi-mixed"}', "must be an object with the settings of a run"),
+        ('{"experiment": "ppi-mixed", "settings": {"phases": "two"}}', "setting phases cannot be 'two'"),
+        ('{"experiment": "ppi-mixed", "settings": {"payoffs": null}}', "setting payoffs cannot be None"),
+        ('{"experiment": "ppi-mixed", "settings": {"hidden": true}}', "setting hidden cannot be True"),
+        ('{"experiment": "ppi-mixed", "settings": {"start": 3}}', "setting start cannot be 3"),
+        ('{"experiment": "ppi-mixed", "settings": {"width": 3}}', "unknown setting width"),
+    ],
+)
+def test_a_config_that_cannot_be_is_refused_in_one_line(text, message, tmp_path):
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(CoplayerError, match=message) as error:
+        registry.config_of(folder.RunFolder.open(tmp_path))
+    assert "\n" not in str(error.value)
 
 
 def test_out_of_memory_is_one_line(tmp_path, monkeypatch):

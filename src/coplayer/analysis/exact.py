@@ -90,6 +90,11 @@ def _eliminate(matrix, right):
 
 def _markov_chain(first: Table, second: Table, game: MatrixGame):
     """(start [joint, ...], transition [joint, joint, ...]) of joint actions in the first's view."""
+    for table in (first, second):
+        require(
+            table.shape[1] == game.num_actions,
+            f"players: made for {table.shape[1]} actions, this game has {game.num_actions}",
+        )
     joints = jnp.arange(game.num_joint)
     # After joint action j, in the first's view, the two observe 1 + j and 1 + swap(j).
     start = first[0][:, None] * second[0][None]

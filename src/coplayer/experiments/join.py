@@ -26,6 +26,7 @@ def join(paths: list[Path], out: Path) -> RunFolder:
 
     Raises `CoplayerError` where the runs do not belong together.
     """
+    require(len(paths) > 1, "join: needs two runs or more")
     folders = [RunFolder.open(path) for path in paths]
     opened = sorted(((*registry.config_of(folder), folder) for folder in folders), key=lambda run: run[1].seed)
     configs, folders = [config for _, config, _ in opened], [folder for *_, folder in opened]
@@ -41,22 +42,20 @@ def join(paths: list[Path], out: Path) -> RunFolder:
     parts = [{"seeds": its} | how for its, how in zip(seeds, made, strict=True)]
     saved = [checkpoint.last(folder.checkpoints) for folder in folders]
     state = _joint_state(module, config, configs, saved)
-    rows = _interleaved([folder.metrics() for folder in folders])
+    rows = _interleaved([_metrics(*run) for run in zip(folders, saved, strict=True)])
+    agents = {phase: _joint_agents([folder.agents_file(phase) for folder in folders]) for phase in folders[0].phases()}
 
     joint = RunFolder.create(out, described | provenance() | {"joined": parts})
     append_rows(joint.metrics_file, rows)
     append_rows(joint.timing_file, _timing([row for folder in folders for row in folder.timing()]))
-    for phase in folders[0].phases():
-        loaded = [checkpoint.load(folder.agents_file(phase)) for folder in folders]
-        together = {name: np.concatenate([agents[name] for _, agents in loaded], SEED_AXIS) for name in loaded[0][1]}
-        write_atomically(joint.agents_file(phase), checkpoint.dump(together, loaded[0][0]))
+    for phase, data in agents.items():
+        write_atomically(joint.agents_file(phase), data)
     checkpoint.write(joint.checkpoints, saved[0].step, len(rows), state)
     return joint
 
 
 def _joint_config(opened: list[tuple[Any, Any, RunFolder]]) -> Any:
     """The settings of runs in order of their seeds, with the seeds of all; refuses what does not belong together."""
-    require(len(opened) > 1, "join: needs two runs or more")
     module, first, folder = opened[0]
     require(module is not exact_ipd, f"{folder.path}: exact runs train all their seeds side by side; name more --seeds")
     seed = first.seed
@@ -66,7 +65,7 @@ def _joint_config(opened: list[tuple[Any, Any, RunFolder]]) -> Any:
         different = sorted(name for name in names if getattr(config, name) != getattr(first, name))
         require(not different, f"{', '.join(different)}: differs between {folder.path} and {at.path}")
         require(config.seed == seed, f"seed: {seed} must come next, and {at.path} begins at {config.seed}")
-        require(config.phases in at.phases(), f"{at.path}: not finished; go on with it by 'coplayer resume {at.path}'")
+        require(registry.is_finished(at), f"{at.path}: not finished; go on with it by 'coplayer resume {at.path}'")
         seed += config.seeds
     return dataclasses.replace(first, seeds=seed - first.seed)
 
@@ -81,6 +80,20 @@ def _joint_state(module: Any, config: Any, configs: list[Any], saved: list[Check
         return jnp.concatenate([jax.device_put(leaf, jax.local_devices()[0]) for leaf in leaves], SEED_AXIS)
 
     return registry.trainer_of(module, config).pack(jax.tree.map(together, *states))
+
+
+def _joint_agents(files: list[Path]) -> bytes:
+    """The bytes of an agents file with the seeds of all these."""
+    loaded = [checkpoint.load(file) for file in files]
+    together = {name: np.concatenate([agents[name] for _, agents in loaded], SEED_AXIS) for name in loaded[0][1]}
+    return checkpoint.dump(together, loaded[0][0])
+
+
+def _metrics(folder: RunFolder, saved: Checkpoint) -> list[dict]:
+    """All rows of a finished run."""
+    rows = folder.metrics()
+    require(len(rows) == saved.rows, f"{folder.metrics_file}: has {len(rows)} of the run's {saved.rows} rows")
+    return rows
 
 
 def _interleaved(runs: list[list[dict]]) -> list[dict]:

@@ -26,12 +26,19 @@ RECIPES: dict[str, Recipe] = {
 
 def built_on(config: Any) -> dict[str, Path]:
     """The folders of other runs that a config names, by the setting. config.json has them from its own folder on."""
-    named = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
-    return {name: value for name, value in named.items() if isinstance(value, Path)}
+    named = {name: getattr(config, name) for name in _folder_settings(config)}
+    return {name: Path(value) for name, value in named.items() if value is not None}
+
+
+def _folder_settings(config: Any) -> list[str]:
+    """The settings that name folders of other runs."""
+    return [field.name for field in dataclasses.fields(config) if field.type == Path | None]
 
 
 def config_of(folder: RunFolder) -> tuple[Any, Any]:
-    """(experiment module, config) of a run folder."""
+    """(experiment module, config) of a run folder. Settings that it does not have, since they are newer than the run,
+    have their defaults: those leave things as they were before.
+    """
     stored = folder.config()
     name = stored.get("experiment")
     require(name in EXPERIMENTS, f"{folder.config_file}: experiment {name!r} is not one of {', '.join(EXPERIMENTS)}")
@@ -41,9 +48,14 @@ def config_of(folder: RunFolder) -> tuple[Any, Any]:
     unknown = set(stored["settings"]) - known
     require(not unknown, f"{folder.config_file}: unknown setting {', '.join(sorted(unknown))}")
     settings = {name: _tuples(value) for name, value in stored["settings"].items()}
-    for field in dataclasses.fields(default):
-        if field.type == Path | None and settings.get(field.name) is not None:
-            settings[field.name] = Path(os.path.normpath(folder.path / settings[field.name]))
+    folders = _folder_settings(default)
+    for name, value in settings.items():
+        usual = type(None) | str if name in folders else type(getattr(default, name))
+        fits = isinstance(value, int | float if usual is float else usual)
+        mistaken = isinstance(value, bool) and usual is not bool  # which is an int
+        require(fits and not mistaken, f"{folder.config_file}: setting {name} cannot be {value!r}")
+        if name in folders and value is not None:
+            settings[name] = Path(os.path.normpath(folder.path / value))
     return module, type(default)(**settings)
 
 
@@ -56,6 +68,11 @@ def settings_of(config: Any, out: Path) -> dict[str, Any]:
     """The settings as config.json in `out` has them: what `config_of` reads."""
     relative = {name: os.path.relpath(path, out) for name, path in built_on(config).items()}
     return dataclasses.asdict(config) | relative
+
+
+def is_finished(folder: RunFolder) -> bool:
+    """Whether a run has come to its end."""
+    return config_of(folder)[1].phases in folder.phases()
 
 
 def load(path: str | Path, *, phase: int | None = None, seed: int | None = None) -> list[Player]:
@@ -83,8 +100,7 @@ def source(name: str, module: Any, config: Any) -> Source:
         raise CoplayerError(f"{name}: {error}") from error
     other, stored = config_of(folder)
     require(other in LEARNERS_OF_STEPS, f"{name}: {path} is a run of {other.NAME}; needs one of ppi-mixed or a2c-mixed")
-    finished = stored.phases in folder.phases()
-    require(finished, f"{name}: {path} is not finished; go on with it by 'coplayer resume {path}'")
+    require(is_finished(folder), f"{name}: {path} is not finished; go on with it by 'coplayer resume {path}'")
     require(
         stored.seed <= config.seed and config.seed + config.seeds <= stored.seed + stored.seeds,
         f"{name}: {path} has seeds {stored.seed} to {stored.seed + stored.seeds - 1}, these settings need "

@@ -18,9 +18,11 @@ from coplayer.runs.training import Reporter
 STUDIES: dict[str, Study] = {**weis.STUDIES, **meulemans_exact.STUDIES, **meulemans_sampled.STUDIES}
 
 
-def listing() -> str:
-    """All figures as a Markdown table: name, what it shows, its parts; number of runs and expected time by preset."""
-    lines = ["| figure | shows | --only | quick | paper |", "| --- | --- | --- | --- | --- |"]
+def listing() -> list[tuple[str, ...]]:
+    """All figures, a row each, the headings first: name, what it shows, its parts; number of runs and expected time by
+    preset.
+    """
+    rows = [("figure", "shows", "--only", "quick", "paper")]
     for name, study in STUDIES.items():
         cells = [name, f"{study.shows} ({study.source})", " ".join(study.parts)]
         for preset, minutes in study.minutes.items():
@@ -28,8 +30,8 @@ def listing() -> str:
             seeds = ", ".join(sorted({str(config.seeds) for config in runs.values()}))
             time = "needs a GPU" if minutes is None else f"{minutes:g} minutes on two cores"
             cells.append(f"{len(runs)} runs of {seeds} seeds: {time}" if runs else time)
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+        rows.append(tuple(cells))
+    return rows
 
 
 class Reproduction(NamedTuple):

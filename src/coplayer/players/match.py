@@ -9,6 +9,8 @@ A player is a pytree (an equinox Module) with three methods; whatever it remembe
 Where several inner episodes are played in a row, a player begins each anew, unless it has a fourth method:
 
     next_episode(state) -> state                  before the first round of the next inner episode
+
+A player with an attribute `num_actions` is refused in games of another number.
 """
 
 from typing import Any, Protocol, runtime_checkable
@@ -18,6 +20,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt8
 
+from coplayer.errors import require
 from coplayer.games.matrix import MatrixGame
 
 
@@ -84,8 +87,15 @@ def play_match(
     """Play `episodes` independent episodes side by side: joint actions in the view of `first`. With `inner_episodes`
     each is that many episodes in a row, all their rounds on the first axis.
 
-    Use `game.swap` for the other's view and `game.reward(joint)` for the rewards.
+    Use `game.swap` for the other's view and `game.reward(joint)` for the rewards. Raises `CoplayerError` where a player
+    is made for another number of actions.
     """
+    for number, player in enumerate((first, second)):
+        actions = getattr(player, "num_actions", game.num_actions)
+        require(
+            actions == game.num_actions,
+            f"player {number + 1}: is made for {actions} actions, this game has {game.num_actions}",
+        )
 
     def begun_anew(player, state):
         return player.next_episode(state) if isinstance(player, LastingPlayer) else player.initial_state(episodes)

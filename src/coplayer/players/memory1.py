@@ -43,6 +43,10 @@ class Memory1(eqx.Module):
             require(bool(np.allclose(table.sum(-1), 1, atol=1e-5)), "probabilities: every row must sum to 1")
         self.probabilities = jnp.asarray(probabilities, dtype=float)  # float64 where JAX has it enabled
 
+    @property
+    def num_actions(self) -> int:
+        return self.probabilities.shape[-1]
+
     def initial_state(self, batch: int) -> Int[Array, " batch"]:
         """The state is the last observation."""
         return jnp.full((batch,), START)

@@ -93,6 +93,10 @@ class PPIPlayer(eqx.Module):
     settings: PlannerSettings = eqx.field(static=True)
     context: Float[Array, "context batch"] | None = None
 
+    @property
+    def num_actions(self) -> int:
+        return self.model.game.num_actions
+
     def told(self, probabilities: Float[Array, "batch observations actions"]) -> "PPIPlayer":
         """The player who knows the memory-1 co-player of each of its next `batch` episodes, if its model takes a
         context; itself otherwise.

@@ -43,6 +43,10 @@ class RecurrentPlayer(eqx.Module):
     context: Float[Array, "context batch"] | None = None
     lasting: bool = eqx.field(static=True, default=False)
 
+    @property
+    def num_actions(self) -> int:
+        return self.network.game.num_actions
+
     def told(self, probabilities: Float[Array, "batch observations actions"]) -> "RecurrentPlayer":
         """The player who knows the memory-1 co-player of each of its next `batch` episodes, if its network takes a
         context; itself otherwise.

@@ -1,5 +1,6 @@
 """Writing files so that a reader never sees half of one, and a full disk is one clear line."""
 
+import contextlib
 import errno
 import os
 from pathlib import Path
@@ -19,13 +20,15 @@ def write_atomically(path: Path, data: bytes) -> None:
     """Write `data` to a temporary neighbour, flush it to the disk, then rename it to `path`."""
     temporary = path.with_name(f".{path.name}.partial")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with open(temporary, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise cannot_write(path, error) from error
 
 
@@ -42,4 +45,4 @@ def append(path: Path, data: bytes) -> None:
 
 def cannot_write(path: Path, error: OSError) -> CoplayerError:
     reason = "the disk is full" if error.errno == errno.ENOSPC else (error.strerror or str(error))
-    return CoplayerError(f"cannot write {path}: {reason}; what was saved before is intact, resume when it is mended")
+    return CoplayerError(f"cannot write {path}: {reason}; what was saved before, if anything, is intact")

@@ -65,10 +65,14 @@ class RunFolder:
         return folder
 
     def config(self) -> dict:
+        """What config.json holds: an object with the run's settings among others."""
         try:
-            return json.loads(self.config_file.read_bytes())
+            stored = json.loads(self.config_file.read_bytes())
         except (OSError, ValueError) as error:
             raise CoplayerError(f"{self.config_file}: unreadable ({error})") from error
+        whole = isinstance(stored, dict) and isinstance(stored.get("settings"), dict)
+        require(whole, f"{self.config_file}: must be an object with the settings of a run")
+        return stored
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -89,7 +93,7 @@ class RunFolder:
 
     def phases(self) -> list[int]:
         """The phases whose agents are kept."""
-        return sorted(int(path.stem.removeprefix("phase_")) for path in self.agents.glob("phase_*.npz"))
+        return sorted(int(path.stem.removeprefix("phase_")) for path in self.agents.glob("phase_[0-9]*.npz"))
 
     def agents_file(self, phase: int) -> Path:
         """Where the agents at the end of a phase are."""
@@ -114,8 +118,13 @@ class RunFolder:
 def read_rows(path: Path) -> list[dict]:
     if not path.exists():
         return []
-    lines = path.read_bytes().split(b"\n")
-    return [json.loads(line) for line in lines[:-1]]  # what follows the last newline is a row cut short
+    rows = []
+    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], 1):  # after the last newline: a row cut short
+        try:
+            rows.append(json.loads(line))
+        except ValueError as error:
+            raise CoplayerError(f"{path}: line {number} is unreadable") from error
+    return rows
 
 
 def append_rows(path: Path, rows: list[dict]) -> None:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import jax
 import numpy as np
 
-from coplayer.errors import CoplayerError
+from coplayer.errors import CoplayerError, require
 from coplayer.runs import checkpoint
 from coplayer.runs.files import write_atomically
 from coplayer.runs.folder import RunFolder, append_rows, keep_rows
@@ -87,6 +87,10 @@ def train(experiment: Experiment, folder: RunFolder, reporter: Reporter, *, chec
 
 def _train(experiment: Experiment, folder: RunFolder, reporter: Reporter, checkpoint_seconds: float) -> None:
     saved = checkpoint.newest(folder.checkpoints)
+    require(
+        saved is not None or not folder.phases(),
+        f"{folder.path}: has the agents of {len(folder.phases())} phases but no checkpoint to go on from",
+    )
     state = experiment.unpack(saved.arrays) if saved else experiment.initial_state()
     step, rows = (saved.step, saved.rows) if saved else (0, 0)
     if saved:
@@ -116,7 +120,10 @@ def _stop_at_nan(chunk: Chunk, folder: RunFolder) -> None:
     bad = [name for row in chunk.rows for name, value in row.items() if not np.all(np.isfinite(value))]
     bad += [name for name, array in (chunk.agents or {}).items() if not np.isfinite(array).all()]
     if bad:
+        kept = f"the last good checkpoint is kept in {folder.checkpoints}"
+        if checkpoint.newest(folder.checkpoints) is None:
+            kept = "no checkpoint had been saved yet"
         raise CoplayerError(
-            f"{bad[0]} is not a finite number in phase {chunk.phase}: stopped; the last good checkpoint is kept in "
-            f"{folder.checkpoints}. A lower --learning-rate is the usual cure"
+            f"{bad[0]} is not a finite number in phase {chunk.phase}: stopped; {kept}. "
+            "The usual cure is a new run with a lower --learning-rate"
         )
