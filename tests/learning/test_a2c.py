@@ -55,16 +55,32 @@ def test_advantages_are_centred_separately_by_the_kind_of_co_player(split):
                 np.testing.assert_allclose(ours[:, b], advantages[:, b] - mean, atol=1e-5)
 
 
-@pytest.mark.parametrize("centred", [True, False])
-def test_losses_against_a_loop(centred):
+@pytest.mark.parametrize("split", [1, SPLIT, BATCH])
+def test_advantages_are_divided_by_their_deviation_separately_or_by_the_least(split):
+    spread = np.where(np.arange(BATCH) < split, 0.1, 3.0)
+    advantages = spread * np.random.default_rng(0).normal(size=(ROUNDS, BATCH))
+    ours = np.asarray(a2c.normalise(jnp.asarray(advantages), split, 0.7))
+    np.testing.assert_allclose(ours[:, :split], advantages[:, :split] / 0.7, rtol=1e-5)
+    if split < BATCH:
+        others = advantages[:, split:]
+        deviation = np.sqrt(((others - others.mean()) ** 2).mean())
+        assert deviation > 0.7
+        np.testing.assert_allclose(ours[:, split:], others / deviation, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("centred", "normalised"), [(True, False), (False, False), (True, True)])
+def test_losses_against_a_loop(centred, normalised):
     logits, values, actions, rewards, end = (np.asarray(x) for x in example(1))
-    updating = UPDATING._replace(centred=centred)
+    updating = UPDATING._replace(centred=centred, normalised=normalised)
     ours = a2c.losses(*example(1), SPLIT, updating)
     advantages = advantages_in_numpy(values, rewards, end, updating)
     targets = values + advantages_in_numpy(values, rewards, end, updating._replace(gae_lambda=updating.td_lambda))
     if centred:
         advantages[:, :SPLIT] -= advantages[:, :SPLIT].mean()
         advantages[:, SPLIT:] -= advantages[:, SPLIT:].mean()
+    if normalised:
+        advantages[:, :SPLIT] /= max(advantages[:, :SPLIT].std(), updating.reward_scale)
+        advantages[:, SPLIT:] /= max(advantages[:, SPLIT:].std(), updating.reward_scale)
     sums = np.zeros(3)
     for t, b in np.ndindex(ROUNDS, BATCH):
         policy = softmax(logits[:, t, b])

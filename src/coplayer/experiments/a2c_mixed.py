@@ -101,6 +101,8 @@ class A2CMixed:
     """Factor on the rewards in the losses; never in what is reported."""
     centred: bool = True
     """Centre the advantages, separately for episodes against the learner and against tabular players."""
+    normalised: bool = False
+    """Divide them by their standard deviation too, separately likewise (by a reward of 1 where that is more)."""
     value_coefficient: float = 0.5
     """Weight of the value's squared error."""
     entropy_coefficient: float = 0.01
@@ -298,6 +300,7 @@ def make_setting(config: A2CMixed) -> Setting:
             td_lambda=config.td_lambda,
             reward_scale=config.reward_scale,
             centred=config.centred,
+            normalised=config.normalised,
             value_coefficient=config.value_coefficient,
             entropy=schedule(config.entropy_coefficient, config.entropy_end, config.entropy_iterations),
             learning_rate=schedule(config.learning_rate, config.learning_rate_end, config.learning_rate_iterations),

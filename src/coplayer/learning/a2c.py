@@ -67,6 +67,7 @@ class Updating(NamedTuple):
     max_gradient_norm: float
     bootstrap: bool = False  # an episode is part of an endless game: beyond its last round lies the value there
     lambda_gap: Schedule = constant(1.0)  # factor on what both lambdas lack of 1
+    normalised: bool = False  # advantages in units of their deviation, separately by the kind of co-player
 
     def at(self, iteration: Int[Array, ""]) -> "Updating":
         """The same with the two lambdas of an iteration."""
@@ -97,8 +98,19 @@ def centre(advantages: Float[Array, "rounds batch"], split: int) -> Float[Array,
     """Advantages less their mean, separately for the first `split` episodes and for the others. Without it the kind of
     co-player that pays more would raise the probability of whatever was done against it.
     """
-    groups = [group for group in (advantages[:, :split], advantages[:, split:]) if group.size]
-    return jnp.concatenate([group - group.mean() for group in groups], axis=1)
+    return jnp.concatenate([group - group.mean() for group in _kinds(advantages, split)], axis=1)
+
+
+def normalise(advantages: Float[Array, "rounds batch"], split: int, least: float) -> Float[Array, "rounds batch"]:
+    """Advantages in units of their standard deviation, or of `least` where that is more, separately likewise. A bonus
+    on the entropy then weighs less, in rewards, the less outcomes differ.
+    """
+    return jnp.concatenate([group / jnp.maximum(group.std(), least) for group in _kinds(advantages, split)], axis=1)
+
+
+def _kinds(advantages: Float[Array, "rounds batch"], split: int) -> list[Float[Array, "rounds group"]]:
+    """Those of the episodes against the learner and of the others, where there are any."""
+    return [group for group in (advantages[:, :split], advantages[:, split:]) if group.size]
 
 
 def losses(
@@ -118,6 +130,8 @@ def losses(
     targets = lambda_returns(rewards, fixed, end, gamma=updating.gamma, lambda_=updating.td_lambda)
     if updating.centred:
         advantages = centre(advantages, split)
+    if updating.normalised:
+        advantages = normalise(advantages, split, updating.reward_scale)
     logs = jax.nn.log_softmax(logits, axis=0)
     return Losses(
         policy=-(pick(logs, actions) * advantages).mean(),
