@@ -18,7 +18,7 @@ from coplayer.runs.folder import RunFolder, provenance
 from coplayer.runs.training import Reporter, Silence
 
 EXPERIMENTS = {module.NAME: module for module in (ppi_mixed, a2c_mixed, exact_ipd, coala_ipd)}
-LEARNERS_OF_STEPS = (ppi_mixed, a2c_mixed)  # whose runs others may build on
+STARTING_POINTS = (ppi_mixed, a2c_mixed)  # of whose runs others may take the agents
 RECIPES: dict[str, Recipe] = {
     name: recipe for module in EXPERIMENTS.values() for name, recipe in module.RECIPES.items()
 }
@@ -99,7 +99,8 @@ def source(name: str, module: Any, config: Any) -> Source:
     except CoplayerError as error:
         raise CoplayerError(f"{name}: {error}") from error
     other, stored = config_of(folder)
-    require(other in LEARNERS_OF_STEPS, f"{name}: {path} is a run of {other.NAME}; needs one of ppi-mixed or a2c-mixed")
+    names = " or ".join(module.NAME for module in STARTING_POINTS)
+    require(other in STARTING_POINTS, f"{name}: {path} is a run of {other.NAME}; needs one of {names}")
     require(is_finished(folder), f"{name}: {path} is not finished; go on with it by 'coplayer resume {path}'")
     require(
         stored.seed <= config.seed and config.seed + config.seeds <= stored.seed + stored.seeds,
