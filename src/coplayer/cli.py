@@ -115,7 +115,9 @@ def train(command: Train, console: Console) -> None:
 def resume(command: Resume, console: Console) -> None:
     folder = RunFolder.open(command.folder)
     if registry.is_finished(folder) and (folder.path / "summary.md").exists():
-        console.print(f"{folder.path} is finished; 'coplayer evaluate' plays its learners anew", highlight=False)
+        console.print(
+            f"{folder.path} is finished; 'coplayer evaluate' plays its learners anew", highlight=False, soft_wrap=True
+        )
         return
     with Display(console, "compiling") as display:
         registry.resume(command.folder, reporter=display)

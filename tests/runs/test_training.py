@@ -168,7 +168,8 @@ def test_a_process_killed_before_its_config_was_written_leaves_a_folder_that_can
     for name in ("checkpoints", "agents"):
         (tmp_path / "run" / name).mkdir(parents=True)
     (tmp_path / "run" / ".config.json.partial").write_text('{"expe')
-    assert folder.RunFolder.create(tmp_path / "run", {"experiment": "x"}).config() == {"experiment": "x"}
+    config = {"experiment": "x", "settings": {}}
+    assert folder.RunFolder.create(tmp_path / "run", config).config() == config
     with pytest.raises(CoplayerError, match="exists already"):
         folder.RunFolder.create(tmp_path / "run", {})
 
