@@ -74,17 +74,16 @@ def test_what_does_not_belong_together_is_refused_in_one_line(parts, tmp_path):
     refused([two, ppi], "is of ppi-mixed")
     refused([exact, exact], "side by side")
     refused([two, stopped], "not finished; go on with it by 'coplayer resume")
-    bare = registry.train(dataclasses.replace(TINY_A2C, seed=3, seeds=1), tmp_path / "bare")
-    for file in bare.checkpoints.iterdir():
+    three = registry.train(dataclasses.replace(TINY_A2C, seed=3, seeds=1), tmp_path / "three")
+    rows = three.metrics_file.read_bytes().splitlines(keepends=True)
+    three.metrics_file.write_bytes(b"".join(rows[1:]))
+    refused([two, three.path], f"has {len(rows) - 1} of the run's {len(rows)} rows")
+    three.metrics_file.write_bytes(b"".join(rows))
+    three.agents_file(1).unlink()
+    refused([two, three.path], "unreadable or cut short")
+    for file in three.checkpoints.iterdir():
         file.unlink()
-    refused([two, bare.path], "has no checkpoint")
-    short = registry.train(dataclasses.replace(TINY_A2C, seed=3, seeds=1), tmp_path / "short")
-    rows = short.metrics_file.read_bytes().splitlines(keepends=True)
-    short.metrics_file.write_bytes(b"".join(rows[1:]))
-    refused([two, short.path], f"has {len(rows) - 1} of the run's {len(rows)} rows")
-    short.metrics_file.write_bytes(b"".join(rows))
-    short.agents_file(1).unlink()
-    refused([two, short.path], "unreadable or cut short")
+    refused([two, three.path], "has no checkpoint")
 
 
 def test_the_command_joins_evaluates_and_touches_no_folder_that_is_there(parts, tmp_path, capsys):

@@ -222,9 +222,7 @@ def test_what_cannot_be_built_on_is_refused_on_one_line(runs, kind, tmp_path):
             registry.train(bad, tmp_path / "run")
         assert "\n" not in str(error.value) and not (tmp_path / "run").exists()
     named = dataclasses.replace(config["two"])
-    object.__setattr__(
-        named, "frozen", str(tmp_path / "none")
-    )  # as who writes Python may give it; here types are checked
+    object.__setattr__(named, "frozen", str(tmp_path / "none"))  # as Python takes it where no types are checked
     with pytest.raises(CoplayerError, match=r"frozen: .* no such run folder"):
         registry.train(named, tmp_path / "run")
     unfinished = tmp_path / "unfinished"

@@ -65,7 +65,9 @@ def _joint_config(opened: list[tuple[Any, Any, RunFolder]]) -> Any:
         different = sorted(name for name in names if getattr(config, name) != getattr(first, name))
         require(not different, f"{', '.join(different)}: differs between {folder.path} and {at.path}")
         require(config.seed == seed, f"seed: {seed} must come next, and {at.path} begins at {config.seed}")
-        require(registry.is_finished(at), f"{at.path}: not finished; go on with it by 'coplayer resume {at.path}'")
+        require(
+            registry.is_finished(at, config), f"{at.path}: not finished; go on with it by 'coplayer resume {at.path}'"
+        )
         seed += config.seeds
     return dataclasses.replace(first, seeds=seed - first.seed)
 

@@ -496,8 +496,9 @@ class Trainer:
                 played == config.rounds,
                 f"start: {start.folder.path} has episodes of {played} rounds, these settings {config.rounds}",
             )
-            fresh, weights = make_setting(config, 1), None
+            weights = None
             if config.warm_start:
+                fresh = make_setting(config, 1)
                 weights = mixed_pool.start_weights(config, start, lambda: new_model(fresh, jax.random.key(0)), "model")
             self._given = Given(frozen, weights, played_in(start)[:, start.at_seeds_of(config)])
         carried = 0 if start is None else self._given.episodes.shape[2]

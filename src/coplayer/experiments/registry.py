@@ -70,9 +70,9 @@ def settings_of(config: Any, out: Path) -> dict[str, Any]:
     return dataclasses.asdict(config) | relative
 
 
-def is_finished(folder: RunFolder) -> bool:
-    """Whether a run has come to its end."""
-    return config_of(folder)[1].phases in folder.phases()
+def is_finished(folder: RunFolder, config: Any) -> bool:
+    """Whether the run of `config` in `folder` has come to its end."""
+    return config.phases in folder.phases()
 
 
 def load(path: str | Path, *, phase: int | None = None, seed: int | None = None) -> list[Player]:
@@ -101,7 +101,7 @@ def source(name: str, module: Any, config: Any) -> Source:
     other, stored = config_of(folder)
     names = " or ".join(module.NAME for module in STARTING_POINTS)
     require(other in STARTING_POINTS, f"{name}: {path} is a run of {other.NAME}; needs one of {names}")
-    require(is_finished(folder), f"{name}: {path} is not finished; go on with it by 'coplayer resume {path}'")
+    require(is_finished(folder, stored), f"{name}: {path} is not finished; go on with it by 'coplayer resume {path}'")
     require(
         stored.seed <= config.seed and config.seed + config.seeds <= stored.seed + stored.seeds,
         f"{name}: {path} has seeds {stored.seed} to {stored.seed + stored.seeds - 1}, these settings need "
