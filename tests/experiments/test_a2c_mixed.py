@@ -280,6 +280,22 @@ def test_among_tabular_players_first_is_step_one_and_the_mixed_pool_started_from
     assert train(other, iterations=4)[0] != one.metrics()
 
 
+def test_a_shared_start_is_the_first_learners_where_they_meet(among_tabular_first, tmp_path):
+    """Against a run from the first learner's weights, set by hand for both."""
+    shared = dataclasses.replace(AMONG_TABULAR, shared_start=True)
+    registry.train(shared, tmp_path / "shared")
+    head, agents = checkpoint.load(RunFolder.open(among_tabular_first).agents_file(1))
+    doubled = {name: np.stack([array[0], array[0]]) for name, array in agents.items()}
+    by_hand = shutil.copytree(among_tabular_first, tmp_path / "by-hand")
+    for phase in RunFolder.open(by_hand).phases():
+        RunFolder.open(by_hand).agents_file(phase).write_bytes(checkpoint.dump(doubled, head))
+    registry.train(dataclasses.replace(TINY_A2C, start=by_hand, iterations=8, phases=2), tmp_path / "rest")
+    expected = checkpoint.load(RunFolder.open(tmp_path / "rest").agents_file(2))[1]
+    for name, array in checkpoint.load(RunFolder.open(tmp_path / "shared").agents_file(3))[1].items():
+        np.testing.assert_array_equal(array, expected[name])
+        assert (array[0] != array[1]).any(), name  # each learns from its own episodes
+
+
 @pytest.mark.parametrize(
     ("whole", "config", "chunks"),
     [

@@ -18,7 +18,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from coplayer.errors import require
 from coplayer.experiments import mixed_pool
-from coplayer.experiments.axes import exchange_between_learners
+from coplayer.experiments.axes import exchange_between_learners, first_learners
 from coplayer.experiments.iterations import IterationTrainer
 from coplayer.experiments.mixed_pool import NOTHING, Given, Source, make_game
 from coplayer.experiments.recipes import Recipe
@@ -67,6 +67,9 @@ class A2CMixed:
     and of the same seed; it no longer learns. Needs --learner-share 0."""
     start: Path | None = None
     """Folder of a finished run of the same kind to begin from: its agents' weights."""
+    shared_start: bool = False
+    """All learners begin with the weights of the first; so they do again where they meet after tabular_iterations. From
+    there on each learns from its own episodes."""
     opponent_identity: bool = False
     """Begin each episode with a vector that names the co-player: a tabular one's log-probabilities, zeros for a learner
     (ablation)."""
@@ -282,6 +285,7 @@ class Setting(NamedTuple):
     against_learner: int
     against_tabular: int
     log_every: int
+    shared_start: bool
 
 
 def make_setting(config: A2CMixed) -> Setting:
@@ -315,6 +319,7 @@ def make_setting(config: A2CMixed) -> Setting:
         against_learner=round(config.episodes * config.learner_share),
         against_tabular=mixed_pool.against_tabular(config),
         log_every=config.log_every,
+        shared_start=config.shared_start,
     )
 
 
@@ -348,6 +353,8 @@ def new_learner(setting: Setting, key: PRNGKeyArray, given: Given = NOTHING) -> 
     network = given.weights
     if network is None:
         network = new_network(setting, jax.random.fold_in(key, WEIGHTS))
+    if setting.shared_start:
+        network = first_learners(network)
     state = a2c.optimiser(setting.updating.max_gradient_norm).init(network)
     return a2c.LearnerState(network, state, key, given.frozen)
 

@@ -5,6 +5,7 @@ axis name `LEARNERS`, over which they can exchange their actions.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -68,3 +69,8 @@ def exchange_between_learners(values: jax.Array) -> jax.Array:
         for k in range(1, count)
     ]
     return jnp.concatenate(opposite)
+
+
+def first_learners(values: Any) -> Any:
+    """The first learner's arrays in place of one's own."""
+    return jax.tree.map(lambda leaf: jax.lax.all_gather(leaf, LEARNERS)[0], values)
