@@ -136,14 +136,14 @@ class CoalaIPD:
 PRESETS: dict[str, CoalaIPD] = {
     "paper": CoalaIPD(),
     "quick": CoalaIPD(
-        batch=4,
-        replicas=32,
+        replicas=16,
         naive_share=0.5,
         core="gru",
-        iterations=1200,
+        iterations=1400,
+        value_coefficient=0.15,
         entropy_coefficient=0.03,
         entropy_end=0.0,
-        entropy_from=600,
+        entropy_from=800,
         learning_rate=1e-3,
         naive_learning_rate=0.05,
     ),

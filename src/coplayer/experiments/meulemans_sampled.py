@@ -24,8 +24,9 @@ Configs = dict[str, CoalaIPD]
 SEEDS = {"quick": 5, "paper": 10}
 SHAPING = {  # settings that differ where there are naive learners alone
     "quick": {
-        "batch": 16,
+        "replicas": 32,
         "iterations": 1000,
+        "value_coefficient": 0.5,
         "entropy_coefficient": 0.05,
         "entropy_end": 1.0,
         "entropy_from": 0,
@@ -34,16 +35,20 @@ SHAPING = {  # settings that differ where there are naive learners alone
     "paper": {},
 }
 COALA, RIVALS = "coala", ("m_fos", "batch_unaware")
-RIVALRY = {"quick": {"iterations": 1600}, "paper": {}}  # M-FOS is slower to shape
+RIVALRY = {  # with fewer games M-FOS can learn to shape too, later
+    "quick": {"batch": 4, "replicas": 32, "iterations": 1600, "value_coefficient": 0.5, "entropy_from": 600},
+    "paper": {},
+}
 LABELS = {COALA: "COALA-PG", "m_fos": "M-FOS", "batch_unaware": "batch-unaware", LOLA_DICE: "LOLA-DiCE"}
 LOLA = {  # a GRU's small features learn to defect before they tell rounds apart; its gradient is of a reward a round
     "quick": {
         "core": "hawk",
         "learning_rate": 3e-3,
         "naive_learning_rate": 5e-3,
-        "batch": 16,
+        "replicas": 32,
         "iterations": 300,
         "phases": 30,
+        "value_coefficient": 0.5,
         "entropy_coefficient": 0.0,
         "entropy_from": 0,
     },
@@ -252,7 +257,7 @@ STUDIES = {
     "meulemans-fig5": Study(
         "COALA-PG extorts naive learners and cooperates with its own kind in mixed pools; the baselines defect",
         "Meulemans et al. 2025, figure 5",
-        {"quick": 290, "paper": None},
+        {"quick": 370, "paper": None},
         figure5_runs,
         draw_figure5,
         parts=("shaping", "mixed", "shaping-coala", "mixed-coala"),
