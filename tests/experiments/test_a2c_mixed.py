@@ -287,8 +287,7 @@ def test_a_shared_start_is_the_first_learners_where_they_meet(among_tabular_firs
     head, agents = checkpoint.load(RunFolder.open(among_tabular_first).agents_file(1))
     doubled = {name: np.stack([array[0], array[0]]) for name, array in agents.items()}
     by_hand = shutil.copytree(among_tabular_first, tmp_path / "by-hand")
-    for phase in RunFolder.open(by_hand).phases():
-        RunFolder.open(by_hand).agents_file(phase).write_bytes(checkpoint.dump(doubled, head))
+    RunFolder.open(by_hand).agents_file(AMONG_TABULAR.phases).write_bytes(checkpoint.dump(doubled, head))
     registry.train(dataclasses.replace(TINY_A2C, start=by_hand, iterations=8, phases=2), tmp_path / "rest")
     expected = checkpoint.load(RunFolder.open(tmp_path / "rest").agents_file(2))[1]
     for name, array in checkpoint.load(RunFolder.open(tmp_path / "shared").agents_file(3))[1].items():

@@ -18,7 +18,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from coplayer.errors import require
 from coplayer.experiments import mixed_pool
-from coplayer.experiments.axes import exchange_between_learners, first_learners
+from coplayer.experiments.axes import exchange_between_learners, of_all_learners
 from coplayer.experiments.iterations import IterationTrainer
 from coplayer.experiments.mixed_pool import NOTHING, Given, Source, make_game
 from coplayer.experiments.recipes import Recipe
@@ -354,7 +354,7 @@ def new_learner(setting: Setting, key: PRNGKeyArray, given: Given = NOTHING) -> 
     if network is None:
         network = new_network(setting, jax.random.fold_in(key, WEIGHTS))
     if setting.shared_start:
-        network = first_learners(network)
+        network = jax.tree.map(lambda leaf: leaf[0], of_all_learners(network))
     state = a2c.optimiser(setting.updating.max_gradient_norm).init(network)
     return a2c.LearnerState(network, state, key, given.frozen)
 

@@ -71,6 +71,6 @@ def exchange_between_learners(values: jax.Array) -> jax.Array:
     return jnp.concatenate(opposite)
 
 
-def first_learners(values: Any) -> Any:
-    """The first learner's arrays in place of one's own."""
-    return jax.tree.map(lambda leaf: jax.lax.all_gather(leaf, LEARNERS)[0], values)
+def of_all_learners(values: Any) -> Any:
+    """The arrays of all learners in place of one's own, `[learner, ...]`."""
+    return jax.lax.all_gather(values, LEARNERS)

@@ -21,7 +21,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from coplayer.errors import require
 from coplayer.experiments import mixed_pool
-from coplayer.experiments.axes import LEARNERS
+from coplayer.experiments.axes import LEARNERS, of_all_learners
 from coplayer.experiments.iterations import IterationTrainer
 from coplayer.experiments.mixed_pool import make_game
 from coplayer.experiments.recipes import Recipe
@@ -365,9 +365,8 @@ def groups(setting: Setting, population: ActorCritic, network: ActorCritic) -> l
     if setting.naive:
         groups.append(shaping.Group(shaping.NaiveLearner(population, setting.naive_updating), setting.naive))
     if setting.meta:
-        everyone = jax.tree.map(lambda leaf: jax.lax.all_gather(leaf, LEARNERS), network)
         kind = shaping.ForgetfulAgent if setting.lookahead else shaping.LastingAgent
-        groups.append(shaping.Group(kind(everyone, jax.lax.axis_index(LEARNERS)), setting.meta))
+        groups.append(shaping.Group(kind(of_all_learners(network), jax.lax.axis_index(LEARNERS)), setting.meta))
     return groups
 
 
