@@ -98,6 +98,17 @@ def test_figure_1_sets_both_learners_and_their_ablations_beside_the_paper(finish
     assert not finished
 
 
+@pytest.mark.parametrize("preset", ["quick", "paper"])
+def test_ablations_differ_by_what_they_leave_out_and_by_what_is_annealed_without_tabular_players(preset):
+    runs = weis.mixed_runs(preset)
+    for learner in weis.EXPERIMENTS:
+        mixed = dataclasses.asdict(runs[f"{learner}-mixed-{preset}"])
+        identity, alone = (dataclasses.asdict(runs[f"{learner}-{stem}-{preset}"]) for stem in weis.ABLATIONS)
+        assert identity == mixed | {"opponent_identity": True}
+        annealed = {"entropy_iterations": 0, "learning_rate_iterations": 0} if learner == "a2c" else {}
+        assert alone == mixed | {"learner_share": 1.0} | annealed
+
+
 @pytest.mark.parametrize(("name", "learner"), [("weis-fig2", "PPI"), ("weis-fig4", "A2C")])
 def test_figures_2_and_4_show_the_three_steps(name, learner, finished, tmp_path):
     made = reproduce.reproduce(name, tmp_path, seeds=SEEDS)
@@ -146,7 +157,7 @@ def test_figure_3_looks_at_the_published_moment_and_shares_the_runs_of_figure_1(
 
 def test_figure_3_counts_from_where_the_learners_meet(finished, tmp_path, monkeypatch):
     quick = weis.a2c_mixed.PRESETS["quick"]
-    first = dataclasses.replace(quick, iterations=14_000, tabular_iterations=8_000)
+    first = dataclasses.replace(quick, iterations=14_000, tabular_iterations=8_000, phases=20)
     monkeypatch.setitem(weis.a2c_mixed.PRESETS, "quick", first)
     reproduce.reproduce("weis-fig3", tmp_path, preset="quick", only="a2c", seeds=SEEDS)
     ((name, phases),) = finished

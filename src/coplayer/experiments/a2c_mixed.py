@@ -130,31 +130,45 @@ class A2CMixed:
     """Save the state at the end of each phase, and when this much time has passed since the last save."""
 
 
+SHORT = A2CMixed(  # what all `quick` presets have in common
+    gamma=0.98,
+    gae_lambda=0.96,
+    td_lambda=0.96,
+    bootstrap=True,
+    reward_scale=0.1,
+    value_coefficient=0.1,
+    annealing="cosine",
+    max_gradient_norm=0.2,
+)
 PRESETS: dict[str, A2CMixed] = {
     "paper": A2CMixed(),
-    "quick": A2CMixed(
-        iterations=40_000,
-        hidden=16,
-        episodes=256,
-        gamma=0.98,
-        gae_lambda=0.96,
-        td_lambda=0.96,
-        lambda_iterations=20_000,
-        bootstrap=True,
-        reward_scale=0.1,
-        value_coefficient=0.1,
+    "quick": replace(
+        SHORT,
+        tabular_iterations=8_000,
+        tabular_entropy_coefficient=0.06,
+        shared_start=True,
+        learner_share=0.25,
+        iterations=11_000,
+        phases=22,
+        hidden=32,
+        episodes=1024,
         entropy_coefficient=0.03,
         entropy_end=0.67,
-        entropy_iterations=30_000,
-        learning_rate=3e-3,
-        learning_rate_end=0.1,
-        learning_rate_iterations=25_000,
-        annealing="cosine",
-        max_gradient_norm=0.2,
+        entropy_iterations=1_500,
+        learning_rate=1e-3,
+        learning_rate_end=0.05,
+        learning_rate_iterations=2_000,
     ),
 }
-QUICK_STEP = replace(  # short, so that everything is annealed over the whole of it, but for the lambdas, which stay
-    PRESETS["quick"], iterations=10_000, lambda_iterations=0, entropy_iterations=0, learning_rate_iterations=0
+QUICK_STEP = replace(
+    SHORT,
+    iterations=10_000,
+    hidden=16,
+    episodes=256,
+    entropy_coefficient=0.03,
+    entropy_end=0.67,
+    learning_rate=3e-3,
+    learning_rate_end=0.1,
 )
 STEP1 = {
     "paper": replace(
@@ -260,6 +274,13 @@ def check(config: A2CMixed) -> None:
 def meeting_from(config: A2CMixed) -> int:
     """The iteration from which on the learners meet whom `learner_share` says, or the frozen agents."""
     return config.tabular_iterations if mixed_pool.against_tabular(config) else 0
+
+
+def without_tabular(config: A2CMixed) -> A2CMixed:
+    """The ablation: the learners meet each other alone, from the first iteration on; so what is annealed is annealed
+    over all iterations.
+    """
+    return replace(config, learner_share=1.0, entropy_iterations=0, learning_rate_iterations=0)
 
 
 def panel(config: A2CMixed) -> Panel:

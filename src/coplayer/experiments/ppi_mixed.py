@@ -237,6 +237,11 @@ BEST_RESPONSE = {
 }
 
 
+def without_tabular(config: PPIMixed) -> PPIMixed:
+    """The ablation: the learners meet each other alone."""
+    return replace(config, learner_share=1.0)
+
+
 def panel(config: PPIMixed) -> Panel:
     """What the paper shows of such a run: figure 1A, or 2A, C or E."""
     if config.frozen is not None:

@@ -83,7 +83,7 @@ def mixed_runs(preset: str) -> dict[str, Any]:
         config = replace(module.PRESETS[preset], seeds=SEEDS[preset])
         runs[f"{learner}-mixed-{preset}"] = config
         runs[f"{learner}-identity-{preset}"] = replace(config, opponent_identity=True)
-        runs[f"{learner}-no-tabular-{preset}"] = replace(config, learner_share=1.0)
+        runs[f"{learner}-no-tabular-{preset}"] = module.without_tabular(config)
     return runs
 
 
