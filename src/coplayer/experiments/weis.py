@@ -294,7 +294,7 @@ STUDIES = {
     "weis-fig1": Study(
         "Learners in the mixed pool come to cooperate; named co-players, or no tabular ones, and they defect",
         "Weis et al. 2026, figure 1",
-        {"quick": 340, "paper": None},
+        {"quick": 425, "paper": None},
         mixed_runs,
         draw_mixed,
         parts=tuple(EXPERIMENTS),
@@ -310,7 +310,7 @@ STUDIES = {
     "weis-fig3": Study(
         "Within an episode, early in mixed training",
         "Weis et al. 2026, figure 3",
-        {"quick": 105, "paper": None},
+        {"quick": 140, "paper": None},
         early_runs,
         draw_early,
         parts=tuple(EXPERIMENTS),
