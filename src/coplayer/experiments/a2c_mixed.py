@@ -131,7 +131,6 @@ class A2CMixed:
 
 
 SHORT = A2CMixed(  # what all `quick` presets have in common
-    gamma=0.98,
     gae_lambda=0.96,
     td_lambda=0.96,
     bootstrap=True,
@@ -152,8 +151,8 @@ PRESETS: dict[str, A2CMixed] = {
         phases=22,
         hidden=32,
         episodes=1024,
-        entropy_coefficient=0.03,
-        entropy_end=0.67,
+        entropy_coefficient=0.05,
+        entropy_end=0.4,
         entropy_iterations=1_500,
         learning_rate=1e-3,
         learning_rate_end=0.05,
@@ -165,6 +164,7 @@ QUICK_STEP = replace(
     iterations=10_000,
     hidden=16,
     episodes=256,
+    gamma=0.98,
     entropy_coefficient=0.03,
     entropy_end=0.67,
     learning_rate=3e-3,
