@@ -64,6 +64,27 @@ def test_a_long_axis_is_labelled_in_thousands(tmp_path, monkeypatch):
     assert "40" in labels["40"] and "40k" in labels["40000"] and "40000" not in labels["40000"]
 
 
+@pytest.mark.parametrize(("last", "shared"), [(20, True), (21, False)])
+def test_published_points_of_a_far_longer_training_have_an_axis_of_their_own(tmp_path, monkeypatch, last, shared):
+    """Up to twice as long they are where our axis has them; beyond, as far along as they are in their own training."""
+    drawn = []
+    monkeypatch.setattr(panels, "save", lambda figure, path: drawn.append(figure))
+    points = np.array([last / 2, last]), np.array([0.1, 0.2])
+    ours = np.array([0.0, 5.0, 10.0])
+    line = Line("ours", ours, ours[None], ours[None], {"reward": points, "cooperation": points})
+    panels.draw(tmp_path / "figure", [[Pair("", "iteration", [line])]], "")
+    figure = drawn[0]
+    figure.canvas.draw()
+    assert len(figure.axes) == (2 if shared else 4)
+    below, with_points = figure.axes[0], figure.axes[0 if shared else 2]
+    np.testing.assert_array_equal(with_points.lines[-1].get_xdata(), points[0])
+    at, end = (with_points.transData.transform((x, 0.1))[0] for x in points[0])
+    middle_of_ours, end_of_ours = (below.transData.transform((x, 0.1))[0] for x in (5.0, 10.0))
+    assert shared or np.allclose([at, end], [middle_of_ours, end_of_ours])
+    assert with_points.get_xlabel() == ("iteration" if shared else "iteration, published")
+    panels.plt.close(figure)
+
+
 @pytest.mark.parametrize(
     ("spread", "low", "high"),
     [("deviation", 3 - np.sqrt(2), 3 + np.sqrt(2)), ("error", 3 - np.sqrt(0.5), 3 + np.sqrt(0.5)), ("quartiles", 2, 4)],

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure, SubFigure
 from coplayer.runs.files import write_atomically
 
 THOUSANDS_FROM = 10_000  # an axis that goes so far is labelled in thousands
+FAR_LONGER = 2  # published points that go on for more than so many times our curves are drawn along an axis of their own
 LABELS = {"reward": "mean reward per round", "cooperation": "cooperation rate"}
 
 
@@ -52,19 +53,15 @@ def _draw_pair(figure: SubFigure, pair: Pair) -> None:
     axes = figure.subplots(1, 2)
     for axis, (metric, label) in zip(axes, LABELS.items(), strict=True):
         for index, line in enumerate(pair.lines):
-            color = f"C{index}"
             values = getattr(line, metric)
             mean, deviation = values.mean(0), values.std(0)
-            axis.plot(line.x, mean, color=color, label=line.label, linewidth=1.8)
+            axis.plot(line.x, mean, color=f"C{index}", label=line.label, linewidth=1.8)
             if len(values) > 1:
-                axis.fill_between(line.x, mean - deviation, mean + deviation, color=color, alpha=0.2, linewidth=0)
-            if line.published and metric in line.published:
-                axis.plot(*line.published[metric], "o", color=color, markersize=3.5, fillstyle="none")
-        axis.set_xlabel(pair.x_label)
-        if axis.get_xlim()[1] >= THOUSANDS_FROM:
-            axis.xaxis.set_major_formatter(lambda x, _: f"{x / 1000:g}k")
-        axis.set_ylabel(label)
+                axis.fill_between(line.x, mean - deviation, mean + deviation, color=f"C{index}", alpha=0.2, linewidth=0)
         tidy(axis)
+        axis.set_ylabel(label)
+        _draw_published(axis, pair, metric)
+        _name_x(axis, pair.x_label)
     axes[1].set_ylim(-0.03, 1.03)
     handles, labels = axes[0].get_legend_handles_labels()
     if any(line.published for line in pair.lines):
@@ -73,6 +70,30 @@ def _draw_pair(figure: SubFigure, pair: Pair) -> None:
     figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=8.5)
     if pair.title:
         figure.suptitle(pair.title, fontsize=9)
+
+
+def _draw_published(axis: plt.Axes, pair: Pair, metric: str) -> None:
+    """The published points of a panel: along its own axis; or, where they go on for far longer than our curves, along
+    one above it on which their training is as long as ours is below.
+    """
+    points = {f"C{i}": line.published[metric] for i, line in enumerate(pair.lines) if metric in (line.published or {})}
+    ours = max(line.x[-1] for line in pair.lines)
+    theirs = max((x[-1] for x, _ in points.values()), default=0)
+    if theirs > FAR_LONGER * ours:
+        left, right = axis.get_xlim()
+        axis = axis.twiny()
+        axis.set_xlim(left * theirs / ours, right * theirs / ours)
+        _name_x(axis, f"{pair.x_label}, published")
+        axis.spines["right"].set_visible(False)
+    for color, (x, values) in points.items():
+        axis.plot(x, values, "o", color=color, markersize=3.5, fillstyle="none")
+
+
+def _name_x(axis: plt.Axes, label: str) -> None:
+    """What an axis counts, in thousands where it goes far."""
+    axis.set_xlabel(label)
+    if axis.get_xlim()[1] >= THOUSANDS_FROM:
+        axis.xaxis.set_major_formatter(lambda x, _: f"{x / 1000:g}k")
 
 
 MOST_INSIDE = 3  # curves whose names find room among them
