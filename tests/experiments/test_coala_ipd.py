@@ -184,6 +184,24 @@ def test_rate_and_entropy_coefficient_fall_linearly_from_their_iterations_on(met
     assert any(np.abs(left - right).max() > 1e-3 for left, right in zip(found_before, expected_before, strict=True))
 
 
+NAIVE_FIRST = dataclasses.replace(TINY_COALA, naive_iterations=4)
+
+
+def test_naive_learners_alone_first_and_then_the_mixed_pool():
+    """Bit for bit the run among naive learners alone, gone on with in the mixed pool from iteration 4 on."""
+    expected, state = train(dataclasses.replace(TINY_COALA, naive_share=1.0), iterations=4)
+    assert "reward_vs_learner" not in expected[0]
+    trainer = coala_ipd.Trainer(TINY_COALA)
+    while not trainer.finished(state):
+        chunk = trainer.advance(state)
+        state, expected = chunk.state, expected + chunk.rows
+    assert "reward_vs_learner" in expected[-1]
+    rows, last = train(NAIVE_FIRST)
+    assert rows == expected
+    for one, other in zip(jax.tree.leaves(last.learners.network), jax.tree.leaves(state.learners.network), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 # Runs in folders.
 
 
@@ -194,12 +212,30 @@ def unbroken(tmp_path_factory):
     return path
 
 
-@pytest.mark.parametrize("chunks", [1, 2, 5])
-def test_a_stopped_run_resumes_bit_for_bit(unbroken, tmp_path, chunks):
+@pytest.fixture(scope="module")
+def naive_first(tmp_path_factory):
+    path = tmp_path_factory.mktemp("runs") / "naive-first"
+    registry.train(NAIVE_FIRST, path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("whole", "config", "chunks"),
+    [
+        *(("unbroken", TINY_COALA, chunks) for chunks in (1, 2, 5)),
+        *(("naive_first", NAIVE_FIRST, chunks) for chunks in (1, 2, 3)),  # before they meet, as they do, and after
+    ],
+)
+def test_a_stopped_run_resumes_bit_for_bit(request, tmp_path, whole, config, chunks):
     with pytest.raises(KeyboardInterrupt):
-        registry.train(TINY_COALA, tmp_path / "run", reporter=StopAfter(chunks))
+        registry.train(config, tmp_path / "run", reporter=StopAfter(chunks))
     registry.resume(tmp_path / "run")
-    assert_same(unbroken, tmp_path / "run")
+    assert_same(request.getfixturevalue(whole), tmp_path / "run")
+
+
+def test_what_agents_make_of_each_other_is_shown_from_where_they_meet(naive_first):
+    x, values = RunFolder.open(naive_first).over_training("reward_vs_learner", "iteration")
+    assert x.tolist() == [6, 8, 10, 12] and values.shape == (2, 4)
 
 
 def test_a_row_for_every_interval_seed_and_agent(unbroken):
@@ -308,6 +344,8 @@ def test_one_agent_among_naive_learners_from_the_command_line(tmp_path, capsys):
         ({"naive_gamma": -0.5}, "naive_gamma: must be a finite number of at least 0, got -0.5"),
         ({"naive_learning_rate": 0.0}, "naive_learning_rate: must be a finite number above 0, got 0.0"),
         ({"core": "hawk", "hidden": 5}, "hidden: must be a multiple of 2, the heads of a Hawk, got 5"),
+        ({"naive_iterations": 3}, "naive_iterations: must be a multiple of log_every = 2 below iterations = 12, got 3"),
+        ({"naive_iterations": 12}, "naive_iterations: must be a multiple of log_every = 2 below iterations = 12, got"),
         ({"entropy_from": 12}, "entropy_from: must be below iterations = 12, got 12"),
         ({"entropy_iterations": -1}, "entropy_iterations: must be a finite number of at least 0, got -1"),
         ({"learning_rate_from": 20}, "learning_rate_from: must be below iterations = 12, got 20"),

@@ -9,7 +9,7 @@ LOLA-DiCE agents are the fourth method: they see one inner episode at a time, an
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -59,6 +59,8 @@ class CoalaIPD:
     """Co-players each agent meets in an iteration (R)."""
     naive_share: float = 0.75
     """Share of these that are naive learners (p_naive); the others are other meta agents."""
+    naive_iterations: int = 0
+    """First iterations in which all co-players are naive learners: agents learn to shape before they meet each other."""
     meta_agents: int = 4
     """Meta agents that are trained, each with its own weights."""
     naive_population: int = 10
@@ -160,7 +162,7 @@ def panel(config: CoalaIPD) -> Panel:
 MAY_BE_ZERO = {
     *("seed", "seed_batch", "naive_share", "gamma", "gae_lambda", "td_lambda", "value_coefficient"),
     *("entropy_coefficient", "entropy_end", "entropy_from", "entropy_iterations", "naive_gamma"),
-    *("lookahead_rate", "lookahead_share", "learning_rate_end", "learning_rate_from"),
+    *("lookahead_rate", "lookahead_share", "learning_rate_end", "learning_rate_from", "naive_iterations"),
 }
 SHARES = (
     *("naive_share", "gamma", "gae_lambda", "td_lambda", "naive_gamma", "lookahead_share"),
@@ -203,6 +205,11 @@ def check(config: CoalaIPD) -> None:
         config.iterations % (config.phases * config.log_every) == 0,
         f"iterations: must be a multiple of phases * log_every = {config.phases * config.log_every}, "
         f"got {config.iterations}",
+    )
+    require(
+        config.naive_iterations % config.log_every == 0 and config.naive_iterations < config.iterations,
+        f"naive_iterations: must be a multiple of log_every = {config.log_every} below iterations = "
+        f"{config.iterations}, got {config.naive_iterations}",
     )
     for name in ("entropy_from", "learning_rate_from"):
         begin = getattr(config, name)
@@ -569,16 +576,26 @@ class Trainer(IterationTrainer):
     def __init__(self, config: CoalaIPD):
         check(config)
         setting, agents = make_setting(config), config.meta_agents
+        alone = make_setting(replace(config, naive_share=1.0))
         memory.require_fit(
             memory_bytes(config, mixed_pool.seed_batch(config)),
             "lower --seed-batch, --replicas, --batch, --inner-episodes or --hidden",
         )
         initial = mixed_pool.mapped(config, lambda key, _: new_learner(setting, key), agents)
         length = config.inner_episodes * config.rounds
+
+        def mapped(setting: Setting) -> Callable:
+            return mixed_pool.mapped(config, lambda learner, start: train_interval(setting, learner, start), agents)
+
+        meeting, among_naive = mapped(setting), mapped(alone)
+
+        def train(learners: a2c.LearnerState, iteration: int):
+            return (among_naive if iteration < config.naive_iterations else meeting)(learners, iteration)
+
         super().__init__(
             config,
             initial=lambda: initial(mixed_pool.keys(config, agents), 0),
-            train=mixed_pool.mapped(config, lambda learner, start: train_interval(setting, learner, start), agents),
+            train=train,
             steps=lambda iteration: agents * config.seeds * config.replicas * config.batch * length,
             rate="meta_steps_per_second",
         )
