@@ -60,7 +60,7 @@ class CoalaIPD:
     naive_share: float = 0.75
     """Share of these that are naive learners (p_naive); the others are other meta agents."""
     naive_iterations: int = 0
-    """First iterations in which all co-players are naive learners: agents learn to shape before they meet each other."""
+    """First iterations, with naive learners alone: agents learn to shape these before they meet each other."""
     meta_agents: int = 4
     """Meta agents that are trained, each with its own weights."""
     naive_population: int = 10
