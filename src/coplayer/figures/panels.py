@@ -14,7 +14,7 @@ from matplotlib.figure import Figure, SubFigure
 from coplayer.runs.files import write_atomically
 
 THOUSANDS_FROM = 10_000  # an axis that goes so far is labelled in thousands
-FAR_LONGER = 2  # published points that go on for so many times as long as our curves have an axis of their own
+FAR_LONGER = 10  # published points of a training more than so many times as long as ours have an axis of their own
 LABELS = {"reward": "mean reward per round", "cooperation": "cooperation rate"}
 
 
