@@ -66,7 +66,7 @@ def test_a_long_axis_is_labelled_in_thousands(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("last", "shared"), [(100, True), (101, False)])
 def test_published_points_of_a_far_longer_training_have_an_axis_of_their_own(tmp_path, monkeypatch, last, shared):
-    """Up to ten times as long they are where our axis has them; beyond, as far along as they are in their own training."""
+    """Up to ten times as long they are where our axis has them; beyond, as far along as in their own training."""
     drawn = []
     monkeypatch.setattr(panels, "save", lambda figure, path: drawn.append(figure))
     points = np.array([last / 2, last]), np.array([0.1, 0.2])
