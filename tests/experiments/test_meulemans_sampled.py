@@ -159,7 +159,7 @@ def test_figure_12_has_a_row_for_each_method_at_both_ends(finished, monkeypatch,
 
     monkeypatch.setattr(meulemans_sampled, "balance", balance)
     rows = rows_of(reproduce.reproduce("meulemans-fig12", tmp_path, seeds=SEEDS).text)
-    assert asked == [(batch, 2048 // TINY_COALA.replicas) for _ in range(SEEDS) for batch in (1, 2, 4, 8, 16, 32)]
+    assert asked == [(batch, 8192 // TINY_COALA.replicas) for _ in range(SEEDS) for batch in (1, 2, 4, 8, 16, 32)]
     assert rows["COALA-PG: ratio at B = 1"][1] == rows["COALA-PG: ratio at B = 32"][1] == 2
     assert rows["M-FOS: ratio at B = 32"][1] == pytest.approx(2 / 32, abs=6e-4)
     assert rows["COALA-PG: the latter over the former"][3] == "at least 0.5 in 2 of 2"
@@ -169,6 +169,7 @@ def test_figure_12_has_a_row_for_each_method_at_both_ends(finished, monkeypatch,
 def test_a_tiny_figure_12_is_measured_and_drawn(tiny_studies, monkeypatch, tmp_path):
     """From training to the figure; the numbers are tested in `test_gradient_balance`."""
     monkeypatch.setattr(meulemans_sampled, "BATCHES", (2,))
+    monkeypatch.setattr(meulemans_sampled, "REPLICAS", 512)
     made = reproduce.reproduce("meulemans-fig12", tmp_path, seeds=1)
     assert made.figure.read_bytes().startswith(b"\x89PNG")
     assert {f"{LABELS[method]}: ratio at B = 2" for method in coala_ipd.ESTIMATORS} <= rows_of(made.text).keys()

@@ -218,7 +218,7 @@ def draw_rivals(folders: Folders, configs: Configs, path: Path) -> list[Quantity
 # Figure 12
 
 BATCHES = (1, 2, 4, 8, 16, 32)
-REPLICAS = 2048  # played in blocks of the run's R
+REPLICAS = 8192  # played in blocks of the run's R
 MIDWAY = 0.6  # share of the training after which the agents are taken: they shape by then, and still explore
 
 
@@ -272,7 +272,7 @@ STUDIES = {
     "meulemans-fig12": Study(
         "COALA-PG keeps the weight of future episodes in the gradient as B grows; the baselines lose it",
         "Meulemans et al. 2025, figure 12",
-        {"quick": 50, "paper": None},
+        {"quick": 65, "paper": None},
         balance_runs,
         draw_balance,
     ),
