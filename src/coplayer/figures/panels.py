@@ -77,9 +77,9 @@ def _draw_published(axis: plt.Axes, pair: Pair, metric: str) -> None:
     one above it on which their training is as long as ours is below.
     """
     points = {f"C{i}": line.published[metric] for i, line in enumerate(pair.lines) if metric in (line.published or {})}
-    ours = max(line.x[-1] for line in pair.lines)
+    ours = max((line.x[-1] for line in pair.lines if len(line.x)), default=0)
     theirs = max((x[-1] for x, _ in points.values()), default=0)
-    if theirs > FAR_LONGER * ours:
+    if theirs > FAR_LONGER * ours > 0:
         left, right = axis.get_xlim()
         axis = axis.twiny()
         axis.set_xlim(left * theirs / ours, right * theirs / ours)
