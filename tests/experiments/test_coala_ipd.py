@@ -127,10 +127,10 @@ def test_what_is_measured_by_hand():
             assert float(metrics[f"late_reward_{side}"]) == pytest.approx(rewards[3], abs=1e-6)
 
 
-def train(config, iterations=None):
-    """Every row of a run, and its last state."""
-    trainer = coala_ipd.Trainer(config)
-    state, rows = trainer.initial_state(), []
+def train(config, iterations=None, state=None):
+    """Every row of a run, from its beginning or from another's state on, and its last state."""
+    trainer, rows = coala_ipd.Trainer(config), []
+    state = trainer.initial_state() if state is None else state
     while not trainer.finished(state) and (iterations is None or state.iteration < iterations):
         chunk = trainer.advance(state)
         state, rows = chunk.state, rows + chunk.rows
@@ -189,15 +189,12 @@ NAIVE_FIRST = dataclasses.replace(TINY_COALA, naive_iterations=4)
 
 def test_naive_learners_alone_first_and_then_the_mixed_pool():
     """Bit for bit the run among naive learners alone, gone on with in the mixed pool from iteration 4 on."""
-    expected, state = train(dataclasses.replace(TINY_COALA, naive_share=1.0), iterations=4)
-    assert "reward_vs_learner" not in expected[0]
-    trainer = coala_ipd.Trainer(TINY_COALA)
-    while not trainer.finished(state):
-        chunk = trainer.advance(state)
-        state, expected = chunk.state, expected + chunk.rows
-    assert "reward_vs_learner" in expected[-1]
+    alone, state = train(dataclasses.replace(TINY_COALA, naive_share=1.0), iterations=4)
+    assert "reward_vs_learner" not in alone[0]
+    together, state = train(TINY_COALA, state=state)
+    assert "reward_vs_learner" in together[-1]
     rows, last = train(NAIVE_FIRST)
-    assert rows == expected
+    assert rows == alone + together
     for one, other in zip(jax.tree.leaves(last.learners.network), jax.tree.leaves(state.learners.network), strict=True):
         np.testing.assert_array_equal(one, other)
 

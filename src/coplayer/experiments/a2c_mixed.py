@@ -19,7 +19,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from coplayer.errors import require
 from coplayer.experiments import mixed_pool
 from coplayer.experiments.axes import exchange_between_learners, of_all_learners
-from coplayer.experiments.iterations import IterationTrainer
+from coplayer.experiments.iterations import IterationTrainer, check_first, check_iterations
 from coplayer.experiments.mixed_pool import NOTHING, Given, Source, make_game
 from coplayer.experiments.recipes import Recipe
 from coplayer.figures.published import Bound, Panel
@@ -258,16 +258,8 @@ def check(config: A2CMixed) -> None:
         f"episodes: {config.episodes} with learner_share = {config.learner_share} against the other learners, "
         f"{config.learners - 1} of them, must come out in whole episodes",
     )
-    require(
-        config.iterations % (config.phases * config.log_every) == 0,
-        f"iterations: must be a multiple of phases * log_every = {config.phases * config.log_every}, "
-        f"got {config.iterations}",
-    )
-    require(
-        config.tabular_iterations % config.log_every == 0 and config.tabular_iterations < config.iterations,
-        f"tabular_iterations: must be a multiple of log_every = {config.log_every} below iterations = "
-        f"{config.iterations}, got {config.tabular_iterations}",
-    )
+    check_iterations(config)
+    check_first(config, "tabular_iterations")
     tabular.pool_of(config.pool, make_game(config))
 
 

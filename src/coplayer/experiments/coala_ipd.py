@@ -22,7 +22,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from coplayer.errors import require
 from coplayer.experiments import mixed_pool
 from coplayer.experiments.axes import LEARNERS, of_all_learners
-from coplayer.experiments.iterations import IterationTrainer
+from coplayer.experiments.iterations import IterationTrainer, check_first, check_iterations
 from coplayer.experiments.mixed_pool import make_game
 from coplayer.experiments.recipes import Recipe
 from coplayer.figures.published import Panel
@@ -201,16 +201,8 @@ def check(config: CoalaIPD) -> None:
         config.replicas % config.minibatches == 0,
         f"minibatches: must divide the {config.replicas} replicas, got {config.minibatches}",
     )
-    require(
-        config.iterations % (config.phases * config.log_every) == 0,
-        f"iterations: must be a multiple of phases * log_every = {config.phases * config.log_every}, "
-        f"got {config.iterations}",
-    )
-    require(
-        config.naive_iterations % config.log_every == 0 and config.naive_iterations < config.iterations,
-        f"naive_iterations: must be a multiple of log_every = {config.log_every} below iterations = "
-        f"{config.iterations}, got {config.naive_iterations}",
-    )
+    check_iterations(config)
+    check_first(config, "naive_iterations")
     for name in ("entropy_from", "learning_rate_from"):
         begin = getattr(config, name)
         require(begin < config.iterations, f"{name}: must be below iterations = {config.iterations}, got {begin}")

@@ -22,6 +22,7 @@ from jaxtyping import Array, Float, Int, Key
 from coplayer.analysis.exact import discounted_values
 from coplayer.errors import require
 from coplayer.experiments import mixed_pool
+from coplayer.experiments.iterations import check_iterations
 from coplayer.experiments.mixed_pool import make_game
 from coplayer.experiments.recipes import Recipe
 from coplayer.figures.published import Panel
@@ -118,11 +119,7 @@ def check(config: ExactIPD) -> None:
     for name, allowed in (("start", STARTING_POLICIES), ("method", METHODS)):
         value = getattr(config, name)
         require(value in allowed, f"{name}: must be one of {', '.join(allowed)}, got {value!r}")
-    require(
-        config.iterations % (config.phases * config.log_every) == 0,
-        f"iterations: must be a multiple of phases * log_every = {config.phases * config.log_every}, "
-        f"got {config.iterations}",
-    )
+    check_iterations(config)
     require(
         config.phases % len(shares) == 0,
         f"phases: must be a multiple of the {len(shares)} stages of naive_share, got {config.phases}",

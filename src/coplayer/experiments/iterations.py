@@ -7,10 +7,30 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from coplayer.errors import require
 from coplayer.experiments import mixed_pool
 from coplayer.learning.a2c import LearnerState
 from coplayer.runs import checkpoint
 from coplayer.runs.training import Chunk
+
+
+def check_iterations(config: Any) -> None:
+    """Refuse iterations that do not come out in whole phases and chunks."""
+    phases = config.phases * config.log_every
+    require(
+        config.iterations % phases == 0,
+        f"iterations: must be a multiple of phases * log_every = {phases}, got {config.iterations}",
+    )
+
+
+def check_first(config: Any, first: str) -> None:
+    """Refuse a number of first iterations, the setting `first`, that are not whole chunks or leave none after them."""
+    begin = getattr(config, first)
+    require(
+        begin % config.log_every == 0 and begin < config.iterations,
+        f"{first}: must be a multiple of log_every = {config.log_every} below iterations = {config.iterations}, "
+        f"got {begin}",
+    )
 
 
 class State(NamedTuple):

@@ -53,11 +53,12 @@ def _draw_pair(figure: SubFigure, pair: Pair) -> None:
     axes = figure.subplots(1, 2)
     for axis, (metric, label) in zip(axes, LABELS.items(), strict=True):
         for index, line in enumerate(pair.lines):
+            color = f"C{index}"
             values = getattr(line, metric)
             mean, deviation = values.mean(0), values.std(0)
-            axis.plot(line.x, mean, color=f"C{index}", label=line.label, linewidth=1.8)
+            axis.plot(line.x, mean, color=color, label=line.label, linewidth=1.8)
             if len(values) > 1:
-                axis.fill_between(line.x, mean - deviation, mean + deviation, color=f"C{index}", alpha=0.2, linewidth=0)
+                axis.fill_between(line.x, mean - deviation, mean + deviation, color=color, alpha=0.2, linewidth=0)
         tidy(axis)
         axis.set_ylabel(label)
         _draw_published(axis, pair, metric)
