@@ -35,8 +35,16 @@ SHAPING = {  # settings that differ where there are naive learners alone
     "paper": {},
 }
 COALA, RIVALS = "coala", ("m_fos", "batch_unaware")
-RIVALRY = {  # with fewer games M-FOS can learn to shape too, later
-    "quick": {"batch": 4, "replicas": 32, "iterations": 1600, "value_coefficient": 0.5, "entropy_from": 600},
+RIVALRY = {  # where naive learners are few, agents come to cooperate before they extort
+    "quick": {
+        "batch": 4,
+        "replicas": 32,
+        "naive_share": 0.25,
+        "iterations": 1600,
+        "value_coefficient": 0.5,
+        "entropy_from": 600,
+        "entropy_iterations": 400,
+    },
     "paper": {},
 }
 LABELS = {COALA: "COALA-PG", "m_fos": "M-FOS", "batch_unaware": "batch-unaware", LOLA_DICE: "LOLA-DiCE"}
