@@ -173,7 +173,8 @@ def reproduce(command: Reproduce, console: Console) -> None:
     """Reproduce a figure, or list them all."""
     if command.figure == "list":
         heading, *rows = reproduction.listing()
-        table = Table(Column(heading[0], no_wrap=True), *heading[1:], box=box.SIMPLE, leading=1)
+        to_be_typed = ("figure", "--only")
+        table = Table(*(Column(name, no_wrap=name in to_be_typed) for name in heading), box=box.SIMPLE, leading=1)
         for row in rows:
             table.add_row(*row)
         console.print(table)

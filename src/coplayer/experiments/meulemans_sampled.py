@@ -268,7 +268,7 @@ STUDIES = {
         {"quick": 370, "paper": None},
         figure5_runs,
         draw_figure5,
-        parts=("shaping", "mixed", "shaping-coala", "mixed-coala"),
+        parts=("shaping", "mixed", "shaping-coala", "mixed-coala", "mixed-lola-dice"),
     ),
     "coala-vs-mfos": Study(
         "COALA-PG and M-FOS, with naive learners about, cooperate with each other",

@@ -19,12 +19,12 @@ STUDIES: dict[str, Study] = {**weis.STUDIES, **meulemans_exact.STUDIES, **meulem
 
 
 def listing() -> list[tuple[str, ...]]:
-    """All figures, a row each, the headings first: name, what it shows, its parts; number of runs and expected time by
-    preset.
+    """All figures, a row each, the headings first: name, what it shows, its parts, a line each; number of runs and
+    expected time by preset.
     """
     rows = [("figure", "shows", "--only", "quick", "paper")]
     for name, study in STUDIES.items():
-        cells = [name, f"{study.shows} ({study.source})", " ".join(study.parts)]
+        cells = [name, f"{study.shows} ({study.source})", "\n".join(study.parts)]
         for preset, minutes in study.minutes.items():
             runs = study.runs(preset)
             seeds = ", ".join(sorted({str(config.seeds) for config in runs.values()}))
