@@ -26,10 +26,9 @@ SHAPING = {  # settings that differ where there are naive learners alone
     "quick": {
         "replicas": 32,
         "iterations": 1000,
-        "value_coefficient": 0.5,
         "entropy_coefficient": 0.05,
-        "entropy_end": 1.0,
-        "entropy_from": 0,
+        "entropy_from": 700,
+        "entropy_iterations": 200,
         "learning_rate": 2e-3,
     },
     "paper": {},
@@ -59,6 +58,7 @@ LOLA = {  # a GRU's small features learn to defect before they tell rounds apart
         "value_coefficient": 0.5,
         "entropy_coefficient": 0.0,
         "entropy_from": 0,
+        "entropy_iterations": 0,
     },
     "paper": {"learning_rate": 3e-3},
 }
