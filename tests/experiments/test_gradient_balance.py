@@ -119,15 +119,49 @@ def test_the_squared_norm_has_no_bias():
     mean = rng.normal(size=size)
     noisy = mean + 3 * rng.normal(size=(trials, count, size))
     split = np.split(noisy, np.cumsum([leaf.size for leaf in leaves])[:-1], axis=2)
-    stacked = [jnp.asarray(x, jnp.float32).reshape(trials, count, *y.shape) for x, y in zip(split, leaves, strict=True)]
-    gradients = jax.tree.unflatten(jax.tree.structure(network()), stacked)
-    estimates = np.asarray(jax.vmap(gradient_balance.squared_norm)(gradients))
+    estimates = np.array(
+        [gradient_balance.squared_norm(gradient_balance.products(one)) for one in zip(*split, strict=True)]
+    )
     for one, estimate in zip(noisy[:20], estimates, strict=False):
         pairs = [one[i] @ one[j] for i in range(count) for j in range(count) if i != j]
         assert estimate == pytest.approx(np.mean(pairs), rel=1e-3, abs=0.1)
     truth, error = (mean**2).sum(), estimates.std() / np.sqrt(trials)
     assert abs(estimates.mean() - truth) < 4 * error < 0.1 * truth
     assert (noisy.mean(1) ** 2).sum(1).mean() > 2 * truth
+
+
+def test_the_error_of_a_ratio_is_the_spread_of_its_estimates():
+    """Two gradients of known norms, 3 and 5, under noise that is independent from one estimate to the next."""
+    rng, count, trials = np.random.default_rng(1), 40, 300
+
+    def estimates(norm):
+        noisy = norm / 5 + 0.5 * rng.normal(size=(trials, count, 25))
+        return {"a": jnp.asarray(noisy[..., :10], jnp.float32), "b": jnp.asarray(noisy[..., 10:], jnp.float32)}
+
+    over, under = estimates(3), estimates(5)
+    found = [
+        gradient_balance.ratio_of_norms(*({k: v[i] for k, v in side.items()} for side in (over, under)))
+        for i in range(trials)
+    ]
+    values, errors = np.array(found).T
+    assert values.mean() == pytest.approx(3 / 5, abs=4 * values.std() / np.sqrt(trials))
+    assert errors.mean() == pytest.approx(values.std(), rel=0.15)
+    one = [np.concatenate([side[k][0] for k in "ab"], axis=1).astype(float) for side in (over, under)]
+
+    def by_loops(kept):
+        squares = [np.mean([side[i] @ side[j] for i in kept for j in kept if i != j]) for side in one]
+        return np.sqrt(squares[0] / squares[1])
+
+    without = np.array([by_loops([i for i in range(count) if i != left]) for left in range(count)])
+    expected = np.sqrt((count - 1) / count * ((without - without.mean()) ** 2).sum())
+    assert found[0] == pytest.approx((by_loops(range(count)), expected), rel=1e-3)
+
+
+def test_a_ratio_that_is_lost_in_the_noise_is_not_a_number():
+    opposite = {"a": jnp.asarray([[1.0], [-1.0], [0.5]])}  # mean product below 0
+    alike = {"a": jnp.ones((3, 1))}
+    assert np.isnan(gradient_balance.ratio_of_norms(opposite, alike).value)
+    assert gradient_balance.ratio_of_norms(alike, alike) == (1.0, 0.0)
 
 
 def test_the_ratio_of_one_method_by_loops(monkeypatch):
@@ -158,4 +192,4 @@ def test_the_ratio_of_one_method_by_loops(monkeypatch):
             squares.append(np.mean([flat[i] @ flat[j] for i in range(4) for j in range(4) if i != j]))
         current, future = squares
         expected = np.sqrt(future / current) if min(future, current) > 0 else np.nan
-        assert ratios[method] == pytest.approx(expected, rel=1e-2, abs=1e-3, nan_ok=True)
+        assert ratios[method].value == pytest.approx(expected, rel=1e-2, abs=1e-3, nan_ok=True)

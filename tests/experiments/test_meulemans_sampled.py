@@ -1,5 +1,6 @@
 """The figures of the sampled prisoner's dilemma, of tiny runs and of runs whose numbers are known."""
 
+import csv
 import dataclasses
 
 import jax
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 from coplayer.experiments import coala_ipd, meulemans_sampled, registry, reproduce
+from coplayer.experiments.gradient_balance import Ratio
 from coplayer.runs import checkpoint
 from coplayer.runs.folder import RunFolder, append_rows
 from stopping import StopAfter
@@ -98,8 +100,20 @@ def test_figure_5_tells_the_methods_apart_in_both_pools(finished, tmp_path):
     alone = rows["C: COALA-PG, no naive learners, reward meta against meta"]
     assert alone[1] == pytest.approx(0.7 + END, abs=6e-4) and alone[3] == "at most 0.4 in 0 of 2"
     assert rows["A: COALA-PG's lead over M-FOS"][1] == pytest.approx(0.15, abs=6e-4)
-    assert rows["A: COALA-PG's lead over batch-unaware"][3] == "at least 0.1 in 2 of 2"
-    assert made.figure.with_suffix(".svg").read_text().count('id="axes_') == 3
+    assert rows["A: COALA-PG's lead over batch-unaware"][3] == "at least 0.5 in 0 of 2"
+    assert rows["A: M-FOS, cooperation"][3] == "at most 0.1 in 0 of 2" and rows["A: COALA-PG, cooperation"][3] == ""
+    assert made.figure.with_suffix(".svg").read_text().count('id="axes_') == 4
+    drawn = list(csv.DictReader(made.figure.with_suffix(".csv").open()))
+    within = [row for row in drawn if row["panel"].startswith("B")]
+    sides = [side for label in LABELS.values() for side in (label, f"naive learners, {label}")]
+    assert {(row["y"], row["curve"]) for row in within} == {
+        (y, side) for y in ("reward a round", "cooperation rate") for side in sides
+    }
+    for row in within:  # of agents who play at random
+        assert float(row["repetition 1"]) == pytest.approx(0.5, abs=0.45), row
+    last = [row for row in drawn if row["panel"].startswith("A") and row["curve"] == "M-FOS"][-1]
+    expected = number_of(coala_ipd.SHAPING["quick"], "vs_naive", 20, 0, 1) - 0.15  # the second method's
+    assert last["x"] == "20" and float(last["repetition 2"]) == pytest.approx(expected, abs=1e-5)
 
 
 def test_a_rival_has_its_own_rows_and_meets_the_other_kind(finished, tmp_path):
@@ -155,15 +169,17 @@ def test_figure_12_has_a_row_for_each_method_at_both_ends(finished, monkeypatch,
     def balance(config, network, key, *, blocks):
         asked.append((config.batch, blocks))
         assert config.naive_share == 1 and network.core.width == config.hidden
-        return {"coala": 2.0, "m_fos": 2 / config.batch, "batch_unaware": 3 / config.batch**2}
+        values = {"coala": 2.0, "m_fos": 2 / config.batch, "batch_unaware": 3 / config.batch**2}
+        return {method: Ratio(value, 0.25 * value) for method, value in values.items()}
 
     monkeypatch.setattr(meulemans_sampled, "balance", balance)
     rows = rows_of(reproduce.reproduce("meulemans-fig12", tmp_path, seeds=SEEDS).text)
     assert asked == [(batch, 8192 // TINY_COALA.replicas) for _ in range(SEEDS) for batch in (1, 2, 4, 8, 16, 32)]
     assert rows["COALA-PG: ratio at B = 1"][1] == rows["COALA-PG: ratio at B = 32"][1] == 2
     assert rows["M-FOS: ratio at B = 32"][1] == pytest.approx(2 / 32, abs=6e-4)
-    assert rows["COALA-PG: the latter over the former"][3] == "at least 0.5 in 2 of 2"
-    assert rows["batch-unaware: the latter over the former"][3] == "at most 0.25 in 2 of 2"
+    assert rows["M-FOS: ratio at B = 32, standard error over itself"][1] == 0.25
+    assert rows["COALA-PG: ratio at B = 32 over that at 1"][3] == "0.5 to 2 in 2 of 2"
+    assert rows["batch-unaware: ratio at B = 32 over that at 1"][3] == "at most 0.25 in 2 of 2"
 
 
 def test_a_tiny_figure_12_is_measured_and_drawn(tiny_studies, monkeypatch, tmp_path):

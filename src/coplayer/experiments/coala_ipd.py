@@ -38,7 +38,7 @@ from coplayer.pools.lookahead import Lookahead
 from coplayer.runs import memory
 
 NAME = "coala-ipd"
-SOURCE = "Meulemans et al. 2025, figure 5"
+SOURCE = "Meulemans et al. 2025, figure 5C"
 WEIGHTS, PLAY, ORDER, POPULATION, LOOKAHEAD = range(5)  # streams of random numbers
 
 
@@ -68,7 +68,7 @@ class CoalaIPD:
     methods: tuple[str, ...] = ("coala",)
     """Estimator of the policy gradient: coala, m_fos or batch_unaware; one for all agents, or one an agent. Or
     lola_dice, for all: agents who see one inner episode at a time and differentiate through their co-players' steps;
-    gae_lambda, centred and PPO's settings do nothing then."""
+    gae_lambda, centred and PPO's settings do nothing then. It needs other settings: see "coplayer train lola-ipd"."""
     lookaheads: int = 1
     """Steps of a co-player that lola_dice looks ahead, each on B new inner episodes."""
     lookahead_rate: float = 1.0
@@ -151,7 +151,69 @@ PRESETS: dict[str, CoalaIPD] = {
     ),
 }
 
-RECIPES = {NAME: Recipe(CoalaIPD.__doc__, SOURCE, PRESETS)}
+SHAPING = {
+    "paper": replace(PRESETS["paper"], naive_share=1.0, meta_agents=1),
+    "quick": replace(
+        PRESETS["quick"],
+        naive_share=1.0,
+        meta_agents=1,
+        replicas=32,
+        iterations=1000,
+        entropy_coefficient=0.05,
+        entropy_from=700,
+        entropy_iterations=200,
+        learning_rate=2e-3,
+    ),
+}
+LOLA = {  # a GRU's small features learn to defect before they tell rounds apart; its gradient is of a reward a round
+    "paper": replace(PRESETS["paper"], methods=("lola_dice",), learning_rate=3e-3),
+    "quick": replace(
+        PRESETS["quick"],
+        methods=("lola_dice",),
+        core="hawk",
+        learning_rate=3e-3,
+        naive_learning_rate=5e-3,
+        replicas=32,
+        iterations=300,
+        phases=30,
+        value_coefficient=0.5,
+        entropy_coefficient=0.0,
+        entropy_from=0,
+    ),
+}
+GROUP = ("coala", "coala", "coala", "m_fos")
+RIVALRY = {  # where naive learners are few, agents come to cooperate before they extort
+    "paper": replace(PRESETS["paper"], methods=GROUP),
+    "quick": replace(
+        PRESETS["quick"],
+        methods=GROUP,
+        batch=4,
+        replicas=32,
+        naive_share=0.25,
+        iterations=1600,
+        value_coefficient=0.5,
+        entropy_from=600,
+        entropy_iterations=400,
+    ),
+}
+RECIPES = {
+    NAME: Recipe(CoalaIPD.__doc__, SOURCE, PRESETS),
+    "coala-shaping": Recipe(
+        "A meta agent among naive learners alone: it shapes them, then exploits them.",
+        "Meulemans et al. 2025, figure 5A-B",
+        SHAPING,
+    ),
+    "lola-ipd": Recipe(
+        "LOLA-DiCE agents among naive learners and each other.",
+        "Meulemans et al. 2025, figure 5C",
+        LOLA,
+    ),
+    "coala-vs-mfos": Recipe(
+        "Three meta agents of COALA-PG and one of M-FOS, among naive learners and each other.",
+        "Meulemans et al. 2025, section 5",
+        RIVALRY,
+    ),
+}
 
 
 def panel(config: CoalaIPD) -> Panel:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from coplayer.errors import require
 from coplayer.experiments import coala_ipd
@@ -47,15 +47,39 @@ def part_gradients(setting: Setting, network: ActorCritic, played: shaping.MetaT
     return Parts(*(jax.grad(objective)(network, weights) for weights in parts))
 
 
-def squared_norm(gradients: ActorCritic) -> Float[Array, ""]:
-    """Squared norm of the expected gradient, without bias, from independent estimates of it (leading axis, n >= 2):
-    the mean product of two different ones.
-    """
-    leaves = jax.tree.leaves(gradients)
-    count = leaves[0].shape[0]
-    of_sum = sum(jnp.sum(leaf.sum(0) ** 2) for leaf in leaves)
-    of_each = sum(jnp.sum(leaf**2) for leaf in leaves)
-    return (of_sum - of_each) / (count * (count - 1))
+def products(gradients: PyTree) -> Float[np.ndarray, "n n"]:
+    """Inner products of independent estimates of a gradient (leading axis, n) with each other; 0 with themselves."""
+    leaves = [np.asarray(leaf, np.float64) for leaf in jax.tree.leaves(gradients)]
+    flat = np.concatenate([leaf.reshape(len(leaf), -1) for leaf in leaves], axis=1)
+    return flat @ flat.T * (1 - np.eye(len(flat)))
+
+
+def squared_norm(products: Float[np.ndarray, "n n"]) -> float:
+    """Squared norm of the expected gradient, without bias: the mean product of two different estimates."""
+    count = len(products)
+    return float(products.sum()) / (count * (count - 1))
+
+
+def squared_norms_without_one(products: Float[np.ndarray, "n n"]) -> Float[np.ndarray, " n"]:
+    """The same without each one of the estimates (n >= 3)."""
+    count = len(products)
+    return (products.sum() - 2 * products.sum(0)) / ((count - 1) * (count - 2))
+
+
+class Ratio(NamedTuple):
+    """A ratio of two norms. NaN where one of them is lost in the noise."""
+
+    value: float
+    error: float  # standard error, by the jackknife
+
+
+def ratio_of_norms(over: PyTree, under: PyTree) -> Ratio:
+    """The norm of one expected gradient over that of another, from independent estimates of both (leading axis)."""
+    both = [products(gradients) for gradients in (over, under)]
+    squares = np.array([[squared_norm(one), *squared_norms_without_one(one)] for one in both])
+    above, below = np.where((squares <= 0).any(0), np.nan, squares)
+    whole, *without = np.sqrt(above / below)
+    return Ratio(float(whole), float(np.sqrt((len(without) - 1) * np.var(without))))
 
 
 @partial(jax.jit, static_argnums=0)
@@ -65,20 +89,18 @@ def _block(setting: Setting, population: ActorCritic, network: ActorCritic, key:
     return {method: part_gradients(setting, network, played, method) for method in ESTIMATORS}
 
 
-def balance(config: CoalaIPD, network: ActorCritic, key: PRNGKeyArray, *, blocks: int) -> dict[str, float]:
+def balance(config: CoalaIPD, network: ActorCritic, key: PRNGKeyArray, *, blocks: int) -> dict[str, Ratio]:
     """Norm of the future part's gradient over that of the current part's, by method, for the config's B. Played in
-    `blocks` (2 or more) blocks of the config's R replicas each. NaN where a norm is lost in the noise of so few: where
+    `blocks` (3 or more) blocks of the config's R replicas each. NaN where a norm is lost in the noise of so few: where
     the agent is untrained, what it does hardly shapes, and the future part is.
+
+    M-FOS has the same gradients on the same games, the future part divided by B: so its ratio is COALA-PG's over B.
     """
-    require(blocks >= 2, f"blocks: must be at least 2, got {blocks}")
+    require(blocks >= 3, f"blocks: must be at least 3, got {blocks}")
     setting = coala_ipd.make_setting(replace(config, naive_share=1.0))
     population = coala_ipd.naive_population(setting, jax.random.fold_in(key, 1))
 
     games = jax.random.fold_in(key, 2)
     gradients = [_block(setting, population, network, jax.random.fold_in(games, index)) for index in range(blocks)]
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *gradients)
-    ratios = {}
-    for method, parts in stacked.items():
-        future, current = float(squared_norm(parts.future)), float(squared_norm(parts.current))
-        ratios[method] = float(np.sqrt(future / current)) if min(future, current) > 0 else float("nan")
-    return ratios
+    return {method: ratio_of_norms(parts.future, parts.current) for method, parts in stacked.items()}

@@ -7,6 +7,7 @@ import jax
 import numpy as np
 
 from coplayer.experiments import coala_ipd, registry
+from coplayer.experiments.coala_figures import LABELS, by_method, within_panels
 from coplayer.experiments.coala_ipd import ESTIMATORS, LOLA_DICE, METHODS, CoalaIPD
 from coplayer.experiments.evaluate import EVALUATION_SEED
 from coplayer.experiments.exact_figures import ITERATION, REWARD, band
@@ -15,53 +16,13 @@ from coplayer.experiments.studies import SPREAD, Study
 from coplayer.figures.panels import Band, BandPanel, draw_row
 from coplayer.figures.parity import Quantity
 from coplayer.players.match import play_match
-from coplayer.runs import checkpoint
 from coplayer.runs.folder import RunFolder
 
 Folders = dict[str, RunFolder]
 Configs = dict[str, CoalaIPD]
 
 SEEDS = {"quick": 5, "paper": 10}
-SHAPING = {  # settings that differ where there are naive learners alone
-    "quick": {
-        "replicas": 32,
-        "iterations": 1000,
-        "entropy_coefficient": 0.05,
-        "entropy_from": 700,
-        "entropy_iterations": 200,
-        "learning_rate": 2e-3,
-    },
-    "paper": {},
-}
 COALA, RIVALS = "coala", ("m_fos", "batch_unaware")
-RIVALRY = {  # where naive learners are few, agents come to cooperate before they extort
-    "quick": {
-        "batch": 4,
-        "replicas": 32,
-        "naive_share": 0.25,
-        "iterations": 1600,
-        "value_coefficient": 0.5,
-        "entropy_from": 600,
-        "entropy_iterations": 400,
-    },
-    "paper": {},
-}
-LABELS = {COALA: "COALA-PG", "m_fos": "M-FOS", "batch_unaware": "batch-unaware", LOLA_DICE: "LOLA-DiCE"}
-LOLA = {  # a GRU's small features learn to defect before they tell rounds apart; its gradient is of a reward a round
-    "quick": {
-        "core": "hawk",
-        "learning_rate": 3e-3,
-        "naive_learning_rate": 5e-3,
-        "replicas": 32,
-        "iterations": 300,
-        "phases": 30,
-        "value_coefficient": 0.5,
-        "entropy_coefficient": 0.0,
-        "entropy_from": 0,
-        "entropy_iterations": 0,
-    },
-    "paper": {"learning_rate": 3e-3},
-}
 END = 0.1  # share of the training that "at the end" is a mean over
 
 
@@ -76,14 +37,14 @@ def ended(folder: RunFolder, name: str, agents: list[int] | None = None) -> np.n
 
 def figure5_runs(preset: str) -> Configs:
     """Each method with naive learners alone, and in the mixed pool; COALA-PG without naive learners too."""
-    mixed = replace(coala_ipd.PRESETS[preset], seeds=SEEDS[preset])
-    shaping = replace(mixed, naive_share=1.0, meta_agents=1, **SHAPING[preset])
+    shaping, mixed, lola = coala_ipd.SHAPING[preset], coala_ipd.PRESETS[preset], coala_ipd.LOLA[preset]
     runs = {}
-    for pool, config in (("shaping", shaping), ("mixed", mixed)):
+    for pool, plain in (("shaping", shaping), ("mixed", mixed)):
+        meets = {"naive_share": plain.naive_share, "meta_agents": plain.meta_agents}
         for method in METHODS:
-            settings = LOLA[preset] if method == LOLA_DICE else {}
-            runs[f"{pool}-{method.replace('_', '-')}-{preset}"] = replace(config, methods=(method,), **settings)
-    runs[f"mixed-no-naive-{preset}"] = replace(mixed, naive_share=0.0)
+            config = replace(lola, **meets) if method == LOLA_DICE else replace(plain, methods=(method,))
+            runs[f"{pool}-{method.replace('_', '-')}-{preset}"] = replace(config, seeds=SEEDS[preset])
+    runs[f"mixed-no-naive-{preset}"] = replace(mixed, naive_share=0.0, seeds=SEEDS[preset])
     return runs
 
 
@@ -93,28 +54,15 @@ def of_pool(folders: Folders, pool: str) -> dict[str, str]:
     return {m: name for m, stem in stems.items() for name in folders if name.startswith(stem)}
 
 
-def within(folder: RunFolder, config: CoalaIPD) -> dict[str, np.ndarray]:
-    """Means by inner episode with the last agents, `[seed, episode]`."""
-    agents = checkpoint.load(folder.agents_file(folder.phases()[-1]))[1]
-    means = coala_ipd.within_meta_trajectory(config, agents, jax.random.key(EVALUATION_SEED))
-    return {name: values.mean(1) for name, values in means.items()}
-
-
 def draw_figure5(folders: Folders, configs: Configs, path: Path) -> list[Quantity]:
     panels, rows = [], []
     shaping, mixed = of_pool(folders, "shaping"), of_pool(folders, "mixed")
     if shaping:
         bands = [band(folders[name], "reward_vs_naive", LABELS[method]) for method, name in shaping.items()]
         panels.append(BandPanel("A  shaping naive learners", ITERATION, REWARD, bands, "deviation"))
-        bands = []
-        for method, name in shaping.items():
-            means = within(folders[name], configs[name])
-            episodes = np.arange(1, configs[name].inner_episodes + 1)
-            bands += [
-                Band(LABELS[method], episodes, means["reward_vs_naive"]),
-                Band(f"naive learners, {LABELS[method]}", episodes, means["reward_of_naive"]),
-            ]
-        panels.append(BandPanel("B  within a meta-trajectory", "inner episode", REWARD, bands, "deviation"))
+        panels += within_panels(
+            "B  within a meta-trajectory", [(folders[name], configs[name]) for name in shaping.values()]
+        )
         rows += shaping_rows({method: folders[name] for method, name in shaping.items()})
     if mixed:
         labels = {name: LABELS[method] for method, name in mixed.items()}
@@ -137,20 +85,20 @@ def draw_figure5(folders: Folders, configs: Configs, path: Path) -> list[Quantit
 
 
 def shaping_rows(folders: dict[str, RunFolder]) -> list[Quantity]:
-    """What each method makes of naive learners, and COALA-PG's lead."""
+    """What each method makes of naive learners, and COALA-PG's lead. Without shaping there is mutual defection."""
     rows = []
     for method, folder in folders.items():
-        label = LABELS[method]
+        label, defects = LABELS[method], {"at_most": 0.1} if method in RIVALS else {}
         rows += [
             Quantity(f"A: {label}, reward against naive learners", None, ended(folder, "reward_vs_naive")),
             Quantity(f"A: {label}, reward of the naive learners", None, ended(folder, "reward_of_naive")),
-            Quantity(f"A: {label}, cooperation", None, ended(folder, "cooperation_vs_naive")),
+            Quantity(f"A: {label}, cooperation", None, ended(folder, "cooperation_vs_naive"), **defects),
             Quantity(f"A: {label}, cooperation of the naive learners", None, ended(folder, "cooperation_of_naive")),
         ]
     for rival in RIVALS:
         if {COALA, rival} <= set(folders):
             lead = ended(folders[COALA], "reward_vs_naive") - ended(folders[rival], "reward_vs_naive")
-            rows.append(Quantity(f"A: COALA-PG's lead over {LABELS[rival]}", None, lead, at_least=0.1))
+            rows.append(Quantity(f"A: COALA-PG's lead over {LABELS[rival]}", None, lead, at_least=0.5))
     return rows
 
 
@@ -158,19 +106,12 @@ def shaping_rows(folders: dict[str, RunFolder]) -> list[Quantity]:
 
 
 PAIR = (COALA, "m_fos")
-GROUP = (COALA, COALA, COALA, "m_fos")
 MATCHES = 64  # meta-trajectories of each pair of agents
 
 
 def rivals_runs(preset: str) -> Configs:
     """One M-FOS agent among three of COALA-PG, with naive learners about."""
-    mixed = replace(coala_ipd.PRESETS[preset], seeds=SEEDS[preset], **RIVALRY[preset])
-    return {f"coala-vs-mfos-{preset}": replace(mixed, methods=GROUP, meta_agents=len(GROUP))}
-
-
-def by_method(config: CoalaIPD) -> dict[str, list[int]]:
-    """Numbers of the agents of each method."""
-    return {method: [i for i, own in enumerate(config.methods) if own == method] for method in PAIR}
+    return {f"coala-vs-mfos-{preset}": replace(coala_ipd.RIVALRY[preset], seeds=SEEDS[preset])}
 
 
 def against_each_other(folder: RunFolder, config: CoalaIPD) -> np.ndarray:
@@ -215,7 +156,8 @@ def draw_rivals(folders: Folders, configs: Configs, path: Path) -> list[Quantity
     draw_row(path, panels, f"COALA-PG and M-FOS with naive learners: {SPREAD}")
     rows = []
     for method, paper, met in zip(PAIR, (0.850, 0.853), against_each_other(folder, config), strict=True):
-        rows.append(Quantity(f"reward of {LABELS[method]} against the other, after training", paper, met))
+        label = f"reward of {LABELS[method]} against the other, after training"
+        rows.append(Quantity(label, paper, met, at_least=0.8))
     for method, agents in by_method(config).items():
         for metric, whom in (("reward_vs_learner", "meta agents of both kinds"), ("reward_vs_naive", "naive learners")):
             met = ended(folder, metric, agents)
@@ -245,19 +187,20 @@ def draw_balance(folders: Folders, configs: Configs, path: Path) -> list[Quantit
         network = registry.load(folder.path, phase=phase, seed=seed)[0].network
         key = jax.random.fold_in(jax.random.key(EVALUATION_SEED), seed)
         ratios.append([balance(replace(config, batch=b), network, key, blocks=blocks) for b in BATCHES])
-    curves = {method: np.array([[at[method] for at in seed] for seed in ratios]) for method in ESTIMATORS}
+    curves = {method: np.array([[at[method].value for at in seed] for seed in ratios]) for method in ESTIMATORS}
+    errors = {method: np.array([[at[method].error for at in seed] for seed in ratios]) for method in ESTIMATORS}
     bands = [Band(LABELS[method], np.array(BATCHES), values) for method, values in curves.items()]
     panel = BandPanel("policy gradient", "B, games with one co-player", "future over current part, norms", bands)
     draw_row(path, [panel], "Gradient balance: median and quartiles", log=True)
-    first, last = BATCHES[0], BATCHES[-1]
     rows = []
     for method, values in curves.items():
-        bound = {"at_least": 0.5} if method == COALA else {"at_most": 0.25}
-        rows += [
-            Quantity(f"{LABELS[method]}: ratio at B = {first}", None, values[:, 0]),
-            Quantity(f"{LABELS[method]}: ratio at B = {last}", None, values[:, -1]),
-            Quantity(f"{LABELS[method]}: the latter over the former", None, values[:, -1] / values[:, 0], **bound),
-        ]
+        for i in (0, -1):
+            at = f"{LABELS[method]}: ratio at B = {BATCHES[i]}"
+            rows.append(Quantity(at, None, values[:, i]))
+            rows.append(Quantity(f"{at}, standard error over itself", None, errors[method][:, i] / values[:, i]))
+        change = f"{LABELS[method]}: ratio at B = {BATCHES[-1]} over that at {BATCHES[0]}"
+        bound = {"at_least": 0.5, "at_most": 2.0} if method == COALA else {"at_most": 0.25}
+        rows.append(Quantity(change, None, values[:, -1] / values[:, 0], **bound))
     return rows
 
 

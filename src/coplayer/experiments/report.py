@@ -8,7 +8,7 @@ import numpy as np
 from coplayer.analysis.evaluation import FROZEN, LEARNER, TABULAR
 from coplayer.analysis.signature import LATE
 from coplayer.errors import require
-from coplayer.experiments import exact_figures, exact_ipd, registry
+from coplayer.experiments import coala_figures, coala_ipd, exact_figures, exact_ipd, registry
 from coplayer.experiments.evaluate import evaluate
 from coplayer.figures import published
 from coplayer.figures.panels import Line, Pair, draw
@@ -21,7 +21,10 @@ from coplayer.runs.folder import RunFolder
 
 TIT_FOR_TAT = "tit_for_tat"
 OPPONENT_LABELS = {LEARNER: "the other learner", FROZEN: "the frozen player"}
-MORE_FIGURES = {exact_ipd.NAME: {"policy": exact_figures.draw_run}}  # of one experiment alone
+MORE_FIGURES = {  # of one experiment alone
+    exact_ipd.NAME: {"policy": exact_figures.draw_run},
+    coala_ipd.NAME: {"within_meta_trajectory": coala_figures.draw_run},
+}
 
 
 class Report(NamedTuple):
@@ -199,7 +202,7 @@ def evaluation_quantities(folder: RunFolder, panel: Panel, final: dict, *, compa
     def met(label: str, opponent: str, field: str, *, late: bool = False) -> Quantity:
         """A mean over the evaluation's episodes, over all rounds or the late ones."""
         values = evaluated(folder, final[opponent][field])
-        first = round(values.shape[-1] * (1 - LATE)) if late else 0
+        first = min(round(values.shape[-1] * (1 - LATE)), values.shape[-1] - 1) if late else 0
         return row(label, f"{'late_' if late else ''}{field}/{opponent}", values[..., first:].mean(-1))
 
     rows = [met("reward against fresh tabular, evaluated", TABULAR, "reward")]

@@ -1,5 +1,6 @@
 """Pairs of panels, reward and cooperation rate, with a band of one standard deviation over seeds: the papers' form."""
 
+import csv
 import io
 from pathlib import Path
 from typing import NamedTuple
@@ -154,13 +155,29 @@ def row_of(panels: list[BandPanel], *, more: int = 0) -> tuple[Figure, np.ndarra
 
 
 def draw_row(path: Path, panels: list[BandPanel], title: str, *, log: bool = False) -> None:
-    """One row of panels; `log`: with logarithmic axes, where there is anything to be drawn on them."""
+    """One row of panels, and their numbers as `path` with the ending .csv; `log`: with logarithmic axes, where there is
+    anything to be drawn on them.
+    """
     figure, axes = row_of(panels)
     for axis, panel in zip(axes, panels, strict=True):
         if log and any((band.values > 0).any() for band in panel.bands):
             axis.set(xscale="log", yscale="log")
     figure.suptitle(title, fontsize=10)
     save(figure, path)
+    write_atomically(path.with_suffix(".csv"), numbers(panels).encode())
+
+
+def numbers(panels: list[BandPanel]) -> str:
+    """All points of some panels as CSV: panel, what it measures, curve, x, and a column for each repetition."""
+    text = io.StringIO()
+    write = csv.writer(text, lineterminator="\n").writerow
+    most = max((len(band.values) for panel in panels for band in panel.bands), default=0)
+    write(["panel", "y", "curve", "x", *(f"repetition {i + 1}" for i in range(most))])
+    for panel in panels:
+        for band in panel.bands:
+            for x, values in zip(band.x, band.values.T, strict=True):
+                write([panel.title, panel.y_label, band.label, f"{x:g}", *(f"{value:.6g}" for value in values)])
+    return text.getvalue()
 
 
 def tidy(axis: plt.Axes) -> None:

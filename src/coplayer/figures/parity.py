@@ -14,7 +14,7 @@ class Quantity(NamedTuple):
     paper: float | None
     ours: np.ndarray  # one value a seed; NaN where a seed has none
     at_least: float | None = None  # the bound to hold, seed by seed
-    at_most: float | None = None  # the same, from above
+    at_most: float | None = None  # the same, from above; with both, between them
 
 
 def table(quantities: list[Quantity]) -> str:
@@ -50,12 +50,13 @@ def _by_seed(values: np.ndarray) -> str:
 
 
 def _verdict(quantity: Quantity) -> str:
-    for bound, words, holds in (
-        (quantity.at_least, "at least", np.greater_equal),
-        (quantity.at_most, "at most", np.less_equal),
-    ):
-        if bound is not None:
-            return f"{words} {bound:g} in {int(holds(quantity.ours, bound).sum())} of {len(quantity.ours)}"
+    low, high = quantity.at_least, quantity.at_most
+    if low is not None or high is not None:
+        within = (quantity.ours >= (-np.inf if low is None else low)) & (
+            quantity.ours <= (np.inf if high is None else high)
+        )
+        words = f"at most {high:g}" if low is None else f"at least {low:g}" if high is None else f"{low:g} to {high:g}"
+        return f"{words} in {int(within.sum())} of {len(quantity.ours)}"
     defined = _defined(quantity.ours)
     if quantity.paper is not None and len(defined):
         return f"{defined.mean() - quantity.paper:+.2f}"
