@@ -18,10 +18,13 @@ from coplayer.experiments.join import join
 from coplayer.experiments.ppi_mixed import PRESETS, PPIMixed
 from coplayer.experiments.registry import RECIPES, load, resume, train
 from coplayer.games.matrix import MatrixGame, prisoners_dilemma
+from coplayer.learning import coala
+from coplayer.networks.actor_critic import ActorCritic
 from coplayer.players.match import Player, play_match
 from coplayer.players.memory1 import Memory1, cooperation, named_strategy
 from coplayer.players.planner import PlannerSettings, PPIPlayer
 from coplayer.players.recurrent import RecurrentPlayer
+from coplayer.pools import shaping
 from coplayer.runtime import configure
 
 __all__ = [
@@ -29,6 +32,7 @@ __all__ = [
     "PRESETS",
     "RECIPES",
     "A2CMixed",
+    "ActorCritic",
     "CoalaIPD",
     "CoplayerError",
     "ExactIPD",
@@ -43,6 +47,7 @@ __all__ = [
     "Signature",
     "against_fixed",
     "best_response",
+    "coala",
     "configure",
     "cooperation",
     "curves",
@@ -61,6 +66,7 @@ __all__ = [
     "projected_gradients",
     "regrets",
     "resume",
+    "shaping",
     "signature",
     "stationary_rewards",
     "train",

@@ -7,7 +7,8 @@ Four axes, with one meaning everywhere:
     B  games played side by side with one co-player, who learns from all B of them after each inner episode
     R  replicas: independent co-players, each with B games of its own
 
-A co-player is whatever has the three pure functions of `CoPlayer`, so any rule of learning can sit there.
+A co-player is whatever has the three pure functions of `CoPlayer`, so any rule of learning can sit there; the game is
+any `MatrixGame` (see examples/your_own_learning_rule.py).
 """
 
 from collections.abc import Sequence
