@@ -72,6 +72,12 @@ def test_train_evaluate_and_resume(tmp_path, capsys):
     assert "is finished; 'coplayer evaluate' plays its learners anew" in capsys.readouterr().out
     assert run("evaluate", out, "--phases", "last", "--episodes", 4) == 0 and (out / "figures").is_dir()
     assert json.loads((out / "evaluation.json").read_text())["episodes"] == 4
+    described = json.loads((out / "config.json").read_text())
+    described["settings"]["learner_share"] = 1.5
+    (out / "config.json").write_text(json.dumps(described))
+    for command in ("resume", "evaluate"):
+        assert run(command, out) == 2
+        assert capsys.readouterr().err == "coplayer: learner_share: must be at most 1, got 1.5\n"
 
 
 @pytest.mark.parametrize(

@@ -114,7 +114,8 @@ def train(command: Train, console: Console) -> None:
 
 def resume(command: Resume, console: Console) -> None:
     folder = RunFolder.open(command.folder)
-    _, config = registry.config_of(folder)
+    module, config = registry.config_of(folder)
+    module.check(config)
     if registry.is_finished(folder, config) and (folder.path / "summary.md").exists():
         console.print(
             f"{folder.path} is finished; 'coplayer evaluate' plays its learners anew", highlight=False, soft_wrap=True
