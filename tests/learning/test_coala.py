@@ -1,21 +1,30 @@
-"""The recursions against literal sums; their gradients against the enumeration of every course of short games in which
-the co-player learns, and against the exact shaping gradient of memory-1 players.
+"""The recursions against literal sums; their gradients, and that of a network's whole training, against the enumeration
+of every course of short games in which the co-player learns; and against the exact shaping gradient of memory-1
+players.
 """
 
+import dataclasses
 import itertools
+from functools import partial
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from coplayer.analysis.exact import mean_rewards
 from coplayer.errors import CoplayerError
-from coplayer.games.matrix import prisoners_dilemma
+from coplayer.experiments import coala_ipd
+from coplayer.experiments.axes import LEARNERS
+from coplayer.games.matrix import START, observe, prisoners_dilemma
 from coplayer.learning import coala, exact_gradients
 from coplayer.learning.returns import generalised_advantages, lambda_returns
 from coplayer.players.memory1 import Memory1
-from oracles import softmax
+from coplayer.pools import shaping
+from oracles import softmax, with_random_weights
+from tiny import TINY_COALA
 
 EPISODES, ROUNDS, BATCH = 3, 4, 5
 STEPS = EPISODES * ROUNDS
@@ -265,6 +274,86 @@ def test_the_enumerated_co_player_by_hand():
     np.testing.assert_array_equal(courses.joint[at], [[0, 0], [0, 1]])
     after = softmax(np.array([FIRST_LOGIT + 1.5 * 2.0 * (1 - p), 0.0]))[0]
     assert courses.chance[at] == pytest.approx(p**2 * after * (1 - after))
+
+
+# The same courses, sampled, for networks that are trained on them as in the experiment.
+
+TRAINING = dataclasses.replace(
+    TINY_COALA,
+    payoffs=(*PAYOFFS.ravel().tolist(), *THEIRS.T.ravel().tolist()),
+    rounds=2,
+    inner_episodes=2,
+    replicas=4096,
+    naive_share=1.0,
+    meta_agents=3,
+    methods=tuple(coala_ipd.ESTIMATORS),
+    minibatches=1,
+    epochs=1,
+    value_coefficient=0.0,
+    reward_scale=1.0,
+    max_gradient_norm=1e6,
+)
+ITERATIONS, STEP = 60, 6.0
+
+
+class Logit(eqx.Module):
+    """The co-player of `Courses`, as the pool has it."""
+
+    def begin(self, key, batch):
+        return jnp.asarray(FIRST_LOGIT, jnp.float32)
+
+    def act(self, state, observation, uniform):
+        return state, (uniform >= jax.nn.sigmoid(state)).astype(jnp.int32), None
+
+    def learn(self, state, joint, notes):
+        later = jnp.cumsum(jnp.asarray(THEIRS.T.ravel(), jnp.float32)[joint][::-1], axis=0)[::-1]
+        return state + STEP * (((joint < 2) - jax.nn.sigmoid(state)) * later).sum(0).mean()
+
+
+def logits_by_history(network, rounds, steps):
+    """[history, action], with the histories of `Courses`, one step after the other."""
+    course = jnp.arange(4 ** (steps - 1))
+    memory, table = network.initial_state(course.size), jnp.zeros((2 * course.size, 2))
+    for t in range(steps):
+        same = 4 ** (steps - 1 - t)  # courses in a row that have one history
+        now = network.step(memory, observe(course // same % 4) if t % rounds else jnp.full(course.shape, START))
+        memory, table = now.state, table.at[4**t : 2 * 4**t].set(now.outputs[:2, ::same].T)
+    return table
+
+
+def flat(tree):
+    return jnp.concatenate([jnp.ravel(leaf) for leaf in jax.tree.leaves(tree)])
+
+
+@jax.jit
+def gradients_of_training(network, key):
+    """[method, weight]: what agents of this network and of each method climb in an iteration of one update, by the
+    first moment that Adam keeps.
+    """
+    setting = coala_ipd.make_setting(TRAINING)
+    games = {"batch": setting.batch, "inner_episodes": setting.inner_episodes}
+    played = shaping.play(setting.game, network, [shaping.Group(Logit(), setting.naive)], key, **games)
+    agent, none = coala_ipd.new_learner(setting, key)._replace(network=network), jnp.zeros(())
+
+    def improve(_):
+        moments = coala_ipd.improve_by_ppo(setting, agent, played, key, none, none).learner.optimiser
+        return -len(played.joint) * flat(optax.tree.get(moments, "mu")) / 0.1  # the loss is a mean over the steps
+
+    return jax.vmap(improve, axis_name=LEARNERS)(jnp.arange(len(setting.methods)))
+
+
+def test_training_climbs_the_exact_gradient_through_the_steps_of_the_co_player_and_the_memory():
+    """COALA to five standard errors in each weight; the others miss by far."""
+    setting = coala_ipd.make_setting(TRAINING)
+    network = with_random_weights(lambda: coala_ipd.new_network(setting, jax.random.key(0)), 2)
+    courses = Courses(TRAINING.rounds, TRAINING.inner_episodes, TRAINING.batch, rate=STEP)
+    table = partial(logits_by_history, rounds=TRAINING.rounds, steps=TRAINING.rounds * TRAINING.inner_episodes)
+    exact = flat(jax.jit(jax.grad(lambda network: courses.objective(table(network))))(network))
+    keys = jax.random.split(jax.random.key(1), ITERATIONS)
+    found = np.stack([gradients_of_training(network, key) for key in keys], axis=1)
+    errors = found.std(1) / np.sqrt(ITERATIONS)
+    misses = (np.abs(found.mean(1) - exact) / (errors + 1e-6)).max(1)
+    assert misses[0] < 5 and (misses[1:] > 30).all(), misses
 
 
 # Against the exact shaping gradient of memory-1 players. It is defined for a learner that follows its exact gradient;
