@@ -1,4 +1,4 @@
-"""The network against numpy, one episode at a time; its backward pass against plain reverse mode."""
+"""The network against numpy, one episode at a time; its backward pass against plain reverse mode and differences."""
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +9,7 @@ from coplayer.errors import CoplayerError
 from coplayer.games.matrix import START, MatrixGame, observe, prisoners_dilemma
 from coplayer.networks.actor_critic import ActorCritic, replay
 from coplayer.networks.core import Core
+from coplayer.pools import shaping
 from oracles import ActorCriticOracle, with_random_weights
 
 ROUNDS, BATCH, HIDDEN, CONTEXT = 5, 4, 3, 10
@@ -156,6 +157,29 @@ def test_the_gradient_can_be_differentiated(core):
         for one, other in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
             assert one.dtype == np.float64 and np.abs(other).max() > 1e-2
             np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5 * np.abs(other).max())
+
+
+@pytest.mark.parametrize("core", ["gru", "hawk"])
+def test_the_gradient_of_the_last_inner_episode_runs_through_all_before_it(core):
+    """Of each weight along a direction, against differences of what is weighted, in float64."""
+    inner, rng = 3, np.random.default_rng(12)
+    joint = jnp.asarray(rng.integers(4, size=(4 * inner, BATCH)))
+    with jax.enable_x64(True):
+        network = jax.tree.map(lambda leaf: leaf.astype(jnp.float64), example(11, 0, core=core)[0])
+
+        @jax.jit
+        def of_last(network, joint):
+            outputs = network.unroll(shaping.observations(joint, inner))
+            return weighted(jax.tree.map(lambda leaf: leaf[..., -inner:, :], outputs), 5)
+
+        assert abs(of_last(network, joint.at[0].set(3 - joint[0])) - of_last(network, joint)) > 1e-3  # remembered
+        leaves, treedef = jax.tree.flatten(network)
+        slopes = jax.tree.leaves(jax.jit(jax.grad(of_last))(network, joint))
+        for i, (leaf, slope) in enumerate(zip(leaves, slopes, strict=True)):
+            direction, step = rng.normal(size=leaf.shape), 1e-5
+            moved = [[*leaves[:i], leaf + by * direction, *leaves[i + 1 :]] for by in (step, -step)]
+            one, other = (float(of_last(treedef.unflatten(weights), joint)) for weights in moved)
+            assert float(jnp.vdot(slope, direction)) == pytest.approx((one - other) / (2 * step), rel=1e-6, abs=1e-7)
 
 
 @pytest.mark.parametrize("core", ["gru", "hawk"])
