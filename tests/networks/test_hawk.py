@@ -214,14 +214,19 @@ def test_a_start_is_a_new_sequence(parallel):
     close(sequence(network, state, inputs, starts), with_resets(state))
 
 
-def test_both_scans_have_the_same_values_and_gradients():
-    rng = np.random.default_rng(3)
-    starts, weights, hidden = some_starts(4), rng.normal(size=(TIME, BATCH, WIDTH)), rng.normal(size=(BATCH, WIDTH))
-    rows = jnp.asarray(rng.normal(size=(TIME, BATCH, WIDTH)), jnp.float32)
+@pytest.mark.parametrize("length", [TIME, 200, 6400])
+def test_both_scans_have_the_same_values_and_gradients(length):
+    """Long sequences are of channels that forget little, or next to nothing, and have a single start."""
+    rng, shape = np.random.default_rng(3), (length, BATCH, WIDTH)
+    weights, hidden = rng.normal(size=shape), rng.normal(size=(BATCH, WIDTH))
+    rows = jnp.asarray(rng.normal(size=shape), jnp.float32)
+    starts = some_starts(4) if length == TIME else jnp.zeros((length, BATCH), bool).at[length // 2, 0].set(True)
     results = []
     for parallel in (False, True):
         build = lambda parallel=parallel: hawk.RGLRU(WIDTH, 2, parallel=parallel, key=jax.random.key(0))  # noqa: E731
         unit = with_random_weights(build, 3)
+        if length != TIME:
+            unit = eqx.tree_at(lambda unit: unit.decay, unit, jnp.array([-1.0, -4.0, -8.0, -12.0]))
 
         def value(arguments):
             unit, hidden, rows = arguments
