@@ -185,6 +185,7 @@ def test_rate_and_entropy_coefficient_fall_linearly_from_their_iterations_on(met
 
 
 NAIVE_FIRST = dataclasses.replace(TINY_COALA, naive_iterations=4)
+HAWK = dataclasses.replace(ONE_SEED, core="hawk", inner_episodes=2, iterations=6)
 
 
 def test_naive_learners_alone_first_and_then_the_mixed_pool():
@@ -216,11 +217,19 @@ def naive_first(tmp_path_factory):
     return path
 
 
+@pytest.fixture(scope="module")
+def of_hawk(tmp_path_factory):
+    path = tmp_path_factory.mktemp("runs") / "hawk"
+    registry.train(HAWK, path)
+    return path
+
+
 @pytest.mark.parametrize(
     ("whole", "config", "chunks"),
     [
         *(("unbroken", TINY_COALA, chunks) for chunks in (1, 2, 5)),
         *(("naive_first", NAIVE_FIRST, chunks) for chunks in (1, 2, 3)),  # before they meet, as they do, and after
+        ("of_hawk", HAWK, 2),
     ],
 )
 def test_a_stopped_run_resumes_bit_for_bit(request, tmp_path, whole, config, chunks):
@@ -228,6 +237,15 @@ def test_a_stopped_run_resumes_bit_for_bit(request, tmp_path, whole, config, chu
         registry.train(config, tmp_path / "run", reporter=StopAfter(chunks))
     registry.resume(tmp_path / "run")
     assert_same(request.getfixturevalue(whole), tmp_path / "run")
+
+
+def test_hawks_learn_and_are_loaded_as_they_are(of_hawk):
+    first, last = coala_ipd.Trainer(HAWK).initial_state(), train(HAWK)[1]
+    before, after = (jax.tree.leaves(state.learners.network) for state in (first, last))
+    assert all((one != other).any() for one, other in zip(before, after, strict=True))
+    for agent, player in enumerate(registry.load(of_hawk)):
+        for one, other in zip(jax.tree.leaves(player.network), after, strict=True):
+            np.testing.assert_array_equal(one, other[agent, 0])
 
 
 def test_what_agents_make_of_each_other_is_shown_from_where_they_meet(naive_first):
