@@ -3,16 +3,18 @@
 import dataclasses
 import json
 
+import numpy as np
 import pytest
 
 from coplayer import cli
 from coplayer.errors import CoplayerError
 from coplayer.experiments import registry
 from coplayer.experiments.join import join
-from stopping import StopAfter, assert_same
-from tiny import TINY, TINY_A2C, TINY_EXACT
+from stopping import StopAfter, assert_same, outcome
+from tiny import TINY, TINY_A2C, TINY_COALA, TINY_EXACT
 
-CONFIGS = {"ppi": TINY, "a2c": TINY_A2C}
+COALA = dataclasses.replace(TINY_COALA, iterations=2, phases=1)
+CONFIGS = {"ppi": TINY, "a2c": TINY_A2C, "coala": COALA}  # each of two learners, who have a device each
 
 
 def apart(config, out, seeds):
@@ -37,6 +39,18 @@ def test_joined_runs_are_the_run_of_all_their_seeds(config, tmp_path):
     before = {path: path.stat().st_mtime_ns for path in joint.path.rglob("*.npz")}
     registry.resume(joint.path)  # finished: nothing to do
     assert before == {path: path.stat().st_mtime_ns for path in joint.path.rglob("*.npz")}
+
+
+def test_with_more_learners_than_devices_joined_runs_are_that_run_up_to_rounding(tmp_path):
+    config = dataclasses.replace(COALA, meta_agents=4, methods=("coala",), seed_batch=1)
+    joint = join(apart(config, tmp_path, [(0, 1), (1, 1)]), tmp_path / "joint")
+    whole = registry.train(config, tmp_path / "whole")
+    for row, other in zip(joint.metrics(), whole.metrics(), strict=True):
+        assert row == pytest.approx(other, rel=1e-5, abs=1e-5)
+    (_, arrays), (_, others) = outcome(joint.path), outcome(whole.path)
+    assert arrays.keys() == others.keys()
+    for name, array in arrays.items():
+        np.testing.assert_allclose(array, others[name], rtol=1e-5, atol=1e-5, err_msg=str(name))
 
 
 @pytest.fixture(scope="module")

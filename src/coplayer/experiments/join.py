@@ -21,8 +21,9 @@ MAY_DIFFER = {"seed", "seeds", "seed_batch", "checkpoint_seconds"}
 
 def join(paths: list[Path], out: Path) -> RunFolder:
     """Put finished runs together in the new folder `out`: metrics, agents and last state are those of one run of all
-    their seeds, to the bit where all were made on one machine. Their seeds must follow one another. config.json tells
-    what each was made with as `joined`; timing.jsonl has the sum of their seconds.
+    their seeds. To the bit where all were made on one machine, with a device for each learner and the seeds one at a
+    time, as on a CPU; otherwise up to float32's rounding, which training carries on. Their seeds must follow one
+    another. config.json tells what each was made with as `joined`; timing.jsonl has the sum of their seconds.
 
     Raises `CoplayerError` where the runs do not belong together.
     """
