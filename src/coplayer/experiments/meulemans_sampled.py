@@ -168,7 +168,7 @@ def draw_rivals(folders: Folders, configs: Configs, path: Path) -> list[Quantity
 # Figure 12
 
 BATCHES = (1, 2, 4, 8, 16, 32)
-REPLICAS = 8192  # played in blocks of the run's R
+REPLICAS = 2048  # played in blocks of the run's R
 MIDWAY = 0.8  # share of the training after which the agents are taken: they shape by then, and still explore
 
 
