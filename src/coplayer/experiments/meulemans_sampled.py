@@ -208,7 +208,7 @@ STUDIES = {
     "meulemans-fig5": Study(
         "COALA-PG extorts naive learners and cooperates with its own kind in mixed pools; the baselines defect",
         "Meulemans et al. 2025, figure 5",
-        {"quick": 370, "paper": None},
+        {"quick": 310, "paper": None},
         figure5_runs,
         draw_figure5,
         parts=("shaping", "mixed", "shaping-coala", "mixed-coala", "mixed-lola-dice"),
@@ -223,7 +223,7 @@ STUDIES = {
     "meulemans-fig12": Study(
         "COALA-PG keeps the weight of future episodes in the gradient as B grows; the baselines lose it",
         "Meulemans et al. 2025, figure 12",
-        {"quick": 65, "paper": None},
+        {"quick": 45, "paper": None},
         balance_runs,
         draw_balance,
     ),
