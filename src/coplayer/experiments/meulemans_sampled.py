@@ -169,7 +169,7 @@ def draw_rivals(folders: Folders, configs: Configs, path: Path) -> list[Quantity
 
 BATCHES = (1, 2, 4, 8, 16, 32)
 REPLICAS = 2048  # played in blocks of the run's R
-MIDWAY = 0.8  # share of the training after which the agents are taken: they shape by then, and still explore
+MIDWAY = 0.6  # share of the training after which the agents are taken; at its end both parts nearly cancel
 
 
 def balance_runs(preset: str) -> Configs:
