@@ -174,7 +174,7 @@ def test_figure_12_has_a_row_for_each_method_at_both_ends(finished, monkeypatch,
 
     monkeypatch.setattr(meulemans_sampled, "balance", balance)
     rows = rows_of(reproduce.reproduce("meulemans-fig12", tmp_path, seeds=SEEDS).text)
-    assert asked == [(batch, 2048 // TINY_COALA.replicas) for _ in range(SEEDS) for batch in (1, 2, 4, 8, 16, 32)]
+    assert asked == [(batch, 8192 // TINY_COALA.replicas) for _ in range(SEEDS) for batch in (1, 2, 4, 8, 16, 32)]
     assert rows["COALA-PG: ratio at B = 1"][1] == rows["COALA-PG: ratio at B = 32"][1] == 2
     assert rows["M-FOS: ratio at B = 32"][1] == pytest.approx(2 / 32, abs=6e-4)
     assert rows["M-FOS: ratio at B = 32, standard error over itself"][1] == 0.25

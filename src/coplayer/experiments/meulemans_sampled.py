@@ -168,14 +168,15 @@ def draw_rivals(folders: Folders, configs: Configs, path: Path) -> list[Quantity
 # Figure 12
 
 BATCHES = (1, 2, 4, 8, 16, 32)
-REPLICAS = 2048  # played in blocks of the run's R
-MIDWAY = 0.6  # share of the training after which the agents are taken; at its end both parts nearly cancel
+REPLICAS = 8192  # played in blocks of the run's R
+MIDWAY = 0.6  # share of the training after which the agents are taken: they shape by then, and still explore
 
 
 def balance_runs(preset: str) -> Configs:
-    """COALA-PG with naive learners alone, from figure 5."""
-    name = f"shaping-coala-{preset}"
-    return {name: figure5_runs(preset)[name]}
+    """COALA-PG with naive learners alone, exploring to the end: near a maximum of its objective both parts cancel."""
+    shaping = replace(coala_ipd.SHAPING[preset], seeds=SEEDS[preset])
+    exploring = replace(shaping, value_coefficient=0.5, entropy_end=1.0, entropy_from=0, entropy_iterations=0)
+    return {f"exploring-coala-{preset}": exploring}
 
 
 def draw_balance(folders: Folders, configs: Configs, path: Path) -> list[Quantity]:
