@@ -51,14 +51,14 @@ def iterate(agent, state, optimiser, key):
     group = cp.shaping.Group(Reinforcement(), REPLICAS)
     played = cp.shaping.play(GAME, agent, [group], key, batch=BATCH, inner_episodes=INNER_EPISODES)
     rewards, end = GAME.reward(played.joint), jnp.zeros(BATCH)  # [time, replicas, batch]
-    no_value = jnp.zeros_like(rewards)
 
-    def of_replica(rewards, values):
+    def of_replica(rewards):
+        no_value = jnp.zeros_like(rewards)
         return cp.coala.advantages(
-            rewards, values, end, episode_length=GAME.rounds, gamma=1.0, gae_lambda=1.0, estimator=cp.coala.COALA
+            rewards, no_value, end, episode_length=GAME.rounds, gamma=1.0, gae_lambda=1.0, estimator=cp.coala.COALA
         )
 
-    weights = jax.vmap(of_replica, 1, 1)(rewards, no_value) * cp.coala.policy_scale(cp.coala.COALA, BATCH)
+    weights = jax.vmap(of_replica, 1, 1)(rewards) * cp.coala.policy_scale(cp.coala.COALA, BATCH)
     weights = weights - weights.mean((1, 2), keepdims=True)  # by time alone: a baseline
 
     def loss(agent):

@@ -188,17 +188,17 @@ def draw_balance(folders: Folders, configs: Configs, path: Path) -> list[Quantit
         network = registry.load(folder.path, phase=phase, seed=seed)[0].network
         key = jax.random.fold_in(jax.random.key(EVALUATION_SEED), seed)
         ratios.append([balance(replace(config, batch=b), network, key, blocks=blocks) for b in BATCHES])
-    curves = {method: np.array([[at[method].value for at in seed] for seed in ratios]) for method in ESTIMATORS}
-    errors = {method: np.array([[at[method].error for at in seed] for seed in ratios]) for method in ESTIMATORS}
-    bands = [Band(LABELS[method], np.array(BATCHES), values) for method, values in curves.items()]
+    measured = {method: np.array([[at[method] for at in seed] for seed in ratios]) for method in ESTIMATORS}
+    bands = [Band(LABELS[method], np.array(BATCHES), both[..., 0]) for method, both in measured.items()]
     panel = BandPanel("policy gradient", "B, games with one co-player", "future over current part, norms", bands)
     draw_row(path, [panel], "Gradient balance: median and quartiles", log=True)
     rows = []
-    for method, values in curves.items():
+    for method, both in measured.items():
+        values, errors = both[..., 0], both[..., 1]
         for i in (0, -1):
             at = f"{LABELS[method]}: ratio at B = {BATCHES[i]}"
             rows.append(Quantity(at, None, values[:, i]))
-            rows.append(Quantity(f"{at}, standard error over itself", None, errors[method][:, i] / values[:, i]))
+            rows.append(Quantity(f"{at}, standard error over itself", None, errors[:, i] / values[:, i]))
         change = f"{LABELS[method]}: ratio at B = {BATCHES[-1]} over that at {BATCHES[0]}"
         bound = {"at_least": 0.5, "at_most": 2.0} if method == COALA else {"at_most": 0.25}
         rows.append(Quantity(change, None, values[:, -1] / values[:, 0], **bound))

@@ -52,11 +52,13 @@ def _by_seed(values: np.ndarray) -> str:
 def _verdict(quantity: Quantity) -> str:
     low, high = quantity.at_least, quantity.at_most
     if low is not None or high is not None:
-        within = (quantity.ours >= (-np.inf if low is None else low)) & (
-            quantity.ours <= (np.inf if high is None else high)
-        )
+        holds = np.full(len(quantity.ours), True)
+        if low is not None:
+            holds &= quantity.ours >= low
+        if high is not None:
+            holds &= quantity.ours <= high
         words = f"at most {high:g}" if low is None else f"at least {low:g}" if high is None else f"{low:g} to {high:g}"
-        return f"{words} in {int(within.sum())} of {len(quantity.ours)}"
+        return f"{words} in {int(holds.sum())} of {len(holds)}"
     defined = _defined(quantity.ours)
     if quantity.paper is not None and len(defined):
         return f"{defined.mean() - quantity.paper:+.2f}"
