@@ -27,9 +27,10 @@ demo: setup  ## Train two learners to cooperate (quick preset), or go on with it
 test: setup lint  ## Check the style and run the tests
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
-lint: setup
+lint: setup  ## Check the style, and that imports point downwards
 	$(BIN)/ruff check src tests examples benchmarks
 	$(BIN)/ruff format --check src tests examples benchmarks
+	$(BIN)/lint-imports
 
 bench: setup  ## Run the benchmarks (installs PyTorch beside) and write results/benchmarks
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]' --no-build-isolation

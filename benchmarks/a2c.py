@@ -13,6 +13,7 @@ from benchmarks.tables import Section
 from benchmarks.timing import Contestant, Process, Timing, Work, take_turns
 from coplayer import runtime
 from coplayer.experiments import a2c_mixed, mixed_pool
+from coplayer.settings import adjust
 
 HIDDEN = (16, 32, 128)
 EPISODES = 512
@@ -20,8 +21,9 @@ ITERATIONS = 2  # in one piece of work
 ONE, TWO = "both learners on 1 core", "2 learners, a core each"
 
 
-def _config(hidden: int) -> a2c_mixed.A2CMixed:
-    return a2c_mixed.A2CMixed(hidden=hidden, episodes=EPISODES, iterations=ITERATIONS, phases=1, log_every=ITERATIONS)
+def _settings(hidden: int) -> a2c_mixed.A2CMixed:
+    size = {"iterations": ITERATIONS, "phases": 1, "log_every": ITERATIONS}
+    return adjust(a2c_mixed.PRESETS["paper"], hidden=hidden, episodes=EPISODES, **size)
 
 
 def training(*, devices: int) -> Mapping[str, Work]:
@@ -29,12 +31,12 @@ def training(*, devices: int) -> Mapping[str, Work]:
     runtime.configure(cpu_devices=devices)
 
     def work(hidden: int) -> Work:
-        config = _config(hidden)
-        setting = a2c_mixed.make_setting(config)
-        mapped = partial(mixed_pool.mapped, config, num_learners=config.learners)
-        keys = mixed_pool.keys(config, config.learners)
-        learners = mapped(lambda key, _: a2c_mixed.new_learner(setting, key))(keys, 0)
-        train = mapped(lambda learner, start: a2c_mixed.train_interval(setting, learner, start))
+        settings = _settings(hidden)
+        part, count = a2c_mixed.main_part(settings), settings.co_players.learners
+        mapped = partial(mixed_pool.mapped, settings.run, num_learners=count)
+        keys = mixed_pool.keys(settings.run, count)
+        learners = mapped(lambda key, _: a2c_mixed.new_seat(settings, key))(keys, 0)
+        train = mapped(lambda seat, start: a2c_mixed.train_interval(settings, part, seat, start))
 
         def train_further() -> None:
             nonlocal learners
@@ -62,9 +64,9 @@ def measure(*, cores: tuple[int, ...], turns: int, turn_seconds: float) -> Itera
 
 
 def _section(timings: Mapping[str, Timing]) -> Section:
-    config = _config(HIDDEN[0])
-    rounds = config.rounds
-    steps = config.learners * ITERATIONS * EPISODES * rounds
+    settings = _settings(HIDDEN[0])
+    rounds = settings.game.rounds
+    steps = settings.co_players.learners * ITERATIONS * EPISODES * rounds
     rows = [
         {
             "contestant": name,

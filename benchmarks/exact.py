@@ -6,7 +6,6 @@ after the other. All must agree on an agent's first direction.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -17,12 +16,14 @@ from benchmarks.timing import Contestant, Process, Timing, Work, take_turns
 from coplayer import runtime
 from coplayer.errors import require
 from coplayer.experiments import exact_ipd
-from coplayer.experiments.meulemans_exact import TOGETHER
+from coplayer.reproduce.meulemans_exact import TOGETHER
+from coplayer.settings import adjust
 
 SEEDS = 64
 PAIRS = 100_000  # pairs of players whose returns are computed at once
 ITERATIONS = 10  # of training in one piece of work
-CONFIG = replace(TOGETHER, naive_share=(1.0,), seeds=SEEDS, iterations=ITERATIONS, phases=1, log_every=ITERATIONS)
+SETTINGS = adjust(TOGETHER, naive_share=(1.0,), seeds=SEEDS, iterations=ITERATIONS, phases=1, log_every=ITERATIONS)
+DISCOUNT = SETTINGS.agents.discount
 RETURNS, TRAINING, ONE_BY_ONE = "returns", "figure 3A, all seeds", "figure 3A, seed by seed"
 OURS, TORCH = "coplayer", "PyTorch"
 
@@ -35,9 +36,9 @@ def _points(count: int) -> tuple[np.ndarray, np.ndarray]:
 def coplayer_work() -> Mapping[str, Work]:
     """Set-up of our process."""
     runtime.configure(cpu_devices=1)
-    values = jax.jit(exact_ipd.values_of(exact_ipd.make_game(CONFIG), CONFIG.discount))
+    values = jax.jit(exact_ipd.values_of(SETTINGS.game, DISCOUNT))
     own, other = map(jnp.asarray, _points(PAIRS))
-    trainer = exact_ipd.Trainer(CONFIG)
+    trainer = exact_ipd.Trainer(SETTINGS)
     state = trainer.initial_state()
 
     def train() -> None:
@@ -51,7 +52,7 @@ def torch_work() -> Mapping[str, Work]:
     import torch
 
     swap = [0, 2, 1, 3]
-    own_payoffs = torch.tensor(CONFIG.payoffs)
+    own_payoffs = torch.tensor(SETTINGS.game.payoffs)
     payoffs = torch.stack([own_payoffs, own_payoffs[swap]])
     identity = torch.eye(4)
 
@@ -60,30 +61,32 @@ def torch_work() -> Mapping[str, Work]:
         first, second = torch.stack([p, 1 - p], -1), torch.stack([q, 1 - q], -1)
         start = (first[..., 0, :, None] * second[..., 0, None, :]).flatten(-2)
         transition = (first[..., 1:, :, None] * second[..., 1:, :][..., swap, None, :]).flatten(-2)
-        weights = torch.linalg.solve(identity - CONFIG.discount * transition.mT, start)
-        return (1 - CONFIG.discount) * weights @ payoffs.T
+        weights = torch.linalg.solve(identity - DISCOUNT * transition.mT, start)
+        return (1 - DISCOUNT) * weights @ payoffs.T
 
     def direction(own, learner):  # [seeds, 5], [seeds, learners, 5]
         own = own.detach().requires_grad_()
         learner = learner.clone().requires_grad_()
         total = 0.0
-        for _ in range(CONFIG.inner_episodes):
+        for _ in range(SETTINGS.naive.inner_episodes):
             both = values(own[:, None].expand_as(learner), learner)
             total = total + both[..., 0].mean(1).sum()
             (step,) = torch.autograd.grad(both[..., 1].sum(), learner, create_graph=True)
-            learner = learner + CONFIG.naive_rate * step
-        return torch.autograd.grad(total / CONFIG.inner_episodes, own)[0]
+            learner = learner + SETTINGS.naive.naive_rate * step
+        return torch.autograd.grad(total / SETTINGS.naive.inner_episodes, own)[0]
 
     def iterate(agents, optimiser):
         for agent in agents:
-            learner = CONFIG.naive_scale * torch.randn(len(agent), CONFIG.naive_learners, 5)
+            learner = SETTINGS.naive.naive_scale * torch.randn(len(agent), SETTINGS.naive.naive_learners, 5)
             agent.grad = -direction(agent, learner)
         optimiser.step()
 
     def training(seeds: int) -> Work:
         agents = [torch.full((seeds, 5), -3.0) + 0.5 * torch.randn(seeds, 5) for _ in range(2)]
         agents = [agent.requires_grad_() for agent in agents]
-        optimiser = torch.optim.AdamW(agents, lr=CONFIG.learning_rate, weight_decay=CONFIG.weight_decay)
+        optimiser = torch.optim.AdamW(
+            agents, lr=SETTINGS.optimiser.learning_rate, weight_decay=SETTINGS.optimiser.weight_decay
+        )
 
         def train() -> None:
             for _ in range(ITERATIONS):
@@ -100,10 +103,10 @@ def _require_agreement(direction) -> None:
     """Refuse to measure two that do not compute the same."""
     own = _points(4)[0]
     learners = np.random.default_rng(1).normal(size=(5, 4, 3)).astype(np.float32)
-    values = exact_ipd.values_of(exact_ipd.make_game(CONFIG), CONFIG.discount)
+    values = exact_ipd.values_of(SETTINGS.game, DISCOUNT)
 
     def value(own):
-        return exact_ipd.against_naive(values, own, jnp.asarray(learners), CONFIG)[:, 0].mean(0).sum()
+        return exact_ipd.against_naive(values, own, jnp.asarray(learners), SETTINGS.naive)[:, 0].mean(0).sum()
 
     ours = np.asarray(jax.grad(value)(jnp.asarray(own)))
     theirs = direction(own.T.copy(), learners.transpose(1, 2, 0).copy()).T
@@ -144,8 +147,8 @@ def _section(timings: Mapping[str, Timing]) -> Section:
     return Section(
         title="The exact iterated prisoner's dilemma",
         text=f"Discounted returns of {PAIRS:,} pairs of memory-1 players at once, and training as in figure 3A of "
-        f"Meulemans et al. 2025: two agents, {CONFIG.naive_learners} naive learners each, {CONFIG.inner_episodes} "
-        "inner episodes, differentiated through every naive step. Ours includes its metrics. PyTorch has both cores "
-        f"too; seed by seed, one seed is timed and counted {SEEDS} times.",
+        f"Meulemans et al. 2025: two agents, {SETTINGS.naive.naive_learners} naive learners each, "
+        f"{SETTINGS.naive.inner_episodes} inner episodes, differentiated through every naive step. Ours includes its "
+        f"metrics. PyTorch has both cores too; seed by seed, one seed is timed and counted {SEEDS} times.",
         rows=rows,
     )

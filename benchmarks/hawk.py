@@ -10,13 +10,12 @@ from benchmarks.timing import Contestant, Process, Timing, Work, take_turns
 from coplayer import runtime
 from coplayer.games.matrix import prisoners_dilemma
 from coplayer.networks.actor_critic import ActorCritic
-from coplayer.networks.core import CoreKind
 from coplayer.networks.hawk import Hawk
 
 WIDTH, INPUTS = 32, 5
 SIZES = {200: 128, 6400: 16}  # length of a sequence: how many of them
 SCANS = {"sequential": False, "associative": True}
-CORES: tuple[CoreKind, ...] = ("gru", "hawk")
+CORES = ("gru", "hawk")
 EPISODES = 512
 GAME = prisoners_dilemma()
 FORWARD, GRADIENT, PLAY, UPDATE = "forward", "gradient", "playing", "unrolling and gradient"
@@ -42,7 +41,7 @@ def scans() -> Mapping[str, Work]:
 
 def actor_critics() -> Mapping[str, Work]:
     """Playing step by step on given observations; and what an update with changed weights takes."""
-    observations = jax.random.randint(jax.random.key(1), (GAME.rounds, EPISODES), 0, GAME.num_observations)
+    observations = jax.random.randint(jax.random.key(1), (GAME.rounds, EPISODES), 0, GAME.observation.size)
 
     @jax.jit
     def play(network: ActorCritic) -> jax.Array:

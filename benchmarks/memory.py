@@ -6,11 +6,12 @@ import jax
 import numpy as np
 
 from benchmarks.tables import Section, verdict
-from coplayer.experiments.ppi_mixed import PRESETS, make_setting, new_learner
+from coplayer.experiments.ppi_mixed import PRESETS, DataSet, new_seat, without_data
 from coplayer.games.matrix import COOPERATE, DEFECT, MatrixGame
 from coplayer.runs import checkpoint, packing
 
 PAPER = PRESETS["paper"]
+LEARNERS, PHASES, EPISODES = PAPER.co_players.learners, PAPER.run.phases, PAPER.data.episodes
 NOISE = 0.02  # chance that a learner does not do what it meant to
 LIMIT_MB = 15.0
 
@@ -38,7 +39,7 @@ def best_responses(tables: np.ndarray, game: MatrixGame, discount: float = 0.95)
 
 def against_tabular(episodes: int, random: np.random.Generator) -> np.ndarray:
     """Episodes `[episodes, rounds]` of a near-best response against fresh uniform memory-1 players."""
-    game = make_setting(PAPER, phase=1).game
+    game = PAPER.game
     tables = random.random((episodes, 5))
     best = best_responses(tables, game)
     rows = np.empty((episodes, game.rounds), dtype=np.uint8)
@@ -53,7 +54,7 @@ def against_tabular(episodes: int, random: np.random.Generator) -> np.ndarray:
 
 def against_learner(episodes: int, random: np.random.Generator) -> np.ndarray:
     """Episodes of two learners who mostly cooperate, or mostly defect in the first third of training, with noise."""
-    rounds = make_setting(PAPER, phase=1).game.rounds
+    rounds = PAPER.game.rounds
     usual = np.where(np.arange(episodes) < episodes // 3, DEFECT, COOPERATE)[:, None, None]
     actions = np.where(random.random((episodes, 2, rounds)) < NOISE, 1 - usual, usual)
     return (2 * actions[:, 0] + actions[:, 1]).astype(np.uint8)
@@ -61,32 +62,29 @@ def against_learner(episodes: int, random: np.random.Generator) -> np.ndarray:
 
 def checkpoint_bytes(played: np.ndarray) -> int:
     """Size of a checkpoint with these episodes `[learner, seed, episodes, rounds]`, as `Trainer.pack` writes it."""
-    setting = make_setting(PAPER, phase=1)
-    learner = jax.eval_shape(lambda: new_learner(setting, jax.random.key(0)))._replace(episodes=None, key=None)
-    random = np.random.default_rng(1)
-    weights = jax.tree.map(
-        lambda leaf: random.standard_normal((PAPER.learners, 1, *leaf.shape)).astype(leaf.dtype), learner
-    )
-    arrays = checkpoint.flatten(weights, "learners") | {"episodes": packing.pack(played, setting.game.num_joint)}
+    seat = jax.eval_shape(lambda: new_seat(PAPER, DataSet.of(PAPER), jax.random.key(0)))
+    learner, random = without_data(seat)._replace(key=None), np.random.default_rng(1)
+    weights = jax.tree.map(lambda leaf: random.standard_normal((LEARNERS, 1, *leaf.shape)).astype(leaf.dtype), learner)
+    arrays = checkpoint.flatten(weights, "learners") | {"episodes": packing.pack(played, PAPER.game.num_joint)}
     return len(checkpoint.dump(arrays, {"step": 0, "rows": 0}))
 
 
 def measure(*, share: float) -> Iterator[Section]:
     """`share` of the paper's episodes are built, and the sizes scaled up: 1 for the real thing."""
     random = np.random.default_rng(0)
-    rounds = make_setting(PAPER, phase=1).game.rounds
-    episodes = int(share * PAPER.phases * PAPER.episodes)
+    rounds = PAPER.game.rounds
+    episodes = int(share * PHASES * EPISODES)
     half = episodes // 2
 
     def learner() -> np.ndarray:
         rows = np.concatenate([against_learner(half, random), against_tabular(half, random)])
-        phases = np.arange(2 * half) % half * PAPER.phases // half  # a phase's two halves lie side by side
+        phases = np.arange(2 * half) % half * PHASES // half  # a phase's two halves lie side by side
         return rows[np.argsort(phases, kind="stable")][None]
 
-    like_a_run = np.stack([learner() for _ in range(PAPER.learners)])
+    like_a_run = np.stack([learner() for _ in range(LEARNERS)])
     noise = random.integers(4, size=like_a_run.shape, dtype=np.uint8)
     nothing = checkpoint_bytes(like_a_run[:, :, :0])
-    capacity = PAPER.tabular_episodes + PAPER.phases * PAPER.episodes
+    capacity = PAPER.data.tabular_episodes + PHASES * EPISODES
     rows: list[dict] = [
         {
             "what": "in memory, a byte a round",
@@ -96,20 +94,20 @@ def measure(*, share: float) -> Iterator[Section]:
         }
     ]
     for name, played in (("like a run", like_a_run), ("worst case, uniformly random", noise)):
-        size = (checkpoint_bytes(played) - nothing) / share / PAPER.learners
+        size = (checkpoint_bytes(played) - nothing) / share / LEARNERS
         rows.append(
             {
                 "what": f"checkpoint, episodes {name}",
-                "episodes": PAPER.phases * PAPER.episodes,
+                "episodes": PHASES * EPISODES,
                 "MB a learner": size / 1e6,
-                "bits a round": 8 * size / (PAPER.phases * PAPER.episodes * rounds),
+                "bits a round": 8 * size / (PHASES * EPISODES * rounds),
             }
         )
     rows.append(
         {
             "what": "checkpoint, weights and optimiser",
             "episodes": None,
-            "MB a learner": nothing / PAPER.learners / 1e6,
+            "MB a learner": nothing / LEARNERS / 1e6,
             "bits a round": None,
         }
     )

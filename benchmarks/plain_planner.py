@@ -21,12 +21,12 @@ class PlainModel(eqx.Module):
 
     def __init__(self, model: RoundModel):
         """With the weights of `model`."""
-        gru, game = model.gru, model.game
+        gru, game = model.core, model.game
         key = jax.random.key(0)
         self.game = game
         self.cell = eqx.tree_at(
             lambda cell: (cell.weight_ih, cell.weight_hh, cell.bias, cell.bias_n),
-            eqx.nn.GRUCell(game.num_observations, gru.hidden, key=key),
+            eqx.nn.GRUCell(game.observation.size, gru.hidden, key=key),
             (gru.input_weights.T, gru.hidden_weights.T, gru.bias, gru.candidate_bias),
         )
         self.head = eqx.tree_at(
@@ -42,7 +42,7 @@ class PlainModel(eqx.Module):
         return outputs[:n], outputs[n : n + n * n].reshape(n, n), outputs[n + n * n :].reshape(n, n)
 
     def observe(self, state: Float[Array, " hidden"], joint: Int[Array, ""]) -> Float[Array, " hidden"]:
-        return self.cell(jax.nn.one_hot(observe(joint), self.game.num_observations), state)
+        return self.cell(jax.nn.one_hot(observe(joint), self.game.observation.size), state)
 
 
 def rollout(

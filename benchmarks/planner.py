@@ -19,15 +19,16 @@ from benchmarks.tables import Section, shown, verdict
 from benchmarks.timing import Contestant, Process, Work, take_turns
 from coplayer import runtime
 from coplayer.errors import require
-from coplayer.experiments.ppi_mixed import PRESETS, make_setting, planner_in
+from coplayer.experiments.ppi_mixed import PRESETS, tabular_episodes
 from coplayer.learning import ppi
 from coplayer.networks.world_model import RoundModel
-from coplayer.players.match import play_match
+from coplayer.play.rollout import play_match
+from coplayer.play.trajectory import observations
 from coplayer.players.planner import PlannerSettings, estimate_q
 from coplayer.pools import tabular
 
 QUICK = PRESETS["quick"]
-STATES = QUICK.episodes // QUICK.play_blocks  # as many as one learner plans for at once
+STATES = QUICK.block.size  # as many as one learner plans for at once
 OURS, PLAIN = "coplayer", "plain"
 PLANNERS = {  # expected rewards, common random numbers
     OURS: (True, True),
@@ -58,14 +59,13 @@ class Entry(NamedTuple):
 
 def first_phase(updates: int) -> Case:
     """A model after `updates` updates of the quick preset's first phase, halfway through fresh tabular episodes."""
-    setting = make_setting(QUICK, phase=1)
-    game, count = setting.game, updates * setting.fitting.batch
-    fitting = setting.fitting._replace(fresh_tabular=count)
-    model = RoundModel(game, setting.hidden, key=jax.random.key(0))
-    nothing = jnp.zeros((1, game.rounds), dtype=jnp.uint8)
-    learner = ppi.LearnerState(model, ppi.optimiser(fitting).init(model), nothing, jax.random.key(1))
+    game, fitting = QUICK.game, QUICK.fitting
+    count = updates * fitting.batch
+    model = RoundModel(game, QUICK.network.hidden, key=jax.random.key(0))
+    learner = ppi.new_state(model, fitting, jnp.zeros((1, game.rounds), dtype=jnp.uint8))
     at = {"available": count, "start": 0, "stop": updates, "total": updates, "key": jax.random.key(2)}
-    fit = jax.jit(lambda learner: ppi.fit(learner, fitting, game, game.payoff_vector(), **at)[0])
+    fresh = {"fresh": partial(tabular_episodes, QUICK), "fresh_count": count}
+    fit = jax.jit(lambda learner: ppi.fit(learner, fitting, game.payoff_vector(), **at, **fresh)[0])
     model = fit(learner).model
     return _case(f"after {updates} updates on tabular episodes", model, _tabular_episodes(model, STATES))
 
@@ -75,19 +75,19 @@ def last_phase(folder: Path) -> Case:
     learner, other = coplayer.load(folder)
     half = STATES // 2
     game = learner.model.game
-    between = play_match(learner, other, game, jax.random.key(4), episodes=half).astype(jnp.int32)
+    between = play_match((learner, other), game, jax.random.key(4), episodes=half).joint
     episodes = jnp.concatenate([between, _tabular_episodes(learner.model, STATES - half)], axis=1)
     return _case("a learner of the last phase of a run, mixed pool", learner.model, episodes)
 
 
 def _tabular_episodes(model: RoundModel, count: int):
-    return tabular.play(jax.random.key(3), model.game, count)
+    return tabular.play(jax.random.key(3), model.game, count).joint
 
 
 def _case(name: str, model: RoundModel, episodes) -> Case:
-    half = model.game.rounds // 2
-    start = model.initial_state(episodes.shape[1])
-    states, _ = jax.lax.scan(lambda state, joint: (model.observe(state, joint, None), None), start, episodes[:half])
+    seen = observations(episodes.astype(jnp.int32), model.game.rounds)[: model.game.rounds // 2 + 1]
+    start, nothing = model.initial_state(episodes.shape[1]), jnp.zeros(episodes.shape[1])
+    states, _ = jax.lax.scan(lambda state, now: (model.see(state, now, nothing), None), start, seen)
     return Case(name, jax.tree.map(np.asarray, model), np.asarray(states))
 
 
@@ -95,10 +95,10 @@ def estimator(planner: str, case: Case, rollouts: int) -> tuple[Callable, object
     """(function of model, states and key that gives Q, the model it takes)."""
     switches = PLANNERS[planner]
     if switches is None:
-        estimate = partial(plain_planner.estimate_q, rollouts=rollouts, horizon=QUICK.horizon)
+        estimate = partial(plain_planner.estimate_q, rollouts=rollouts, horizon=QUICK.planner.horizon)
         return estimate, plain_planner.PlainModel(case.model)
     expected, common = switches
-    settings = PlannerSettings(rollouts, QUICK.horizon, QUICK.temperature, expected, common)
+    settings = PlannerSettings(rollouts, QUICK.planner.horizon, QUICK.planner.temperature, expected, common)
     return partial(estimate_q, settings=settings), case.model
 
 
@@ -168,7 +168,7 @@ def measure(
 ) -> Iterator[Section]:
     """One section for each model and number of rollouts of the quick preset."""
     cases = [first_phase(updates)] + ([last_phase(run)] if run else [])
-    counts = [planner_in(QUICK, phase).rollouts for phase in (1, QUICK.phases)]
+    counts = [QUICK.planner.in_phase(phase).rollouts for phase in (1, QUICK.run.phases)]
     for case in cases:
         for count in counts:
             entries = match_error(case, count, samples)
@@ -184,7 +184,7 @@ def _section(case: Case, entries: list[Entry], core: int, *, turns: int, turn_se
     ours = entries[0]
 
     def rate(entry: Entry, seconds: float) -> float:
-        return case.model.game.num_actions * entry.rollouts * len(case.states) * QUICK.horizon / seconds
+        return case.model.game.num_actions * entry.rollouts * len(case.states) * QUICK.planner.horizon / seconds
 
     rows = []
     for entry in entries:
@@ -211,9 +211,9 @@ def _section(case: Case, entries: list[Entry], core: int, *, turns: int, turn_se
     return Section(
         title=f"Planner: {case.name}, {ours.rollouts} rollouts",
         text=f"Q(D) - Q(C) at {len(case.states)} states halfway through their episodes, hidden "
-        f"{case.model.gru.hidden}, {QUICK.horizon} imagined rounds, one core. The planners have the rollouts that give "
-        f"them the standard error of the first row; the last row has as many rollouts as the first. The three ratios "
-        f"are to the first row: time at equal error = rounds needed x time of a round.",
+        f"{case.model.core.hidden}, {QUICK.planner.horizon} imagined rounds, one core. The planners have the rollouts "
+        "that give them the standard error of the first row; the last row has as many rollouts as the first. The three "
+        "ratios are to the first row: time at equal error = rounds needed x time of a round.",
         rows=rows,
         verdict=verdict(
             f"a Q estimate of equal standard error at least {TARGET:g} times faster than plainly written; it is "

@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn import functional
 
 from coplayer.games.matrix import START, MatrixGame, observe
-from coplayer.learning.ppi import Fitting
+from coplayer.learning.ppi import FittingSettings
 from coplayer.networks.world_model import RoundModel, TokenModel
 
 
@@ -38,14 +38,14 @@ class TorchRoundModel(nn.Module):
     def __init__(self, model: RoundModel):
         super().__init__()
         self.game: MatrixGame = model.game
-        self.gru = _gru(model.gru)
+        self.gru = _gru(model.core)
         self.head = _linear(model.head_weights, model.head_bias)
 
     def forward(self, joint: torch.Tensor, reward: torch.Tensor) -> torch.Tensor:
         """Loss on episodes `[rounds, batch]`."""
         n = self.game.num_actions
         observations = torch.cat([torch.full_like(joint[:1], START), observe(joint[:-1])])
-        states, _ = self.gru(functional.one_hot(observations, self.game.num_observations).float())
+        states, _ = self.gru(functional.one_hot(observations, self.game.observation.size).float())
         outputs = self.head(functional.silu(states)).flatten(0, 1)
         joint, reward = joint.flatten(), reward.flatten()
         own, other = self.game.own_action(joint), self.game.other_action(joint)
@@ -65,7 +65,7 @@ class TorchTokenModel(nn.Module):
     def __init__(self, model: TokenModel):
         super().__init__()
         self.game: MatrixGame = model.game
-        self.gru = _gru(model.gru)
+        self.gru = _gru(model.core)
         self.embed_observation, self.embed_reward, self.embed_action = (_linear(*layer) for layer in model.embeddings)
         self.observation_head = _linear(*model.observation_head)
         self.reward_head = _linear(*model.reward_head)
@@ -77,7 +77,7 @@ class TorchTokenModel(nn.Module):
         own = self.game.own_action(joint)
         observations = torch.cat([torch.full_like(joint[:1], START), observe(joint)])
         before = torch.cat([torch.zeros_like(reward[:1]), reward[:-1]])
-        seen = self.embed_observation(functional.one_hot(observations, self.game.num_observations).float())
+        seen = self.embed_observation(functional.one_hot(observations, self.game.observation.size).float())
         earned = self.embed_reward(before[..., None])
         done = self.embed_action(functional.one_hot(own, self.game.num_actions).float())
         tokens = torch.stack([seen[:-1], earned, done], dim=1).view(3 * rounds, batch, -1)
@@ -93,7 +93,7 @@ class TorchTokenModel(nn.Module):
 class TorchTrainer:
     """Fits a model to stored episodes, a row each, by the same updates as `coplayer.learning.ppi.fit`."""
 
-    def __init__(self, model: RoundModel | TokenModel, episodes: np.ndarray, fitting: Fitting):
+    def __init__(self, model: RoundModel | TokenModel, episodes: np.ndarray, fitting: FittingSettings):
         self.fitting = fitting
         self.model = (TorchRoundModel if isinstance(model, RoundModel) else TorchTokenModel)(model)
         self.episodes = torch.from_numpy(episodes)

@@ -18,14 +18,14 @@ from benchmarks.timing import Contestant, Process, Setup, Timing, Work, take_tur
 from coplayer import runtime
 from coplayer.errors import require
 from coplayer.experiments.axes import map_learners_and_seeds
-from coplayer.experiments.ppi_mixed import PRESETS, make_setting
+from coplayer.experiments.ppi_mixed import PRESETS
 from coplayer.games.matrix import MatrixGame, prisoners_dilemma
 from coplayer.learning import ppi
 from coplayer.networks.gru import GRU
 from coplayer.networks.world_model import RoundModel, TokenModel
 from coplayer.pools import tabular
 
-FITTING = make_setting(PRESETS["paper"], phase=1).fitting
+FITTING = PRESETS["paper"].fitting
 UPDATES = 4  # in one piece of work
 STORED = 16 * FITTING.batch
 OURS, SCAN, TORCH = "coplayer", "coplayer, plain scan", "PyTorch"
@@ -62,23 +62,22 @@ class ScannedGRU(GRU):
 
 
 def _scanned(model: RoundModel | TokenModel) -> RoundModel | TokenModel:
-    gru = model.gru
+    gru = model.core
     plain = eqx.tree_at(
         lambda g: (g.input_weights, g.hidden_weights, g.bias, g.candidate_bias),
         ScannedGRU(gru.input_weights.shape[0], gru.hidden, key=jax.random.key(0)),
         (gru.input_weights, gru.hidden_weights, gru.bias, gru.candidate_bias),
     )
-    return eqx.tree_at(lambda model: model.gru, model, plain)
+    return eqx.tree_at(lambda model: model.core, model, plain)
 
 
 def _learner(model: RoundModel | TokenModel) -> ppi.LearnerState:
-    episodes = tabular.play(jax.random.key(1), model.game, STORED).astype(jnp.uint8).T
-    return ppi.LearnerState(model, ppi.optimiser(FITTING).init(model), episodes, jax.random.key(2))
+    return ppi.new_state(model, FITTING, tabular.play(jax.random.key(1), model.game, STORED).joint.T)
 
 
 def _fit(learner: ppi.LearnerState, payoffs: jax.Array) -> ppi.LearnerState:
-    at = {"available": STORED, "start": 0, "stop": UPDATES, "total": UPDATES, "key": learner.key}
-    return ppi.fit(learner, FITTING, learner.model.game, payoffs, **at)[0]
+    at = {"available": STORED, "start": 0, "stop": UPDATES, "total": UPDATES, "key": jax.random.key(2)}
+    return ppi.fit(learner, FITTING, payoffs, **at)[0]
 
 
 def ours(*, learners: int) -> Mapping[str, Work]:
@@ -127,7 +126,7 @@ def flops(size: Size) -> float:
     forward ones. Gates, losses and the optimiser are not counted.
     """
     model = jax.eval_shape(lambda: size.model(prisoners_dilemma()))
-    inputs, hidden = model.gru.input_weights.shape[0], size.hidden
+    inputs, hidden = model.core.input_weights.shape[0], size.hidden
     if isinstance(model, RoundModel):
         steps, heads = 1, model.head_bias.size
     else:

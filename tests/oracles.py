@@ -48,7 +48,7 @@ class RoundOracle:
 
     def __init__(self, model):
         self.n = model.game.num_actions
-        self.gru = gru_weights(model.gru)
+        self.gru = gru_weights(model.core)
         self.weights, self.bias = as_float64(model.head_weights), as_float64(model.head_bias)
         self.none = np.zeros(model.context)
 
@@ -93,7 +93,7 @@ class TokenOracle:
 
     def __init__(self, model):
         self.n = model.game.num_actions
-        self.gru = gru_weights(model.gru)
+        self.gru = gru_weights(model.core)
         self.embeddings = [(as_float64(w), as_float64(b)) for w, b in model.embeddings]
         heads = (model.observation_head, model.reward_head, model.action_head)
         self.heads = [(as_float64(w), as_float64(b)) for w, b in heads]
@@ -153,8 +153,8 @@ class ActorCriticOracle:
     """What an `ActorCritic` says, for one episode, from its weights. A state is the recurrent state."""
 
     def __init__(self, network):
-        self.n, self.context = network.game.num_actions, network.context
-        self.gru = gru_weights(network.gru)
+        self.n, self.context = network.num_actions, network.context
+        self.gru = gru_weights(network.core)
         self.weights, self.bias = as_float64(network.head_weights), as_float64(network.head_bias)
 
     def see(self, state, observation, context):

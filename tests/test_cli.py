@@ -2,16 +2,21 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from coplayer import cli
+from coplayer.experiments import registry
+from coplayer.games import names
+from coplayer.settings import adjust, each
+from tiny import TINY_A2C
 
 FLAGS = (
-    "--model round --rounds 6 --phases 2 --hidden 4 --tabular-episodes 32 --fresh-tabular --episodes 12 --warm-start "
-    "--first-updates 3 --updates 2 --batch 16 --rollouts 2 --later-rollouts 0 --horizon 3 --expected-rewards "
-    "--play-blocks 1"
+    "--model round --game.rounds 6 --phases 2 --hidden 4 --tabular-episodes 32 --fresh-tabular --episodes 12 "
+    "--warm-start --first-updates 3 --updates 2 --batch 16 --rollouts 2 --later-rollouts 0 --horizon 3 "
+    "--expected-rewards --play-blocks 1"
 ).split()
 
 
@@ -22,8 +27,8 @@ def run(*arguments: object) -> int:
 @pytest.mark.parametrize(
     "command",
     [
-        *([], ["train"], ["train", "ppi-mixed"], ["train", "a2c-step2"], ["train", "coala-ipd"]),
-        *(["resume"], ["evaluate"], ["equilibrium"]),
+        *([], ["train"], *(["train", name] for name in registry.RECIPES)),
+        *(["resume"], ["join"], ["evaluate"], ["equilibrium"], ["reproduce"]),
     ],
 )
 def test_every_help_reads(command, capsys):
@@ -45,7 +50,7 @@ def test_the_preset_sets_the_defaults_of_the_help(capsys):
         with pytest.raises(SystemExit):
             run("train", "ppi-mixed", "--preset", preset, "--help")
         text = " ".join(capsys.readouterr().out.replace("│", " ").split())
-        assert f"Width of the recurrent state. (default: {hidden})" in text
+        assert f"Width of the recurrent core. (default: {hidden})" in text
 
 
 def test_train_evaluate_and_resume(tmp_path, capsys):
@@ -73,11 +78,14 @@ def test_train_evaluate_and_resume(tmp_path, capsys):
     assert run("evaluate", out, "--phases", "last", "--episodes", 4) == 0 and (out / "figures").is_dir()
     assert json.loads((out / "evaluation.json").read_text())["episodes"] == 4
     described = json.loads((out / "config.json").read_text())
-    described["settings"]["learner_share"] = 1.5
+    described["settings"]["co_players"]["learner_share"] = 1.5
     (out / "config.json").write_text(json.dumps(described))
     for command in ("resume", "evaluate"):
         assert run(command, out) == 2
-        assert capsys.readouterr().err == "coplayer: learner_share: must be at most 1, got 1.5\n"
+        assert (
+            capsys.readouterr().err
+            == "coplayer: learner_share: must be a finite number of at least 0 and at most 1, got 1.5\n"
+        )
 
 
 @pytest.mark.parametrize(
@@ -86,11 +94,14 @@ def test_train_evaluate_and_resume(tmp_path, capsys):
         (["--hidden", "0"], "hidden: must be a finite number above 0, got 0"),
         (["--learning-rate", "nan"], "learning_rate: must be a finite number above 0, got nan"),
         (["--weight-decay", "-1"], "weight_decay: must be a finite number of at least 0, got -1.0"),
-        (["--beta1", "1"], "beta1: must be below 1, got 1.0"),
-        (["--learner-share", "1.5"], "learner_share: must be at most 1, got 1.5"),
-        (["--learning-rate-end", "2"], "learning_rate_end: must lie in [0, 1], got 2.0"),
-        (["--payoffs", "1", "2", "3"], "payoffs: needs n * n numbers, or 2 * n * n, for n >= 2 actions; got 3"),
-        (["--payoffs", "1", "2", "3", "inf"], "payoffs: every entry must be finite"),
+        (["--beta1", "1"], "beta1: must be a finite number of at least 0 and below 1, got 1.0"),
+        (["--learner-share", "1.5"], "learner_share: must be a finite number of at least 0 and at most 1, got 1.5"),
+        (
+            ["--learning-rate-end", "2"],
+            "learning_rate_end: must be a finite number of at least 0 and at most 1, got 2",
+        ),
+        (["--game.payoffs", "1", "2", "3"], "payoffs: needs n * n numbers, or 2 * n * n, for n >= 2 actions; got 3"),
+        (["--game.payoffs", "1", "2", "3", "inf"], "payoffs: every entry must be finite"),
         (["--pool", "tit_for_two_tats"], "pool: 'tit_for_two_tats' is not uniform, always_cooperate"),
         (["--pool", "0.5,0.5,1.5,0,0"], "every entry must lie in [0, 1], got -0.5 to 1.5"),
         (["--pool", "0.5,0.5"], "the last axis must have 5 entries"),
@@ -99,6 +110,12 @@ def test_train_evaluate_and_resume(tmp_path, capsys):
         (["--tabular-episodes", "8"], "tabular_episodes: must be at least one batch, 16, got 8"),
         (["--seed", "2147483647", "--seeds", "2"], "seed: must be at most 2147483646 with 2 seed(s), got 2147483647"),
         (["--hidden", "100000000"], "GB are free: lower --seeds"),
+        (["--game", "chess"], "game: 'chess' is not one of ipd, matrix, public-goods, nor path/to/file.py:ClassName"),
+        (["--game", "matrix"], "game.payoffs: --game matrix needs --game.payoffs, such as --game.payoffs 4 0 3 2"),
+        (["--game", "none.py:Game"], "game: none.py: no such file"),
+        (["--game.cooperation", "2"], "cooperation: must be one of the actions 0 to 1, got 2"),
+        (["--game.rounds", "0"], "rounds: must be a whole number of at least 1, got 0"),
+        (["--game.payoffs", *"012345678", "--pool", "tit_for_tat"], "pool: 'tit_for_tat' needs a matrix game of two"),
     ],
 )
 def test_bad_settings_are_one_line_and_make_no_folder(flags, message, tmp_path, capsys):
@@ -117,3 +134,104 @@ def test_a_folder_that_exists_and_one_that_does_not(tmp_path, capsys):
         assert "no such run folder" in capsys.readouterr().err
         assert run(command, tmp_path) == 2
         assert "not a run folder (it has no config.json)" in capsys.readouterr().err
+
+
+def test_a_flag_that_is_none_is_told_by_the_command(capsys):
+    with pytest.raises(SystemExit) as stop:
+        run("train", "a2c-mixed", "--rollouts", 3)
+    assert stop.value.code == 2 and "--rollouts" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        run("evaluate", "somewhere", "--game", "ipd")
+    assert "--game" in capsys.readouterr().err
+
+
+def test_every_training_command_takes_a_game(capsys):
+    for name in registry.RECIPES:
+        with pytest.raises(SystemExit):
+            run("train", name, "--game", "public-goods", "--help")
+        text = capsys.readouterr().out
+        assert "--game.factor" in text and "--game.payoffs" not in text
+        with pytest.raises(SystemExit):
+            run("train", name, "--help")
+        text = capsys.readouterr().out
+        assert "--game.factor" not in text and "--game.payoffs" in text
+
+
+# A small run of A2C in other games.
+
+LESS = ("core", "seeds", "seed", "frozen", "start", "pool", "game")
+TINY = [
+    word
+    for _, field, value in each(adjust(TINY_A2C, seeds=1, iterations=6))
+    if field.name not in LESS
+    for flag in [f"--{field.name.replace('_', '-')}"]
+    for word in ([flag, str(value)] if not isinstance(value, bool) else [flag if value else f"--no-{flag[2:]}"])
+]
+
+
+def test_games_by_name_are_trained_and_written_down(tmp_path, capsys):
+    out = tmp_path / "matrix"
+    game = ["--game", "matrix", "--game.payoffs", *"012345678", "--game.rounds", 4, "--game.cooperation", 2]
+    assert run("train", "a2c-mixed", *TINY, *game, "--out", out) == 0
+    stored = json.loads((out / "config.json").read_text())["settings"]["game"]
+    assert stored == {"name": "matrix", "payoffs": [float(x) for x in range(9)], "rounds": 4, "cooperation": 2}
+    assert set(json.loads((out / "evaluation.json").read_text())["phases"]["3"]) == {"learner", "tabular"}
+    assert "| cooperation against the other learner, evaluated |" in (out / "summary.md").read_text()
+    capsys.readouterr()
+    assert run("train", "a2c-mixed", *TINY, "--game", "public-goods", "--out", tmp_path / "goods") == 2
+    error = capsys.readouterr().err
+    assert error == "coplayer: game: the mixed pool needs a game of two players, this one has 3\n"
+    assert not (tmp_path / "goods").exists()
+
+
+@pytest.fixture
+def own_game(tmp_path, monkeypatch):
+    """The file of a user's own game, which has a folder of its own, and a list of games of this test alone."""
+    monkeypatch.setattr(names, "GAMES", dict(names.GAMES))
+    (tmp_path / "games").mkdir()
+    shutil.copy(Path(__file__).parent / "vault.py", tmp_path / "games" / "mine.py")
+    return tmp_path / "games" / "mine.py"
+
+
+def test_a_users_own_game_is_trained_from_its_file_resumed_and_evaluated(own_game, tmp_path, monkeypatch, capsys):
+    """From another folder too; and never without the flag that names the file."""
+    out, game = tmp_path / "run", ["--game", f"{own_game}:Vault", "--game.rounds", 3, "--game.growth", 0.5]
+    assert run("train", "a2c-mixed", *TINY, *game, "--out", out) == 0
+    text = (out / "summary.md").read_text()
+    assert "saving, learner against learner" in text and "saving against tabular" in text
+    assert "| saving of fresh tabular, evaluated |" in text and "cooperation" not in text
+    stored = json.loads((out / "config.json").read_text())["settings"]["game"]
+    assert stored == {"name": "mine.py:Vault", "growth": 0.5, "told": "symbol", "rounds": 3}
+    for name in ("training", "within_episode", "evaluation"):
+        assert (out / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    without = {name: game for name, game in names.GAMES.items() if name != "mine.py:Vault"}
+    capsys.readouterr()
+    monkeypatch.chdir(own_game.parent)
+    for command in ("resume", "evaluate"):
+        monkeypatch.setattr(names, "GAMES", dict(without))
+        assert run(command, out) == 2
+        error = capsys.readouterr().err
+        assert "game: 'mine.py:Vault' is not one of ipd, matrix, public-goods" in error and "--game-file" in error
+        assert run(command, out, "--game-file", "mine.py:Vault") == 0
+    assert run("evaluate", out, "--game-file", "mine.py:Nothing") == 2
+    assert "has no class Nothing" in capsys.readouterr().err
+
+
+def test_learners_who_see_vectors_meet_each_other_alone(own_game, tmp_path, capsys):
+    flags = ["--game", f"{own_game}:Vault", "--game.told", "vector", "--out", tmp_path / "run"]
+    assert run("train", "a2c-mixed", *TINY, *flags) == 2
+    assert "pool: tabular players need a game whose observations are symbols" in capsys.readouterr().err
+    flags += ["--learner-share", 1, "--tabular-iterations", 0]
+    assert run("train", "a2c-mixed", *TINY, *flags) == 0
+    assert set(json.loads((tmp_path / "run" / "evaluation.json").read_text())["phases"]["3"]) == {"learner"}
+    assert "| saving against the other learner, evaluated |" in (tmp_path / "run" / "summary.md").read_text()
+
+
+def test_a_run_of_an_earlier_version_is_one_line(tmp_path, capsys):
+    (tmp_path / "config.json").write_text('{"experiment": "ppi-mixed", "settings": {"rounds": 100}}')
+    (tmp_path / "agents").mkdir()
+    (tmp_path / "agents" / "phase_0001.npz").write_bytes(b"")
+    for command in ("resume", "evaluate", "equilibrium"):
+        assert run(command, tmp_path) == 2
+        error = capsys.readouterr().err
+        assert "made by an earlier version of coplayer (0.1)" in error and error.count("\n") == 1

@@ -1,14 +1,15 @@
 """The smallest configs that go through every part of an experiment."""
 
-import dataclasses
-
 from coplayer.experiments.a2c_mixed import A2CMixed
 from coplayer.experiments.coala_ipd import CoalaIPD
 from coplayer.experiments.exact_ipd import ExactIPD
 from coplayer.experiments.ppi_mixed import PPIMixed
+from coplayer.games.matrix import prisoners_dilemma
+from coplayer.settings import adjust
 
-TINY = PPIMixed(
-    rounds=6,
+TINY = adjust(
+    PPIMixed(),
+    game=prisoners_dilemma(6),
     phases=3,
     model="round",
     hidden=4,
@@ -29,7 +30,7 @@ TINY = PPIMixed(
     checkpoint_seconds=0.001,  # save after every chunk
 )
 
-TINY_TOKEN = dataclasses.replace(
+TINY_TOKEN = adjust(
     TINY,
     model="token",
     fresh_tabular=False,
@@ -42,8 +43,9 @@ TINY_TOKEN = dataclasses.replace(
     seeds=2,
 )
 
-TINY_A2C = A2CMixed(
-    rounds=5,
+TINY_A2C = adjust(
+    A2CMixed(),
+    game=prisoners_dilemma(5),
     iterations=12,
     phases=3,
     log_every=2,
@@ -57,7 +59,9 @@ TINY_A2C = A2CMixed(
     checkpoint_seconds=0.001,
 )
 
-TINY_EXACT = ExactIPD(
+TINY_EXACT = adjust(
+    ExactIPD(),
+    game=prisoners_dilemma(5),
     naive_share=(0.5, 0.0),
     inner_episodes=2,
     naive_learners=3,
@@ -67,12 +71,12 @@ TINY_EXACT = ExactIPD(
     log_every=2,
     phases=4,
     seeds=3,
-    rounds=5,
     checkpoint_seconds=0.001,
 )
 
-TINY_COALA = CoalaIPD(
-    rounds=3,
+TINY_COALA = adjust(
+    CoalaIPD(),
+    game=prisoners_dilemma(3),
     inner_episodes=4,
     batch=2,
     replicas=4,

@@ -8,6 +8,7 @@ from coplayer.analysis.evaluation import against_fixed, curves
 from coplayer.analysis.exact import discounted_returns, joint_distribution, mean_rewards, stationary_rewards
 from coplayer.analysis.price_of_defection import Price, price_of_defection
 from coplayer.analysis.signature import Signature, signature
+from coplayer.analysis.tournament import Tournament, tournament
 from coplayer.analysis.zero_determinant import enforced_relation, extortion, fit_extortion
 from coplayer.errors import CoplayerError
 from coplayer.experiments.a2c_mixed import PRESETS as A2C_PRESETS
@@ -16,35 +17,64 @@ from coplayer.experiments.coala_ipd import CoalaIPD
 from coplayer.experiments.exact_ipd import ExactIPD
 from coplayer.experiments.join import join
 from coplayer.experiments.ppi_mixed import PRESETS, PPIMixed
+from coplayer.experiments.protocol import Experiment, Recipe
 from coplayer.experiments.registry import RECIPES, load, resume, train
+from coplayer.experiments.registry import register as register_experiment
+from coplayer.games.game import Game, Symbol, Vector
 from coplayer.games.matrix import MatrixGame, prisoners_dilemma
+from coplayer.games.names import GAMES
+from coplayer.games.names import register as register_game
+from coplayer.games.public_goods import PublicGoods
 from coplayer.learning import coala
+from coplayer.learning.estimators import ESTIMATORS, Estimator, Outcome
 from coplayer.networks.actor_critic import ActorCritic
-from coplayer.players.match import Player, play_match
+from coplayer.networks.core import CORES
+from coplayer.play.player import Player, uniform
+from coplayer.play.rollout import play_match
+from coplayer.play.trajectory import Episode, Trajectory
 from coplayer.players.memory1 import Memory1, cooperation, named_strategy
+from coplayer.players.naive import RULES, NaiveLearner
 from coplayer.players.planner import PlannerSettings, PPIPlayer
 from coplayer.players.recurrent import RecurrentPlayer
 from coplayer.pools import shaping
 from coplayer.runtime import configure
+from coplayer.settings import adjust
 
 __all__ = [
     "A2C_PRESETS",
+    "CORES",
+    "ESTIMATORS",
+    "GAMES",
     "PRESETS",
     "RECIPES",
+    "RULES",
     "A2CMixed",
     "ActorCritic",
     "CoalaIPD",
     "CoplayerError",
+    "Episode",
+    "Estimator",
     "ExactIPD",
+    "Experiment",
+    "Game",
     "MatrixGame",
     "Memory1",
+    "NaiveLearner",
+    "Outcome",
     "PPIMixed",
     "PPIPlayer",
     "PlannerSettings",
     "Player",
     "Price",
+    "PublicGoods",
+    "Recipe",
     "RecurrentPlayer",
     "Signature",
+    "Symbol",
+    "Tournament",
+    "Trajectory",
+    "Vector",
+    "adjust",
     "against_fixed",
     "best_response",
     "coala",
@@ -64,10 +94,14 @@ __all__ = [
     "price_of_defection",
     "prisoners_dilemma",
     "projected_gradients",
+    "register_experiment",
+    "register_game",
     "regrets",
     "resume",
     "shaping",
     "signature",
     "stationary_rewards",
+    "tournament",
     "train",
+    "uniform",
 ]

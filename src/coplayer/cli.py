@@ -1,11 +1,11 @@
 """The command line: each command is a function of a frozen dataclass. See `coplayer --help`."""
 
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Generic, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import tyro
 from rich import box
@@ -14,121 +14,149 @@ from rich.markdown import Markdown
 from rich.table import Column, Table
 from tyro.extras import SubcommandApp
 
-from coplayer import runtime
+from coplayer import flags, runtime
 from coplayer.errors import CoplayerError, require
 from coplayer.experiments import registry
-from coplayer.experiments import reproduce as reproduction
-from coplayer.experiments.equilibrium import report_equilibrium
 from coplayer.experiments.join import join as join_runs
-from coplayer.experiments.recipes import Recipe
-from coplayer.experiments.report import Report, report
-from coplayer.experiments.reproduce import Reproduction
+from coplayer.experiments.protocol import Recipe
+from coplayer.games import names
+from coplayer.reproduce import reproduce as reproduction
+from coplayer.reproduce.equilibrium import report_equilibrium
+from coplayer.reproduce.report import Report, report
+from coplayer.reproduce.reproduce import Reproduction
 from coplayer.runs.display import Display
 from coplayer.runs.folder import RunFolder
+from coplayer.settings import adjust
 
 _T = TypeVar("_T")
 Preset = Literal["quick", "paper"]
 Flat = Annotated[tyro.conf.OmitArgPrefixes[tyro.conf.OmitSubcommandPrefixes[_T]], tyro.conf.arg(name="")]
+NO_CACHE = "--no-compilation-cache"
 
 
-@dataclass(frozen=True)
-class Train(Generic[_T]):
-    """Train an experiment whose settings are a `_T`."""
+@dataclass(frozen=True, kw_only=True)
+class Computing:
+    """A command that computes."""
 
-    config: tyro.conf.OmitArgPrefixes[_T]
+    compilation_cache: bool = True
+    """Keep compiled programs for later commands, in the user's cache folder. COPLAYER_NO_CACHE=1 turns this off too."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading(Computing):
+    """A command that reads runs."""
+
+    game_file: str | None = None
+    """File and class of the run's game, where it is a game of your own: path/to/file.py:ClassName. The file is run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train(Computing):
+    """Train an experiment. The flags of its settings are added by `flags.flags_of`."""
+
     out: Path
-    """The run's folder; a new one."""
+    """Folder of the run; it must not exist yet."""
     preset: Preset = "quick"
-    """Where all other settings start from: "quick" is made for a 2-core CPU, "paper" is the published setting."""
+    """Values that all other settings start from: "quick" is made for a CPU of 2 cores, "paper" is as published."""
+    game: Annotated[str, tyro.conf.arg(metavar=f"{{{','.join(names.GAMES)},FILE.py:CLASS}}")]
+    """Name of the game, or the file and class of a game of your own; that file is run."""
 
 
 @dataclass(frozen=True)
-class Resume:
-    """Go on with a run that was stopped, to the same numbers as if it had not been."""
+class Resume(Reading):
+    """Go on with a run that was stopped. The numbers are the same as if it had not been stopped."""
 
     folder: tyro.conf.Positional[Path]
-    """The run's folder."""
+    """Folder of the run."""
 
 
 @dataclass(frozen=True)
-class Join:
-    """Put finished runs of the same settings together whose seeds follow one another: for seeds trained apart."""
+class Join(Reading):
+    """Join finished runs of the same settings, whose seeds follow one another, into one run."""
 
     folders: tyro.conf.Positional[tuple[Path, ...]]
-    """The folders of the runs."""
+    """Folders of the runs."""
     out: Path
-    """The folder of all of them; a new one."""
+    """Folder of the joint run; it must not exist yet."""
 
 
 @dataclass(frozen=True)
-class Evaluate:
-    """Play a run's learners against each other and against fixed players; draw figures, write evaluation.json."""
+class Evaluate(Reading):
+    """Play a run's learners against each other and against fixed players; write figures and evaluation.json."""
 
     folder: tyro.conf.Positional[Path]
-    """The run's folder."""
+    """Folder of the run."""
     phases: Literal["last", "few", "all"] = "few"
-    """Which phases' learners: the last, about six, or all."""
+    """Phases whose learners play: the last, about six, or all."""
     episodes: int = 128
     """Episodes for each learner and opponent."""
 
 
 @dataclass(frozen=True)
-class Equilibrium:
-    """Measure how far a PPI run's learners are from a predictive equilibrium; draw it, write equilibrium.json."""
+class Equilibrium(Reading):
+    """Measure how far the learners of a PPI run are from a predictive equilibrium; write equilibrium.json."""
 
     folder: tyro.conf.Positional[Path]
-    """The run's folder."""
+    """Folder of the run."""
     phases: Literal["last", "few", "all"] = "all"
-    """Which phases' learners: the last, about six, or all."""
+    """Phases whose learners are measured: the last, about six, or all."""
     episodes: int = 128
     """Fresh episodes for each kind of co-player."""
     histories: int = 4
-    """Rounds of each episode at which the learners are asked."""
+    """Rounds of each episode at which the learners are asked for a plan."""
     plans: int = 32
-    """Independent plans of each learner for each of them, each of as many rollouts as in play."""
+    """Independent plans per learner and round, each of as many rollouts as in play."""
 
 
 @dataclass(frozen=True)
-class Reproduce:
-    """Train what a published figure needs, draw its panels, and write a table of the paper's numbers beside ours."""
+class Reproduce(Computing):
+    """Train the runs of a published figure, draw its panels, and write a table of the paper's numbers beside ours."""
 
     figure: tyro.conf.Positional[str]
-    """Its name, or "list" for all of them."""
+    """Name of the figure, or "list" for all of them."""
     out: Path = Path("runs/reproduce")
-    """Where the runs and the figures go; finished runs in it are used again, broken ones resumed."""
+    """Folder of runs and figures. Finished runs in it are used again, broken ones resumed."""
     preset: Preset = "quick"
-    """The settings of its runs: "quick" is made for a 2-core CPU, "paper" is the published setting."""
+    """Settings of the runs: "quick" is made for a CPU of 2 cores, "paper" is as published."""
     only: str | None = None
     """One part of the figure, such as ppi or a2c: see "coplayer reproduce list"."""
     seeds: int = 0
     """Repetitions; 0: the published number, or a few of the quick preset."""
     seed: int = 0
-    """The first seed."""
+    """Number of the first seed."""
 
 
-def train(command: Train, console: Console) -> None:
+def train(command: Train, settings: Any, console: Console) -> None:
     with Display(console, "compiling") as display:
-        registry.train(command.config, command.out, preset=command.preset, reporter=display)
-    evaluate(Evaluate(command.out), console)
+        registry.train(settings, command.out, preset=command.preset, reporter=display)
+    evaluate(Evaluate(folder=command.out), console)
 
 
 def resume(command: Resume, console: Console) -> None:
+    know_game(command, command.folder)
     folder = RunFolder.open(command.folder)
-    module, config = registry.config_of(folder)
-    module.check(config)
-    if registry.is_finished(folder, config) and (folder.path / "summary.md").exists():
+    experiment, settings = registry.settings_of_folder(folder)
+    experiment.check(settings)
+    if registry.is_finished(folder, settings) and (folder.path / "summary.md").exists():
         console.print(
             f"{folder.path} is finished; 'coplayer evaluate' plays its learners anew", highlight=False, soft_wrap=True
         )
         return
     with Display(console, "compiling") as display:
         registry.resume(command.folder, reporter=display)
-    evaluate(Evaluate(command.folder), console)
+    evaluate(Evaluate(folder=command.folder), console)
 
 
 def join(command: Join, console: Console) -> None:
+    know_game(command, *command.folders)
     joint = join_runs(list(command.folders), command.out)
-    evaluate(Evaluate(joint.path), console)
+    evaluate(Evaluate(folder=joint.path), console)
+
+
+def know_game(command: Reading, *folders: Path) -> None:
+    """Make the game of a file known that the user named, before the runs are read."""
+    if command.game_file is not None:
+        registry.know_game(command.game_file, folders)
 
 
 def say_where(made: Report | Reproduction, console: Console) -> None:
@@ -140,13 +168,14 @@ def say_where(made: Report | Reproduction, console: Console) -> None:
 def evaluate(command: Evaluate, console: Console) -> None:
     """Evaluate, draw, and say where the results are and what they say."""
     require(command.episodes >= 1, f"episodes: must be at least 1, got {command.episodes}")
+    know_game(command, command.folder)
     folder = RunFolder.open(command.folder)
     with console.status("evaluating") as status:
         made = report(
             folder,
             phases=command.phases,
             episodes=command.episodes,
-            told=lambda phase: status.update(f"evaluated phase {phase}"),
+            on_phase=lambda phase: status.update(f"evaluated phase {phase}"),
         )
     seconds = sum(row["seconds"] for row in folder.timing())
     console.print(Markdown(made.text))
@@ -156,6 +185,7 @@ def evaluate(command: Evaluate, console: Console) -> None:
 
 def equilibrium(command: Equilibrium, console: Console) -> None:
     """Measure, draw, and say where the results are and what they say."""
+    know_game(command, command.folder)
     folder = RunFolder.open(command.folder)
     with console.status("measuring") as status:
         made = report_equilibrium(
@@ -196,70 +226,84 @@ def reproduce(command: Reproduce, console: Console) -> None:
     say_where(made, console)
 
 
-def make_app(preset: Preset, console: Console) -> SubcommandApp:
-    """The tree of commands, every setting's default taken from `preset`."""
+def make_app(arguments: list[str], console: Console) -> SubcommandApp:
+    """The tree of commands. The recipe, the preset and the game among the arguments decide which flags there are."""
     app, training = SubcommandApp(), SubcommandApp()
     for name, recipe in registry.RECIPES.items():
-        add_training(training, name, recipe, preset, console)
+        if name in arguments:
+            add_training(training, name, recipe, arguments, console)
+        else:  # listed only
+            training.command(_listed(recipe), name=name)
     app.command(training, name="train")
 
     @app.command(name="resume")
     def _(command: Flat[Resume]) -> None:
-        """Go on with a run that was stopped, to the same numbers as if it had not been."""
+        """Go on with a run that was stopped. The numbers are the same as if it had not been stopped."""
         resume(command, console)
 
     @app.command(name="join")
     def _(command: Flat[Join]) -> None:
-        """Put finished runs of the same settings and of different seeds together to one."""
+        """Join finished runs of the same settings, whose seeds follow one another, into one run."""
         join(command, console)
 
     @app.command(name="evaluate")
     def _(command: Flat[Evaluate]) -> None:
-        """Play a run's learners against each other and against fixed players; draw the figures and the table."""
+        """Play a run's learners against each other and against fixed players; write figures and a table."""
         evaluate(command, console)
 
     @app.command(name="equilibrium")
     def _(command: Flat[Equilibrium]) -> None:
-        """Measure how far a PPI run's learners are from a predictive equilibrium, phase by phase."""
+        """Measure how far the learners of a PPI run are from a predictive equilibrium, phase by phase."""
         equilibrium(command, console)
 
     @app.command(name="reproduce")
     def _(command: Flat[Reproduce]) -> None:
-        """Reproduce a published figure: train, draw its panels, set its numbers beside the paper's."""
+        """Reproduce a published figure: train its runs, draw its panels, set its numbers beside the paper's."""
         reproduce(command, console)
 
     return app
 
 
-def add_training(app: SubcommandApp, name: str, recipe: Recipe, preset: Preset, console: Console) -> None:
-    """Add the command that trains by `recipe`, every setting's default taken from `preset`."""
-    config = recipe.presets[preset]
-    start = Train(config, Path("runs") / name, preset)
+def add_training(app: SubcommandApp, name: str, recipe: Recipe, arguments: list[str], console: Console) -> None:
+    """Add the command that trains by `recipe`. The preset and the game among the arguments give its defaults."""
+    preset, asked = (flags.value_of(flag, arguments) for flag in ("--preset", "--game"))
+    preset = preset if preset in get_args(Preset) else "quick"
+    start = recipe.presets[preset]
+    game = names.described(start.game)["name"] if asked is None else flags.know_game(asked)
+    start = adjust(start, game=flags.game_of(game, start.game))
+    kind = flags.flags_of(start, game, base=Train)
+    default = kind(out=Path("runs") / name, preset=preset, game=game)
 
-    def command(command: Flat[Train[type(config)]] = start) -> None:
-        train(command, console)
+    def command(command: Annotated[tyro.conf.OmitSubcommandPrefixes[kind], tyro.conf.arg(name="")] = default) -> None:
+        flags.check_needed(command.game, arguments)
+        train(command, flags.settings_from(command, start), console)
 
-    command.__doc__ = f"{recipe.shows} ({recipe.source})"
+    command.__doc__ = _about(recipe)
     app.command(command, name=name)
 
 
-def preset_in(arguments: list[str]) -> Preset:
-    """The preset asked for: found before all else, since it sets the other flags' defaults."""
-    for name, value in pairwise([*arguments, ""]):
-        given = value if name == "--preset" else name.removeprefix("--preset=")
-        if given in get_args(Preset):
-            return given
-    return "quick"
+def _listed(recipe: Recipe) -> Callable[[], None]:
+    """A command that is not among the arguments: only its line of help is shown."""
+
+    def command() -> None:
+        raise AssertionError("a command that is not among the arguments cannot run")
+
+    command.__doc__ = _about(recipe)
+    return command
+
+
+def _about(recipe: Recipe) -> str:
+    """The line of help of a training command."""
+    return f"{recipe.shows} ({recipe.source})"
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Entry point of the `coplayer` command. Returns the exit status: 0, or 2 after a one-line error."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    runtime.configure()
+    runtime.configure(compilation_cache=NO_CACHE not in arguments)
     console = Console()
-    app = make_app(preset_in(arguments), console)
     try:
-        app.cli(
+        make_app(arguments, console).cli(
             prog="coplayer",
             description="Learning among self-interested agents that infer, shape and answer one another.",
             args=arguments,

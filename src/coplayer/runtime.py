@@ -1,19 +1,32 @@
-"""Settings of JAX that make this library fast on a CPU. They count if made before JAX first touches a device."""
+"""Settings of JAX for this library. They count if they are made before JAX first touches a device."""
 
 import contextlib
 import os
+import platform
+import tempfile
+import zlib
+from pathlib import Path
 
 import jax
+import platformdirs
 
 WIDE_VECTORS = "--xla_cpu_prefer_vector_width=512"
+NO_CACHE = "COPLAYER_NO_CACHE"  # an environment variable: if it is set, compiled programs are not kept
+LEAST_SECONDS = 0.5  # programs that compile faster are not kept
+MOST_BYTES = 2 * 10**9  # of all programs kept; the least recently used are removed first
 
 
-def configure(cpu_devices: int | None = None) -> None:
-    """Use the widest vector instructions, and show each CPU core as a device of its own, two at most by default.
+def configure(cpu_devices: int | None = None, *, compilation_cache: bool = True) -> None:
+    """Make JAX fast for this library: wide vector instructions, a CPU core per learner, and a cache of programs.
 
-    The two learners of an experiment then train on a core each: their steps are too small for XLA to share one among
-    cores. Does nothing to what the user has set in XLA_FLAGS, nor where JAX has begun already, and is without effect on
-    GPUs.
+    Each CPU core becomes a device of its own, two at most by default. The two learners of an experiment then train on
+    a core each, because their steps are too small for XLA to divide among cores. This has no effect on GPUs.
+
+    Compiled programs are kept in the user's cache folder (see `cache_folder`), so that the next run starts at once.
+    They are not kept with `compilation_cache=False`, nor if the environment variable COPLAYER_NO_CACHE is set.
+
+    Settings that the user has made in XLA_FLAGS or JAX_COMPILATION_CACHE_DIR stay as they are. The number of devices
+    stays as it is where JAX has begun already.
     """
     flags = os.environ.get("XLA_FLAGS", "")
     if "xla_cpu_prefer_vector_width" not in flags:
@@ -21,6 +34,43 @@ def configure(cpu_devices: int | None = None) -> None:
     if "xla_force_host_platform_device_count" not in flags:
         with contextlib.suppress(RuntimeError):  # JAX has begun
             jax.config.update("jax_num_cpu_devices", cpu_devices or min(2, available_cores()))
+    if not compilation_cache or os.environ.get(NO_CACHE):
+        jax.config.update("jax_enable_compilation_cache", False)
+    elif jax.config.jax_compilation_cache_dir is None:
+        _keep_programs(cache_folder())
+
+
+def cache_folder() -> Path:
+    """The folder of compiled programs, in the user's cache folder: on Linux $XDG_CACHE_HOME/coplayer/jax, by default
+    ~/.cache/coplayer/jax. It may be removed at any time.
+
+    Machines that share a home folder have a folder each per kind of processor, because a program that was compiled for
+    one kind may not run on another.
+    """
+    return Path(platformdirs.user_cache_dir("coplayer", appauthor=False)) / "jax" / _processor()
+
+
+def _processor() -> str:
+    """A short name for the kind of processor, with the instructions that it knows."""
+    words = platform.processor()
+    with contextlib.suppress(OSError):  # on Linux alone
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        words = next((line for line in lines if line.startswith(("flags", "Features"))), words)
+    return f"{platform.machine()}-{zlib.crc32(words.encode()):08x}"
+
+
+def _keep_programs(folder: Path) -> None:
+    """Let JAX keep its compiled programs in a folder, if it can be written to."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError:
+        return
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", LEAST_SECONDS)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
+    jax.config.update("jax_compilation_cache_max_size", MOST_BYTES)
 
 
 def available_cores() -> int:

@@ -15,7 +15,7 @@ from coplayer.analysis.exact import (
 )
 from coplayer.errors import CoplayerError
 from coplayer.games.matrix import MatrixGame, prisoners_dilemma
-from coplayer.players.match import play_match
+from coplayer.play.rollout import play_match
 from coplayer.players.memory1 import Memory1, cooperation, named_strategy
 from oracles import joint_distributions
 
@@ -31,7 +31,8 @@ def payoffs_in_firsts_view(game: MatrixGame) -> np.ndarray:
     """Both players' rewards after each joint action, [player, joint], entry by entry."""
     n = game.num_actions
     pairs = [(a, b) for a in range(n) for b in range(n)]
-    return np.array([[game.payoffs[0][a][b] for a, b in pairs], [game.payoffs[1][b][a] for a, b in pairs]])
+    first, second = game.tables
+    return np.array([[first[a, b] for a, b in pairs], [second[b, a] for a, b in pairs]])
 
 
 @pytest.mark.parametrize(
@@ -86,7 +87,7 @@ def test_discounted_returns_against_the_power_series(actions, discount):
 def test_discounted_returns_against_long_play():
     first, second, game = random_pair(2, seed=9)
     game = MatrixGame(game.payoffs, rounds=120)
-    joint = play_match(first, second, game, jax.random.key(0), episodes=20_000)
+    joint = play_match((first, second), game, jax.random.key(0), episodes=20_000).joint
     weights = 0.9 ** np.arange(game.rounds)
     exact = discounted_returns(first, second, game, 0.9)
     for player, view in enumerate([joint, game.swap(joint)]):
@@ -107,7 +108,7 @@ def test_the_distribution_of_every_round_against_matches(actions):
     exact = np.asarray(joint_distribution(first, second, game))
     np.testing.assert_allclose(exact.sum(-1), 1, atol=1e-5)
     count = 40_000
-    joint = play_match(first, second, game, jax.random.key(0), episodes=count)
+    joint = play_match((first, second), game, jax.random.key(0), episodes=count).joint
     seen = np.stack([np.asarray(joint == j).mean(1) for j in range(actions**2)], axis=1)
     assert (np.abs(seen - exact) < 5 * np.sqrt(exact * (1 - exact) / count) + 1e-6).all()
     both = mean_rewards(first, second, game)
@@ -177,8 +178,8 @@ def test_a_discount_of_one_is_refused():
         discounted_returns(named_strategy("random"), named_strategy("random"), prisoners_dilemma(), 1.0)
 
 
-def test_uniform_tabular_pool_references_of_the_spec():
-    """Against the uniform pool always-defect earns 1.00 a round: each answer cooperates half of the time."""
+def test_uniform_tabular_pool_references():
+    """Against the uniform pool always-defect earns 1.00 per round: each answer cooperates half of the time."""
     game, draws = prisoners_dilemma(100), np.random.default_rng(0)
     values = np.asarray(mean_rewards(named_strategy("always_defect"), cooperation(draws.random((300, 5))), game)[:, 0])
     assert values.mean() == pytest.approx(1.0, abs=5 * values.std() / np.sqrt(len(values)))

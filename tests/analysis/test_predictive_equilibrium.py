@@ -1,5 +1,6 @@
 """Measures of predictive equilibrium against enumeration of every episode, and against closed forms."""
 
+import dataclasses
 import itertools
 
 import equinox as eqx
@@ -21,10 +22,10 @@ from coplayer.analysis.predictive_equilibrium import (
     take,
 )
 from coplayer.games.matrix import prisoners_dilemma
-from coplayer.networks.world_model import RoundModel
+from coplayer.networks.world_model import RoundModel, TokenModel
 from coplayer.players.planner import PlannerSettings, PPIPlayer
 from coplayer.pools import tabular
-from oracles import RoundOracle, softmax, with_random_weights
+from oracles import RoundOracle, TokenOracle, softmax, with_random_weights
 
 ROUNDS, TEMPERATURE = 3, 0.7
 GAME = prisoners_dilemma(ROUNDS)
@@ -40,7 +41,7 @@ def ask_everywhere(player, episodes, plans=2):
     """A probe at all rounds of these episodes; its histories are [rounds, episodes], flattened."""
     joint = jnp.asarray(np.array(episodes).T)
     at = jnp.broadcast_to(jnp.arange(ROUNDS)[:, None], joint.shape)
-    return probe(player, joint, GAME.reward(joint), at, jax.random.key(1), plans=plans)
+    return probe(player, joint, at, jax.random.key(1), plans=plans)
 
 
 def swapped(episode):
@@ -153,7 +154,7 @@ def test_the_rollouts_noise_by_enumeration_of_its_outcomes():
     }
     count = 3000
     joint = jnp.zeros((ROUNDS, count), jnp.int32)
-    probed = probe(noisy_player(), joint, GAME.reward(joint), joint[:1], jax.random.key(0), plans=16)
+    probed = probe(noisy_player(), joint, joint[:1], jax.random.key(0), plans=16)
     measured = {
         "entropy": mean_policy_entropy(probed.policies),
         "excess": excess_loss(probed.policies, probed.prior),
@@ -189,6 +190,27 @@ def test_the_subjective_gap_of_greedy_plans_with_normal_noise(difference):
     assert abs(off_by(subjective_gap(policies, q), gap - too_low)) < 5
     if difference < 3:  # the maximum of the mean, and each policy valued by its own noise, would not do
         assert abs(off_by(q.mean(0).max(0) - (policies * q).sum(1).mean(0), gap)) > 50
+
+
+def test_a_probe_asks_at_the_states_of_play_with_the_rewards_of_the_players_seat():
+    """A token model remembers rewards: its states and its loss on rewards against an oracle."""
+
+    def build():
+        return TokenModel(GAME, 4, 3, key=jax.random.key(0))
+
+    model, payoffs = with_random_weights(build, 3), np.array([4.0, 3.0, 2.0, 1.0])
+    player = PPIPlayer(model, dataclasses.replace(EXACT, expected_rewards=False), payoffs=jnp.asarray(payoffs))
+    probed, oracle = ask_everywhere(player, EVERY_EPISODE), TokenOracle(model)
+    losses, priors = [], []
+    for episode in EVERY_EPISODE:
+        losses.append(oracle.losses(episode, payoffs[list(episode)])[2] / ROUNDS)
+        states = [oracle.start()]
+        for joint in episode[:-1]:
+            states.append(oracle.after(states[-1], *divmod(joint, 2), payoffs[joint]))
+        priors.append([np.log(oracle.prior(state)) for state in states])
+    expected = np.moveaxis(np.array(priors), 0, 1).reshape(-1, 2).T  # [actions, rounds * episodes]
+    np.testing.assert_allclose(probed.prior, expected, atol=1e-5)
+    assert float(probed.reward_loss) == pytest.approx(np.mean(losses), rel=1e-5)
 
 
 def test_the_jackknife_against_the_bias_of_the_plug_in():

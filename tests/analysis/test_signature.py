@@ -7,7 +7,7 @@ import pytest
 
 from coplayer.analysis.signature import signature
 from coplayer.games.matrix import MatrixGame, prisoners_dilemma
-from coplayer.players.match import play_match
+from coplayer.play.rollout import play_match
 from coplayer.players.memory1 import cooperation, named_strategy
 
 CC, CD, DC, DD = range(4)
@@ -28,7 +28,8 @@ def test_an_episode_by_hand():
 def test_a_memory1_player_shows_its_own_table():
     table = [0.9, 0.8, 0.3, 0.6, 0.2]
     game = prisoners_dilemma(60)
-    joint = play_match(cooperation(table), named_strategy("random"), game, jax.random.key(0), episodes=4000)
+    players = cooperation(table), named_strategy("random")
+    joint = play_match(players, game, jax.random.key(0), episodes=4000).joint
     found = signature(joint, game)
     np.testing.assert_allclose(found.early, table[1:], atol=0.02)
     np.testing.assert_allclose(found.late, table[1:], atol=0.02)
@@ -73,7 +74,7 @@ def test_a_memory1_player_shows_its_own_table_in_inner_episodes_too():
     table = [0.9, 0.1, 0.2, 0.3, 0.15]
     game = prisoners_dilemma(3)
     players = cooperation(table), named_strategy("random")
-    joint = play_match(*players, game, jax.random.key(0), episodes=4000, inner_episodes=10)
+    joint = play_match(players, game, jax.random.key(0), episodes=4000, inner_episodes=10).joint
     found = signature(joint, game)
     np.testing.assert_allclose(found.early, table[1:], atol=0.03)
     np.testing.assert_allclose(found.late, table[1:], atol=0.03)
@@ -89,3 +90,14 @@ def test_more_actions():
     joint = jnp.array([0, 1, 4])[:, None]  # (0, 0), (0, 1), (1, 1): cheated after mutual cooperation, then not 0
     found = signature(joint, game)
     assert found.after_defection == 0 and found.early.shape == (9,)
+
+
+def test_the_game_says_which_action_cooperates():
+    """The same rounds with the names of both actions exchanged."""
+    rounds = [CC, CD, CC, DD, DC, CC, CC, CD, DC, DD]
+    exchanged = [3 - joint for joint in rounds]
+    one = signature(jnp.array(rounds)[:, None], prisoners_dilemma(10))
+    other = signature(jnp.array(exchanged)[:, None], MatrixGame((0, 2, -1, 1), 10, cooperation=1))
+    for name in ("first_move", "after_defection", "after_cooperation"):
+        assert getattr(one, name) == getattr(other, name)
+    np.testing.assert_array_equal(one.late, other.late[::-1])

@@ -24,7 +24,7 @@ def random_players(count: int, seed: int = 0) -> Memory1:
 @pytest.mark.parametrize(("chi", "share"), [(1.0, 1.0), (1.0, 0.3), (2.0, 0.7), (3.5, 1.0), (10.0, 0.5)])
 def test_extortion_claims_chi_times_the_surplus_of_whoever_it_meets(name, chi, share):
     game = GAMES[name]
-    (_, sucker), (temptation, punishment) = game.payoffs[0]
+    (_, sucker), (temptation, punishment) = game.tables[0].tolist()
     phi = share * (punishment - sucker) / ((punishment - sucker) + chi * (temptation - punishment))
     with jax.enable_x64(True):
         both = np.asarray(stationary_rewards(extortion(game, chi, phi), random_players(50), game))

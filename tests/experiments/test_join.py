@@ -1,6 +1,5 @@
 """Runs of single seeds, put together, against one run of all of them."""
 
-import dataclasses
 import json
 
 import numpy as np
@@ -10,6 +9,7 @@ from coplayer import cli
 from coplayer.errors import CoplayerError
 from coplayer.experiments import registry
 from coplayer.experiments.join import join
+from coplayer.settings import adjust
 from stopping import StopAfter, assert_same, outcome
 from tiny import TINY, TINY_A2C, TINY_COALA, TINY_EXACT
 
@@ -18,7 +18,7 @@ CONFIGS = {"ppi": TINY, "a2c": TINY_A2C}  # each of two learners, who have a dev
 
 def apart(config, out, seeds):
     """One run each of these (first seed, number of seeds)."""
-    runs = [dataclasses.replace(config, seed=seed, seeds=count, seed_batch=1) for seed, count in seeds]
+    runs = [adjust(config, seed=seed, seeds=count, seed_batch=1) for seed, count in seeds]
     for i, run in enumerate(runs):
         registry.train(run, out / f"part-{i}")
     return [out / f"part-{i}" for i in range(len(runs))]
@@ -28,9 +28,9 @@ def apart(config, out, seeds):
 def test_joined_runs_are_the_run_of_all_their_seeds(config, tmp_path):
     parts = apart(config, tmp_path, [(9, 1), (7, 2)])  # in any order
     joint = join(parts, tmp_path / "joint")
-    whole = registry.train(dataclasses.replace(config, seed=7, seeds=3, seed_batch=1), tmp_path / "whole")
+    whole = registry.train(adjust(config, seed=7, seeds=3, seed_batch=1), tmp_path / "whole")
     assert_same(joint.path, whole.path)
-    assert registry.config_of(joint) == registry.config_of(whole)
+    assert registry.settings_of_folder(joint) == registry.settings_of_folder(whole)
     seconds = sum(row["seconds"] for part in parts for row in registry.RunFolder.open(part).timing())
     assert sum(row["seconds"] for row in joint.timing()) == pytest.approx(seconds)
     made = joint.config()["joined"]
@@ -41,7 +41,7 @@ def test_joined_runs_are_the_run_of_all_their_seeds(config, tmp_path):
 
 
 def test_with_more_learners_than_devices_joined_runs_are_that_run_up_to_rounding(tmp_path):
-    config = dataclasses.replace(TINY_COALA, meta_agents=4, methods=("coala",), iterations=2, phases=1, seed_batch=1)
+    config = adjust(TINY_COALA, meta_agents=4, methods=("coala",), iterations=2, phases=1, seed_batch=1)
     joint = join(apart(config, tmp_path, [(0, 1), (1, 1)]), tmp_path / "joint")
     whole = registry.train(config, tmp_path / "whole")
     for row, other in zip(joint.metrics(), whole.metrics(), strict=True):
@@ -58,11 +58,11 @@ def parts(tmp_path_factory):
 
 
 def test_what_a_later_run_builds_on_may_be_joined(parts, tmp_path):
-    alone = dataclasses.replace(TINY_A2C, learner_share=0.0)
+    alone = adjust(TINY_A2C, learner_share=0.0)
     first = join(apart(alone, tmp_path, [(0, 1), (1, 1)]), tmp_path / "one")
-    later = apart(dataclasses.replace(alone, frozen=first.path), tmp_path / "two", [(0, 1), (1, 1)])
+    later = apart(adjust(alone, frozen=first.path), tmp_path / "two", [(0, 1), (1, 1)])
     joint = join(later, tmp_path / "joint")
-    whole = registry.train(dataclasses.replace(alone, frozen=first.path, seed=0, seeds=2), tmp_path / "whole")
+    whole = registry.train(adjust(alone, frozen=first.path, seed=0, seeds=2), tmp_path / "whole")
     assert_same(joint.path, whole.path)
 
 
@@ -72,12 +72,12 @@ def test_what_does_not_belong_together_is_refused_in_one_line(parts, tmp_path):
             join(folders, tmp_path / "joint")
         assert "\n" not in str(error.value) and not (tmp_path / "joint").exists()
 
-    other = registry.train(dataclasses.replace(TINY_A2C, seed=3, seeds=1, learning_rate=0.1), tmp_path / "other").path
-    ppi = registry.train(dataclasses.replace(TINY, seed=3, phases=1, later_rollouts=0), tmp_path / "ppi").path
+    other = registry.train(adjust(TINY_A2C, seed=3, seeds=1, learning_rate=0.1), tmp_path / "other").path
+    ppi = registry.train(adjust(TINY, seed=3, phases=1, later_rollouts=0), tmp_path / "ppi").path
     exact = registry.train(TINY_EXACT, tmp_path / "exact").path
     stopped = tmp_path / "stopped"
     with pytest.raises(KeyboardInterrupt):
-        registry.train(dataclasses.replace(TINY_A2C, seed=3, seeds=1), stopped, reporter=StopAfter(2))
+        registry.train(adjust(TINY_A2C, seed=3, seeds=1), stopped, reporter=StopAfter(2))
     one, two, four = parts
     refused([], "two runs or more")
     refused([one], "two runs or more")
@@ -87,7 +87,7 @@ def test_what_does_not_belong_together_is_refused_in_one_line(parts, tmp_path):
     refused([two, ppi], "is of ppi-mixed")
     refused([exact, exact], "side by side")
     refused([two, stopped], "not finished; go on with it by 'coplayer resume")
-    three = registry.train(dataclasses.replace(TINY_A2C, seed=3, seeds=1), tmp_path / "three")
+    three = registry.train(adjust(TINY_A2C, seed=3, seeds=1), tmp_path / "three")
     rows = three.metrics_file.read_bytes().splitlines(keepends=True)
     three.metrics_file.write_bytes(b"".join(rows[1:]))
     refused([two, three.path], f"has {len(rows) - 1} of the run's {len(rows)} rows")
@@ -103,6 +103,6 @@ def test_the_command_joins_evaluates_and_touches_no_folder_that_is_there(parts, 
     folders, out = [str(part) for part in parts[:2]], str(tmp_path / "joint")
     assert cli.main(["join", *folders, "--out", out]) == 0
     assert "trained in" in capsys.readouterr().out and (tmp_path / "joint" / "summary.md").exists()
-    assert json.loads((tmp_path / "joint" / "config.json").read_text())["settings"]["seeds"] == 2
+    assert json.loads((tmp_path / "joint" / "config.json").read_text())["settings"]["run"]["seeds"] == 2
     assert cli.main(["join", *folders, "--out", out]) == 2
     assert "exists already" in capsys.readouterr().err

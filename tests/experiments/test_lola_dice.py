@@ -1,7 +1,5 @@
 """LOLA-DiCE agents as a method of coala-ipd: what an iteration does to them, their run folder, their memory."""
 
-import dataclasses
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,13 +8,19 @@ import pytest
 from coplayer.errors import CoplayerError
 from coplayer.experiments import coala_ipd, registry
 from coplayer.experiments.axes import LEARNERS
-from coplayer.experiments.coala_ipd import CoalaIPD, check, make_setting
+from coplayer.experiments.coala_ipd import CoalaIPD, check
+from coplayer.experiments.mixed_pool import Seat
+from coplayer.games.matrix import prisoners_dilemma
+from coplayer.learning import a2c
+from coplayer.play.trajectory import JointActions
 from coplayer.pools import lookahead
+from coplayer.settings import adjust
 from oracles import ActorCriticOracle, with_random_weights
 from stopping import StopAfter, assert_same
 
-TINY_LOLA = CoalaIPD(
-    rounds=3,
+TINY_LOLA = adjust(
+    CoalaIPD(),
+    game=prisoners_dilemma(3),
     inner_episodes=2,
     batch=2,
     replicas=4,
@@ -57,30 +61,34 @@ def test_a_stopped_run_goes_on_to_the_same_numbers(unbroken, tmp_path):
 
 def test_agents_and_players_forget_at_each_inner_episode(unbroken):
     player = registry.load(unbroken.path, seed=0)[0]
-    state = player.update(player.initial_state(2), jnp.asarray([0, 3]), jnp.zeros(2))
-    fresh, begun = player.next_episode(state), player.initial_state(2)
+    begun = player.begin(jax.random.key(0), 2)
+    state, _, _ = player.act(begun, jnp.asarray([1, 4]), jnp.zeros(2))
+    episode = JointActions(jnp.zeros((3, 2), jnp.int32), TINY_LOLA.game).view(0)
+    fresh = player.learn(state, episode, None, jax.random.key(1))
     assert np.array_equal(fresh.state, begun.state) and not np.array_equal(state.state, begun.state)
 
-    setting = make_setting(TINY_LOLA)
-    networks = with_random_weights(lambda: one_each(setting, 2), seed=1)
-    played = over_agents(lambda own: coala_ipd.play(setting, population(setting), own, jax.random.key(2)), networks)
-    joint = np.asarray(played.joint).reshape(2, 2, 3, -1)  # [agent, inner episode, round, game]
-    values = np.asarray(played.values).reshape(joint.shape)
+    networks = with_random_weights(lambda: one_each(2), seed=1)
+    played = over_agents(lambda own: coala_ipd.play(TINY_LOLA, population(), own, jax.random.key(2)), networks)
+    own, other, values = (
+        np.asarray(leaf).reshape(2, 2, 3, -1)  # [agent, inner episode, round, game]
+        for leaf in (played.own.actions, played.others.actions, played.values)
+    )
     for agent in range(2):
         oracle = ActorCriticOracle(jax.tree.map(lambda leaf, agent=agent: leaf[agent], networks))
-        for game in range(joint.shape[3]):
+        for game in range(own.shape[3]):
             state = oracle.start()
-            for t, j in enumerate(joint[agent, 1, :, game]):
+            for t in range(3):
                 assert values[agent, 1, t, game] == pytest.approx(oracle.value(state), abs=1e-5)
-                state = oracle.after(state, *divmod(int(j), 2))
+                state = oracle.after(state, own[agent, 1, t, game], other[agent, 1, t, game])
 
 
-def one_each(setting, count):
-    return jax.vmap(lambda key: coala_ipd.new_network(setting, key))(jax.random.split(jax.random.key(0), count))
+def one_each(count):
+    keys = jax.random.split(jax.random.key(0), count)
+    return jax.vmap(lambda key: coala_ipd.new_network(TINY_LOLA, key))(keys)
 
 
-def population(setting):
-    return coala_ipd.naive_population(setting, jax.random.key(1))
+def population():
+    return coala_ipd.naive_population(TINY_LOLA, jax.random.key(1))
 
 
 def over_agents(function, networks):
@@ -88,14 +96,13 @@ def over_agents(function, networks):
 
 
 def test_co_players_are_naive_ones_as_they_begin_and_the_others_as_they_are():
-    setting = make_setting(TINY_LOLA)
-    networks = with_random_weights(lambda: one_each(setting, 3), seed=2)
+    networks = with_random_weights(lambda: one_each(3), seed=2)
     keys = jax.random.split(jax.random.key(3), 3)
-    met = jax.vmap(lambda own, key: coala_ipd.co_players(setting, population(setting), own, key), axis_name=LEARNERS)(
+    met = jax.vmap(lambda own, key: coala_ipd.co_players(TINY_LOLA, population(), own, key), axis_name=LEARNERS)(
         networks, keys
     )
-    beginners = np.asarray(population(setting).gru.hidden_weights)
-    now, met = np.asarray(networks.gru.hidden_weights), np.asarray(met.gru.hidden_weights)
+    beginners = np.asarray(population().core.hidden_weights)
+    now, met = np.asarray(networks.core.hidden_weights), np.asarray(met.core.hidden_weights)
     for agent in range(3):
         others = np.delete(now, agent, axis=0)
         for replica in range(4):
@@ -105,12 +112,11 @@ def test_co_players_are_naive_ones_as_they_begin_and_the_others_as_they_are():
 
 def test_values_are_fitted_to_the_rest_of_the_inner_episode():
     """Loss and entropy against numpy, round by round; the gradient is that of both, by a difference."""
-    setting = make_setting(TINY_LOLA)
-    own = with_random_weights(lambda: coala_ipd.new_network(setting, jax.random.key(0)), seed=4)
+    own = with_random_weights(lambda: coala_ipd.new_network(TINY_LOLA, jax.random.key(0)), seed=4)
     everyone = jax.tree.map(lambda leaf: leaf[None].repeat(2, 0), own)
-    played = over_agents(lambda own: coala_ipd.play(setting, population(setting), own, jax.random.key(2)), everyone)
+    played = over_agents(lambda own: coala_ipd.play(TINY_LOLA, population(), own, jax.random.key(2)), everyone)
     played = jax.tree.map(lambda leaf: leaf[0], played)
-    joint = np.asarray(played.joint).reshape(2, 3, -1)
+    joint = np.asarray(2 * played.own.actions + played.others.actions).reshape(2, 3, -1)
 
     def losses(network):
         oracle, errors, entropies = ActorCriticOracle(network), [], []
@@ -125,7 +131,7 @@ def test_values_are_fitted_to_the_rest_of_the_inner_episode():
                     state = oracle.after(state, *divmod(int(j), 2))
         return np.mean(errors), np.mean(entropies)
 
-    slope, measured = jax.jit(lambda: coala_ipd.fit_gradient(setting, own, played, jnp.asarray(0.3)))()
+    slope, measured = jax.jit(lambda: coala_ipd.fit_gradient(TINY_LOLA, own, played, jnp.asarray(0.3)))()
     assert (measured["loss_value"], measured["entropy"]) == pytest.approx(losses(own), rel=1e-4)
     rng = np.random.default_rng(5)
     direction = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape), own)
@@ -137,20 +143,26 @@ def test_values_are_fitted_to_the_rest_of_the_inner_episode():
 
 def test_the_update_climbs_the_lookahead():
     """Without the value's part, Adam's first step has the sign of the look-ahead's gradient, known from more games."""
-    config = dataclasses.replace(TINY_LOLA, naive_share=1.0, value_coefficient=0.0, batch=512, meta_agents=1)
-    setting = make_setting(config)
+    settings = adjust(TINY_LOLA, naive_share=1.0, value_coefficient=0.0, batch=512, meta_agents=1)
 
     @jax.jit
     def both():
-        learner = coala_ipd.new_learner(setting, jax.random.key(7))
-        own = with_random_weights(lambda: learner.network, seed=6)
-        learner = learner._replace(network=own)
-        after, _ = jax.vmap(
-            lambda learner: coala_ipd.iterate(setting, learner, population(setting), jnp.asarray(0)),
-            axis_name=LEARNERS,
-        )(jax.tree.map(lambda leaf: leaf[None], learner))
-        ahead = lookahead.gradient(own, population(setting), jax.random.key(9), batch=2048, lookahead=setting.lookahead)
-        return jax.tree.map(lambda new, old: new[0] - old, after.network, own), ahead
+        own = with_random_weights(lambda: coala_ipd.new_network(settings, jax.random.key(7)), seed=6)
+        seat = Seat(a2c.new_state(own, settings.optimiser), jax.random.key(7), population())
+        one = jax.tree.map(lambda leaf: leaf[None], seat)
+        after, _ = jax.vmap(lambda seat: coala_ipd.iterate(settings, seat, jnp.asarray(0)), axis_name=LEARNERS)(one)
+        ahead = lookahead.gradient(
+            settings.game,
+            own,
+            population(),
+            jax.random.key(9),
+            batch=2048,
+            lookahead=settings.lookahead,
+            gamma=settings.loss.gamma,
+            learner_gamma=settings.naive.naive_gamma,
+            reward_scale=settings.loss.reward_scale,
+        )
+        return jax.tree.map(lambda new, old: new[0] - old, after.learner.network, own), ahead
 
     moved, ahead = both()
     moved, ahead = (np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)]) for tree in (moved, ahead))
@@ -166,10 +178,10 @@ def test_the_update_climbs_the_lookahead():
         ({"methods": ("lola",)}, "methods: must be of coala, m_fos, batch_unaware, lola_dice, got lola"),
         ({"lookaheads": 0}, "lookaheads: must be a finite number above 0"),
         ({"lookahead_rate": -1.0}, "lookahead_rate: must be a finite number of at least 0"),
-        ({"lookahead_share": 1.5}, "lookahead_share: must be at most 1, got 1.5"),
+        ({"lookahead_share": 1.5}, "lookahead_share: must be a finite number of at least 0 and at most 1, got 1.5"),
     ],
 )
 def test_bad_settings_are_refused_with_one_line(change, message):
     with pytest.raises(CoplayerError, match=message) as caught:
-        check(dataclasses.replace(TINY_LOLA, **change))
+        check(adjust(TINY_LOLA, **change))
     assert "\n" not in str(caught.value)

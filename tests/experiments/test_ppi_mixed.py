@@ -1,29 +1,37 @@
 """The mixed pool: who meets whom, what is stored, and the published setting."""
 
-import dataclasses
+import functools
 import json
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from coplayer.analysis.evaluation import Informed
+from coplayer.errors import CoplayerError
 from coplayer.experiments import ppi_mixed, registry
-from coplayer.experiments.ppi_mixed import PRESETS, Trainer
-from coplayer.experiments.report import report
-from coplayer.players.match import InformedPlayer
+from coplayer.experiments.ppi_mixed import PRESETS, DataSet, Trainer
+from coplayer.games.matrix import START, MatrixGame, prisoners_dilemma
+from coplayer.games.public_goods import PublicGoods
+from coplayer.learning import ppi
+from coplayer.networks.hawk import Hawk
 from coplayer.players.memory1 import cooperation
 from coplayer.players.planner import PPIPlayer
+from coplayer.reproduce.report import report
 from coplayer.runs import checkpoint, packing
 from coplayer.runs.folder import RunFolder
+from coplayer.settings import adjust, each, flat
 from oracles import RoundOracle, TokenOracle, with_random_weights
 from stopping import StopAfter, assert_same
 from tiny import TINY, TINY_TOKEN
 
+DATA, ROUNDS = TINY.data, TINY.game.rounds
 FIXED = ("tit_for_tat", "always_defect", "0,1,1,1,1")
-NAMED = dataclasses.replace(TINY, opponent_identity=True, pool=FIXED)
-THREE = dataclasses.replace(TINY, learners=3, episodes=16)
-NAMED_TOKEN = dataclasses.replace(TINY_TOKEN, opponent_identity=True, pool=FIXED, seeds=1)
+NAMED = adjust(TINY, opponent_identity=True, pool=FIXED)
+THREE = adjust(TINY, learners=3, episodes=16)
+NAMED_TOKEN = adjust(TINY_TOKEN, opponent_identity=True, pool=FIXED, seeds=1)
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +46,8 @@ def played():
 
 def test_both_learners_store_the_same_games_among_them_each_in_its_own_view(played):
     _, state = played
-    episodes = np.asarray(state.learners.episodes)[:, 0, : TINY.episodes]
-    blocks = episodes.reshape(2, TINY.play_blocks, -1, TINY.rounds)
+    episodes = np.asarray(state.learners.learner.episodes)[:, 0, : DATA.episodes]
+    blocks = episodes.reshape(2, DATA.play_blocks, -1, ROUNDS)
     half = blocks.shape[2] // 2
     mine, yours = blocks[0, :, :half], blocks[1, :, :half]
     np.testing.assert_array_equal(mine // 2, yours % 2)
@@ -48,7 +56,7 @@ def test_both_learners_store_the_same_games_among_them_each_in_its_own_view(play
 
 
 def test_learners_have_weights_of_their_own(played):
-    for leaf in jax.tree.leaves(played[1].learners.model):
+    for leaf in jax.tree.leaves(played[1].learners.learner.model):
         assert (leaf[0] != leaf[1]).any()
 
 
@@ -60,8 +68,8 @@ def test_the_metrics_are_those_of_the_stored_episodes():
         state, rows = chunk.state, chunk.rows
     payoff = np.array([1.0, -1.0, 2.0, 0.0])
     for row in rows:
-        episodes = np.asarray(state.learners.episodes)[row["learner"], 0, : TINY.episodes]
-        blocks = episodes.reshape(TINY.play_blocks, -1, TINY.rounds)
+        episodes = np.asarray(state.learners.learner.episodes)[row["learner"], 0, : DATA.episodes]
+        blocks = episodes.reshape(DATA.play_blocks, -1, ROUNDS)
         half = blocks.shape[1] // 2
         for kind, part in (("learner", blocks[:, :half]), ("tabular", blocks[:, half:])):
             assert row[f"cooperation_vs_{kind}"] == pytest.approx((part // 2 == 0).mean(), abs=1e-6)
@@ -69,17 +77,17 @@ def test_the_metrics_are_those_of_the_stored_episodes():
 
 
 def test_a_seed_gives_the_same_whatever_seeds_are_beside_it():
-    def first_rows(config):
-        trainer = Trainer(config)
+    def first_rows(settings):
+        trainer = Trainer(settings)
         state, rows = trainer.initial_state(), []
         while state.phase == 1:
             chunk = trainer.advance(state)
             state, rows = chunk.state, rows + chunk.rows
         return [row for row in rows if row["seed"] == 1]
 
-    alone = first_rows(dataclasses.replace(TINY, seed=1))
+    alone = first_rows(adjust(TINY, seed=1))
     for seed_batch in (1, 2):
-        beside = first_rows(dataclasses.replace(TINY, seeds=2, seed_batch=seed_batch))
+        beside = first_rows(adjust(TINY, seeds=2, seed_batch=seed_batch))
         for left, right in zip(alone, beside, strict=True):
             assert left.keys() == right.keys()
             np.testing.assert_allclose(list(left.values()), list(right.values()), atol=1e-5)
@@ -88,15 +96,15 @@ def test_a_seed_gives_the_same_whatever_seeds_are_beside_it():
 def test_without_warm_start_the_weights_are_drawn_anew_each_phase():
     trainer = Trainer(TINY_TOKEN)
     state = trainer.initial_state()
-    first = np.asarray(state.learners.model.gru.hidden_weights)
-    again = np.asarray(trainer._restart(state.learners, 2).model.gru.hidden_weights)
-    bound = TINY_TOKEN.hidden**-0.5
+    first = np.asarray(state.learners.learner.model.core.hidden_weights)
+    again = np.asarray(trainer._restart(state.learners, 2).learner.model.core.hidden_weights)
+    bound = TINY_TOKEN.network.hidden**-0.5
     assert (np.abs(again) <= bound).all() and (again != first).all()
 
 
-@pytest.mark.parametrize("config", [TINY, TINY_TOKEN, NAMED, NAMED_TOKEN], ids=["round", "token", "named", "both"])
-def test_unpack_inverts_pack(config):
-    trainer = Trainer(config)
+@pytest.mark.parametrize("settings", [TINY, TINY_TOKEN, NAMED, NAMED_TOKEN], ids=["round", "token", "named", "both"])
+def test_unpack_inverts_pack(settings):
+    trainer = Trainer(settings)
     state = trainer.initial_state()
     while state.phase <= 2:
         state = trainer.advance(state).state
@@ -113,44 +121,45 @@ def _raw(leaf):
 
 def test_a_hawk_learns_to_predict_and_is_loaded_as_a_player():
     """Against always-cooperate nothing about the co-player is uncertain, once it is learned."""
-    config = dataclasses.replace(
+    settings = adjust(
         TINY, core="hawk", pool=("1,1,1,1,1",), phases=1, first_updates=40, later_from=0, learning_rate=0.03
     )
-    trainer = Trainer(config)
+    trainer = Trainer(settings)
     state, losses = trainer.initial_state(), []
     while not trainer.finished(state):
         chunk = trainer.advance(state)
         state = chunk.state
         losses += [row["loss_observation"] for row in chunk.rows if "loss_observation" in row]
     assert all(loss > 0.5 for loss in losses[:2]) and all(loss < 0.01 for loss in losses[-2:])
-    for player in ppi_mixed.players(config, chunk.agents, phase=1, seed=0):
-        assert player.model.gru is None
-        state = player.update(player.initial_state(2), jnp.array([0, 3]), jnp.array([1.0, 0.0]))
-        assert player.act(state, jax.random.key(0)).shape == (2,)
+    for player in ppi_mixed.players(settings, chunk.agents, phase=1, seed=0):
+        assert isinstance(player.model.core, Hawk)
+        state = player.see(player.begin(jax.random.key(0), 2), jnp.full((2,), START))
+        assert player.act(state, jnp.array([1, 4]), jax.random.key(0))[1].shape == (2,)
 
 
 def test_a_pool_of_one_fixed_player_is_what_the_learners_meet():
-    config = dataclasses.replace(TINY, pool=("1,1,1,1,1",))
-    trainer = Trainer(config)
+    settings = adjust(TINY, pool=("1,1,1,1,1",))
+    trainer = Trainer(settings)
     state = trainer.initial_state()
     while state.phase == 1:
         state = trainer.advance(state).state
-    blocks = np.asarray(state.learners.episodes)[:, 0, : TINY.episodes].reshape(2, TINY.play_blocks, -1, TINY.rounds)
+    blocks = np.asarray(state.learners.learner.episodes)[:, 0, : DATA.episodes].reshape(2, DATA.play_blocks, -1, ROUNDS)
     assert (blocks[:, :, blocks.shape[2] // 2 :] % 2 == 0).all()  # they always cooperate
 
 
-@pytest.mark.parametrize("config", [NAMED, NAMED_TOKEN], ids=["round", "token"])
-def test_every_episode_is_stored_with_the_name_of_whom_it_was_against(config):
+@pytest.mark.parametrize("settings", [NAMED, NAMED_TOKEN], ids=["round", "token"])
+def test_every_episode_is_stored_with_the_name_of_whom_it_was_against(settings):
     """Zeros for the learner; the others' tables are of fixed ways, and each plays by the table that names it."""
-    trainer = Trainer(config)
+    trainer = Trainer(settings)
     state = trainer.initial_state()
     while state.phase <= 2:
         state = trainer.advance(state).state
-    stored = 0 if config.fresh_tabular else config.tabular_episodes
-    filled = stored + 2 * config.episodes
-    episodes, names = np.asarray(state.learners.episodes)[:, 0], np.asarray(state.learners.contexts)[:, 0]
+    stored = 0 if settings.data.fresh_tabular else settings.data.tabular_episodes
+    filled = stored + 2 * settings.data.episodes
+    data = state.learners.learner
+    episodes, names = np.asarray(data.episodes)[:, 0], np.asarray(data.contexts)[:, 0]
     assert names.shape == (*episodes.shape[:2], 10) and (names[:, filled:] == 0).all()
-    blocks = np.arange(filled - stored).reshape(2 * config.play_blocks, -1)
+    blocks = np.arange(filled - stored).reshape(2 * settings.data.play_blocks, -1)
     half = blocks.shape[1] // 2
     assert (names[:, stored + blocks[:, :half]] == 0).all()
     tabular_rows = [*range(stored), *(stored + blocks[:, half:]).reshape(-1)]
@@ -165,43 +174,47 @@ def test_every_episode_is_stored_with_the_name_of_whom_it_was_against(config):
 
 @pytest.mark.parametrize("kind", ["round", "token"])
 def test_a_learner_who_is_told_begins_with_the_name_and_one_who_is_not_with_zeros(kind):
-    config = NAMED if kind == "round" else NAMED_TOKEN
-    setting = ppi_mixed.make_setting(config, 1)
-    model = with_random_weights(lambda: ppi_mixed.new_model(setting, jax.random.key(0)), 3)
-    player, oracle = PPIPlayer(model, setting.planner), (RoundOracle if kind == "round" else TokenOracle)(model)
+    settings = NAMED if kind == "round" else NAMED_TOKEN
+    model = with_random_weights(lambda: ppi_mixed.new_model(settings, jax.random.key(0)), 3)
+    planner = settings.planner.in_phase(1)
+    player, oracle = PPIPlayer(model, planner), (RoundOracle if kind == "round" else TokenOracle)(model)
     tables = np.random.default_rng(2).uniform(0.1, 0.9, size=(4, 5))
     names = np.log(np.stack([tables, 1 - tables], axis=-1)).reshape(4, 10)
     told = player.told(cooperation(tables).probabilities)
-    np.testing.assert_allclose(told.initial_state(4), [oracle.start(name) for name in names], atol=1e-5)
-    np.testing.assert_allclose(player.initial_state(2), [oracle.start()] * 2, atol=1e-5)
-    blind = PPIPlayer(ppi_mixed.new_model(ppi_mixed.make_setting(TINY, 1), jax.random.key(0)), setting.planner)
+
+    def begins(player, batch):
+        return player.see(player.begin(jax.random.key(0), batch), jnp.full((batch,), START))
+
+    np.testing.assert_allclose(begins(told, 4), [oracle.start(name) for name in names], atol=1e-5)
+    np.testing.assert_allclose(begins(player, 2), [oracle.start()] * 2, atol=1e-5)
+    blind = PPIPlayer(ppi_mixed.new_model(TINY, jax.random.key(0)), planner)
     assert blind.told(cooperation(tables).probabilities) is blind
-    assert isinstance(told, InformedPlayer)
+    assert isinstance(told, Informed)
 
 
 def test_from_a_phase_on_the_learners_plan_otherwise():
     """The planner of each phase, and that the episodes of that phase, and of no earlier one, are played with it."""
-    config = dataclasses.replace(TINY, later_temperature=1e3, later_temperature_from=2)
-    plans = [ppi_mixed.planner_in(config, phase) for phase in (1, 2, 3)]
+    settings = adjust(TINY, later_temperature=1e3, later_temperature_from=2)
+    plans = [settings.planner.in_phase(phase) for phase in (1, 2, 3)]
     assert [(plan.rollouts, plan.temperature) for plan in plans] == [(2, 0.01), (2, 1e3), (3, 1e3)]
     episodes = []
-    for each in (TINY, config):
-        trainer = Trainer(each)
+    for planned in (TINY, settings):
+        trainer = Trainer(planned)
         state = trainer.initial_state()
         while not trainer.finished(state):
             state = trainer.advance(state).state
-        episodes.append(np.asarray(state.learners.episodes)[:, 0])
+        episodes.append(np.asarray(state.learners.learner.episodes)[:, 0])
     same = (episodes[0] == episodes[1]).all((0, 2))
-    assert same[: TINY.episodes].all() and not same[TINY.episodes : 2 * TINY.episodes].all()
-    agents = checkpoint.flatten(state.learners.model, "model")
-    assert [ppi_mixed.players(config, agents, phase=phase, seed=0)[0].settings for phase in (2, 3)] == plans[1:]
+    assert same[: DATA.episodes].all() and not same[DATA.episodes : 2 * DATA.episodes].all()
+    agents = checkpoint.flatten(state.learners.learner.model, "model")
+    assert [ppi_mixed.players(settings, agents, phase=phase, seed=0)[0].settings for phase in (2, 3)] == plans[1:]
 
 
-def assert_resumes(config, tmp_path, chunks):
+def assert_resumes(settings, tmp_path, chunks):
     """A run stopped after some chunks and resumed is the run that was not stopped."""
-    registry.train(config, tmp_path / "whole")
+    registry.train(settings, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
-        registry.train(config, tmp_path / "broken", reporter=StopAfter(chunks))
+        registry.train(settings, tmp_path / "broken", reporter=StopAfter(chunks))
     registry.resume(tmp_path / "broken")
     assert_same(tmp_path / "whole", tmp_path / "broken")
 
@@ -211,8 +224,8 @@ def test_three_learners_meet_each_other_resume_bit_for_bit_and_are_evaluated(tmp
     assert_resumes(THREE, tmp_path, chunks=4)
     folder = RunFolder.open(tmp_path / "broken")
     saved = checkpoint.newest(folder.checkpoints).arrays
-    episodes = np.asarray(Trainer(THREE).unpack(saved).learners.episodes)[:, 0]
-    groups = episodes.reshape(3, -1, 4, THREE.episodes // THREE.play_blocks // 4, THREE.rounds)
+    episodes = np.asarray(Trainer(THREE).unpack(saved).learners.learner.episodes)[:, 0]
+    groups = episodes.reshape(3, -1, 4, THREE.data.episodes // THREE.data.play_blocks // 4, THREE.game.rounds)
     for i in range(3):
         mine, yours = groups[i, :, 0], groups[(i + 1) % 3, :, 1]
         np.testing.assert_array_equal(mine // 2, yours % 2)
@@ -220,12 +233,12 @@ def test_three_learners_meet_each_other_resume_bit_for_bit_and_are_evaluated(tmp
     assert len(registry.load(folder.path)) == 3
     report(folder, phases="last", episodes=4)
     evaluated = json.loads((folder.path / "evaluation.json").read_text())["phases"]["3"]
-    assert np.shape(evaluated["learner"]["reward"]) == (1, 3, THREE.rounds)
+    assert np.shape(evaluated["learner"]["reward"]) == (1, 3, THREE.game.rounds)
 
 
-@pytest.mark.parametrize("config", [NAMED, NAMED_TOKEN], ids=["round", "token"])
-def test_with_opponent_identity_a_stopped_run_resumes_bit_for_bit_and_is_evaluated(config, tmp_path):
-    assert_resumes(config, tmp_path, chunks=4 if config is NAMED else 7)
+@pytest.mark.parametrize("settings", [NAMED, NAMED_TOKEN], ids=["round", "token"])
+def test_with_opponent_identity_a_stopped_run_resumes_bit_for_bit_and_is_evaluated(settings, tmp_path):
+    assert_resumes(settings, tmp_path, chunks=4 if settings is NAMED else 7)
     assert registry.load(tmp_path / "broken")[0].model.context == 10
     report(RunFolder.open(tmp_path / "broken"), phases="last", episodes=4)
 
@@ -234,27 +247,32 @@ def test_a_co_players_name_reaches_the_fitted_model():
     """Without rounds to look back on, only the name can tell always-cooperate from always-defect."""
     ends = {}
     for named in (True, False):
-        config = dataclasses.replace(
-            TINY, rounds=1, pool=("1,1,1,1,1", "0,0,0,0,0"), opponent_identity=named, first_updates=200, batch=32,
-            learning_rate=0.03,
+        settings = adjust(
+            TINY, game=prisoners_dilemma(1), pool=("1,1,1,1,1", "0,0,0,0,0"), opponent_identity=named,
+            first_updates=200, batch=32, learning_rate=0.03,
         )  # fmt: skip
-        trainer = Trainer(config)
+        trainer = Trainer(settings)
         state = trainer.initial_state()
         while state.update < 200:
             state = trainer.advance(state).state
-        again = ppi_mixed.ppi.LearnerState(*jax.tree.map(lambda leaf: leaf[0, 0], state.learners))
-        setting = trainer.setting
-        joint, context = ppi_mixed.ppi.take_batch(again, setting.fitting, setting.game, jnp.zeros(64, int), again.key)
-        reward = setting.game.reward(joint)
-        ends[named] = float(again.model.episode_loss(joint, reward, context).observation)
+        again = jax.tree.map(lambda leaf: leaf[0, 0], state.learners)
+        joint, context = ppi.take_batch(
+            again.learner,
+            jnp.zeros(64, int),
+            again.key,
+            fresh=functools.partial(ppi_mixed.tabular_episodes, settings),
+            fresh_count=settings.fresh_count,
+        )
+        reward = settings.game.reward(joint)
+        ends[named] = float(again.learner.model.episode_loss(joint, reward, context).observation)
     assert ends[True] < 0.1 and ends[False] > 0.6
 
 
 def test_without_tabular_players_learners_meet_each_other_alone_from_random_actions_on():
-    config = dataclasses.replace(TINY_TOKEN, learner_share=1.0, seeds=1, tabular_episodes=600, epochs=1)
-    trainer = Trainer(config)
+    settings = adjust(TINY_TOKEN, learner_share=1.0, seeds=1, tabular_episodes=600, epochs=1)
+    trainer = Trainer(settings)
     state = trainer.initial_state()
-    first = np.asarray(state.learners.episodes)[:, 0, :600]
+    first = np.asarray(state.learners.learner.episodes)[:, 0, :600]
     for before in range(4):
         after = first[:, :, 1:][first[:, :, :-1] == before]
         shares = np.bincount(after, minlength=4) / after.size
@@ -262,16 +280,69 @@ def test_without_tabular_players_learners_meet_each_other_alone_from_random_acti
     while state.phase == 1:
         chunk = trainer.advance(state)
         state = chunk.state
-    mine, yours = np.asarray(state.learners.episodes)[:, 0, 600 : 600 + config.episodes]
+    mine, yours = np.asarray(state.learners.learner.episodes)[:, 0, 600 : 600 + settings.data.episodes]
     np.testing.assert_array_equal(mine, np.array([0, 2, 1, 3])[yours])
     assert "reward_vs_tabular" not in chunk.rows[0] and "reward_vs_learner" in chunk.rows[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"game": PublicGoods()},
+            "game: PPI needs a matrix game, because its data set holds one joint action per round",
+        ),
+        ({"model": "rounds"}, "model: must be one of round, token, got 'rounds'"),
+        ({"model": "token"}, "expected_rewards: needs --model round"),
+        ({"beta2": 1.0}, "beta2: must be a finite number of at least 0 and below 1, got 1.0"),
+        ({"learning_rate_end": 1.5}, "learning_rate_end: must be a finite number of at least 0 and at most 1, got 1.5"),
+        ({"play_blocks": 5}, "episodes: 12 in play_blocks = 5 blocks"),
+        ({"tabular_episodes": 15}, "tabular_episodes: must be at least one batch, 16, got 15"),
+        ({"start": Path("run"), "opponent_identity": True}, "opponent_identity: not with start"),
+    ],
+)
+def test_settings_that_cannot_be_trained_are_refused_by_name(changes, message):
+    with pytest.raises(CoplayerError) as refused:
+        Trainer(adjust(TINY, **changes))
+    assert str(refused.value).startswith(message) and "\n" not in str(refused.value)
+
+
+def test_every_setting_has_a_name_of_its_own():
+    names = [field.name for _, field, _ in each(TINY)]
+    assert len(set(names)) == len(names)
+    flags = "model embedding tabular_episodes play_blocks first_updates rollouts temperature later_from warm_start"
+    assert set(flags.split()) <= set(names)
+
+
+def test_where_episodes_are_in_the_data_set():
+    """Stored tabular ones, those of another run, then those of each phase."""
+    rows = DataSet(stored=5, carried=7, per_phase=10, phases=3)
+    assert [rows.first_of(phase) for phase in (1, 2, 3)] == [12, 22, 32] and rows.capacity == 42
+    assert rows.played_before(1) == slice(5, 12) and rows.played_before(3) == slice(5, 32)
+    assert DataSet.of(TINY_TOKEN, carried=2) == DataSet(TINY_TOKEN.data.tabular_episodes, 2, DATA.episodes, 3)
+    assert DataSet.of(TINY).stored == 0 and TINY.fresh_count == DATA.tabular_episodes
+
+
+def test_each_learner_is_told_the_rewards_of_its_own_seat():
+    """In training, by the loss on rewards, and as players."""
+    settings = adjust(TINY, game=MatrixGame((1.0, -1.0, 2.0, 0.0, 50.0, 60.0, 70.0, 80.0), 6), phases=1, later_from=0)
+    trainer = Trainer(settings)
+    state, losses, chunk = trainer.initial_state(), [], None
+    while not trainer.finished(state):
+        chunk = trainer.advance(state)
+        state = chunk.state
+        losses += [(row["learner"], row["loss_reward"]) for row in chunk.rows if "loss_reward" in row]
+    assert all(loss > 1000 if learner else loss < 10 for learner, loss in losses) and len(losses) == 4
+    first, second = ppi_mixed.players(settings, chunk.agents, phase=1, seed=0)
+    seen = jnp.arange(5)
+    np.testing.assert_array_equal(first.rewards(seen), [0, 1, -1, 2, 0])
+    np.testing.assert_array_equal(second.rewards(seen), [0, 50, 60, 70, 80])
 
 
 def test_the_paper_preset_is_the_published_setting():
     paper = PRESETS["paper"]
     published = {
-        "payoffs": (1, -1, 2, 0),
-        "rounds": 100,
+        "game": MatrixGame((1, -1, 2, 0), 100),
         "phases": 30,
         "model": "token",
         "hidden": 128,
@@ -290,7 +361,7 @@ def test_the_paper_preset_is_the_published_setting():
         "temperature": 0.01,
         "learner_share": 0.5,
     }
-    assert {name: getattr(paper, name) for name in published} == published
+    assert {name: flat(paper)[name] for name in published} == published
     for preset in PRESETS.values():
         ppi_mixed.check(preset)
 
@@ -300,18 +371,16 @@ def test_the_paper_presets_last_checkpoint_is_at_most_15_megabytes_a_learner():
     ten, half near-defection against players who cooperate with a random probability of their own after each outcome.
     """
     paper = PRESETS["paper"]
-    setting = ppi_mixed.make_setting(paper, paper.phases)
-    model = ppi_mixed.new_model(setting, jax.random.key(0))
-    learner = ppi_mixed.ppi.LearnerState(
-        model, ppi_mixed.ppi.optimiser(setting.fitting).init(model), None, jax.random.key(0)
-    )
-    weights = len(checkpoint.dump(checkpoint.flatten(learner, "learners"), {}))
+    rounds = paper.game.rounds
+    model = ppi_mixed.new_model(paper, jax.random.key(0))
+    seat = ppi_mixed.Seat(ppi.new_state(model, paper.fitting, jnp.zeros((0, rounds), jnp.uint8)), jax.random.key(0))
+    weights = len(checkpoint.dump(checkpoint.flatten(ppi_mixed.without_data(seat), "learners"), {}))
     draws = np.random.default_rng(0)
-    count = paper.phases * paper.episodes // 20
-    among_learners = 2 * (draws.random((count, paper.rounds)) < 0.1) + (draws.random((count, paper.rounds)) < 0.1)
-    own, table = draws.random((count, paper.rounds)) < 0.92, draws.random((count, 2))
-    joint = np.zeros((count, paper.rounds), dtype=np.uint8)
-    for t in range(paper.rounds):
+    count = paper.run.phases * paper.data.episodes // 20
+    among_learners = 2 * (draws.random((count, rounds)) < 0.1) + (draws.random((count, rounds)) < 0.1)
+    own, table = draws.random((count, rounds)) < 0.92, draws.random((count, 2))
+    joint = np.zeros((count, rounds), dtype=np.uint8)
+    for t in range(rounds):
         chance = table[np.arange(count), own[:, t - 1].astype(int)]
         joint[:, t] = 2 * own[:, t] + (draws.random(count) > chance)
     tenth = packing.pack(np.concatenate([among_learners.astype(np.uint8), joint]), 4)

@@ -1,9 +1,15 @@
+"""Matrix games against numbers by hand, as tables of joint actions and as a game among others."""
+
+import dataclasses
+
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from coplayer.errors import CoplayerError
+from coplayer.games.game import Game, Symbol
 from coplayer.games.matrix import MatrixGame, observe, prisoners_dilemma
 
 NAN = float("nan")
@@ -14,7 +20,8 @@ ROCK_PAPER_SCISSORS = [[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]]
 
 def test_prisoners_dilemma_by_hand():
     game = prisoners_dilemma()
-    assert (game.num_actions, game.num_joint, game.num_observations, game.rounds) == (2, 4, 5, 100)
+    assert (game.num_actions, game.num_joint, game.observation, game.rounds) == (2, 4, Symbol(5), 100)
+    assert (game.num_players, game.cooperation, game.measures) == (2, 0, ("cooperation",))
     assert game.symmetric
     # (own, other) -> joint, observation that follows, joint in the co-player's view, reward, co-player's reward
     table = {
@@ -47,7 +54,7 @@ def test_asymmetric_game_by_hand():
 
 def test_three_actions_by_hand():
     game = MatrixGame(ROCK_PAPER_SCISSORS)
-    assert (game.num_actions, game.num_joint, game.num_observations) == (3, 9, 10)
+    assert (game.num_actions, game.num_joint, game.observation) == (3, 9, Symbol(10))
     joint = jnp.arange(9).reshape(3, 3)
     np.testing.assert_array_equal(game.own_action(joint), [[0, 0, 0], [1, 1, 1], [2, 2, 2]])
     np.testing.assert_array_equal(game.other_action(joint), [[0, 1, 2], [0, 1, 2], [0, 1, 2]])
@@ -67,14 +74,71 @@ def test_joint_actions_stored_as_bytes_are_read_without_wrapping():
     np.testing.assert_array_equal(game.reward(joint), np.arange(225))
 
 
+def test_payoffs_are_given_flat_or_nested_and_kept_flat():
+    flat = MatrixGame((1.0, -1.0, 2.0, 0.0), 7)
+    for nested in ([[1, -1], [2, 0]], np.array([[1, -1], [2, 0]]), [[[1, -1], [2, 0]]] * 2, (1, -1, 2, 0) * 2):
+        assert MatrixGame(nested, 7) == flat
+    assert flat.payoffs == (1.0, -1.0, 2.0, 0.0)
+    np.testing.assert_array_equal(flat.tables, [[[1, -1], [2, 0]]] * 2)
+    unlike = MatrixGame(SEXES)
+    assert unlike.payoffs == (3.0, 0.0, 1.0, 2.0, 2.0, 1.0, 0.0, 3.0)
+    np.testing.assert_array_equal(unlike.tables, SEXES)
+    assert MatrixGame(unlike.payoffs) == unlike != flat
+
+
+def test_settings_are_changed_one_at_a_time():
+    game = dataclasses.replace(MatrixGame(SEXES, 7, cooperation=1), rounds=9)
+    assert game == MatrixGame(SEXES, 9, cooperation=1)
+    assert dataclasses.asdict(game) == {"payoffs": game.payoffs, "rounds": 9, "cooperation": 1}
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        game.rounds = 3
+
+
+def test_the_action_that_counts_as_cooperation():
+    joint = jnp.arange(9)
+    for action in range(3):
+        game = MatrixGame(ROCK_PAPER_SCISSORS, cooperation=action)
+        np.testing.assert_array_equal(game.cooperates(game.own_action(joint)), joint // 3 == action)
+        for player in range(2):
+            measured = game.measure(jnp.asarray(0), jnp.array([2, action]), jnp.asarray(0), player)
+            assert measured.keys() == {"cooperation"}
+            assert bool(measured["cooperation"]) == (player == 1 or action == 2)
+
+
+def test_the_game_from_the_other_seat():
+    game = MatrixGame(SEXES, 7, cooperation=1)
+    other = game.seen_by(1)
+    np.testing.assert_array_equal(other.tables, [SEXES[1], SEXES[0]])
+    assert (other.rounds, other.cooperation, game.seen_by(0)) == (7, 1, game)
+    assert other.seen_by(1) == game
+    assert prisoners_dilemma().seen_by(1) == prisoners_dilemma()
+
+
+@pytest.mark.parametrize("payoffs", [SEXES, ROCK_PAPER_SCISSORS], ids=["two tables", "three actions"])
+def test_it_is_a_game_of_two_seats(payoffs):
+    """State, observations and rewards as `games.game` asks for them, for every pair of actions after every other."""
+    game, key = MatrixGame(payoffs, rounds=4), jax.random.key(0)
+    assert isinstance(game, Game)
+    tables, n = np.broadcast_to(payoffs, (2, *np.shape(payoffs)[-2:])), game.num_actions
+    state = game.reset(key)
+    assert [int(game.observe(state, player)) for player in range(2)] == [0, 0]
+    for first, second in np.ndindex(n, n):
+        state, rewards = game.step(state, jnp.array([first, second]), key)
+        np.testing.assert_array_equal(rewards, [tables[0][first][second], tables[1][second][first]])
+        seen = [int(game.observe(state, player)) for player in range(2)]
+        assert seen == [1 + n * first + second, 1 + n * second + first]
+        assert int(game.seen_opposite(jnp.asarray(seen[0]))) == seen[1]
+    assert int(game.seen_opposite(jnp.asarray(0))) == 0
+
+
 def test_a_game_is_a_hashable_constant_under_jit():
     def reward(game, joint):
         return game.reward(joint)
 
     assert hash(prisoners_dilemma(3)) == hash(prisoners_dilemma(3))
     assert prisoners_dilemma(3) == prisoners_dilemma(3) != prisoners_dilemma(4)
-    assert jax.tree.leaves(prisoners_dilemma()) == []
     assert float(jax.jit(reward, static_argnums=0)(prisoners_dilemma(), jnp.asarray(2))) == 2.0
+    assert float(eqx.filter_jit(reward)(prisoners_dilemma(), jnp.asarray(2))) == 2.0
 
 
 @pytest.mark.parametrize(
@@ -84,6 +148,9 @@ def test_a_game_is_a_hashable_constant_under_jit():
         ([[1.0, -1.0], [2.0, 0.0]], -3, "rounds"),
         ([[1.0]], 10, "payoffs"),
         ([1.0, 2.0], 10, "payoffs"),
+        ([1.0] * 5, 10, "payoffs"),
+        ([1.0] * 16 + [2.0], 10, "payoffs"),
+        ([], 10, "payoffs"),
         (3.0, 10, "payoffs"),
         ([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], 10, "payoffs"),
         ([[1.0, 2.0], [3.0]], 10, "payoffs"),
@@ -104,3 +171,11 @@ def test_bad_input_names_the_setting_on_one_line(payoffs, rounds, setting):
     message = str(caught.value)
     assert message.startswith(f"{setting}:")
     assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("cooperation", "reason"), [(-1, "whole number of at least 0"), (2, "one of the actions 0 to 1")]
+)
+def test_an_action_that_does_not_exist_cannot_be_cooperation(cooperation, reason):
+    with pytest.raises(CoplayerError, match=f"^cooperation: must be .*{reason}"):
+        MatrixGame([[1.0, -1.0], [2.0, 0.0]], cooperation=cooperation)

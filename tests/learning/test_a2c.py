@@ -1,5 +1,6 @@
 """The loss against loops, the update by hand, the gradient against enumeration of every course of a short game."""
 
+import dataclasses
 import itertools
 
 import equinox as eqx
@@ -10,22 +11,26 @@ import pytest
 
 from coplayer.games.matrix import START, MatrixGame, observe
 from coplayer.learning import a2c
+from coplayer.learning.a2c import A2CSettings
+from coplayer.learning.optimisation import OptimiserSettings
 from coplayer.networks.actor_critic import ActorCritic
 from oracles import ActorCriticOracle, softmax, with_random_weights
 
-CONSTANT = a2c.Schedule(start=0.1, end=1.0, iterations=10, shape="linear")
-UPDATING = a2c.Updating(
-    gamma=0.9,
-    gae_lambda=0.8,
-    td_lambda=0.6,
-    reward_scale=0.5,
-    centred=True,
-    value_coefficient=0.7,
-    entropy=CONSTANT,
-    learning_rate=CONSTANT,
-    max_gradient_norm=1.0,
+LOSS = A2CSettings(
+    gamma=0.9, gae_lambda=0.8, td_lambda=0.6, reward_scale=0.5, value_coefficient=0.7, entropy_coefficient=0.1
 )
+UPDATING = a2c.Updating(LOSS, OptimiserSettings(learning_rate=0.1), iterations=10)
 ROUNDS, BATCH, SPLIT = 4, 5, 2
+
+
+def updating_with(**changes):
+    """`UPDATING` with other settings of the loss."""
+    return UPDATING._replace(loss=dataclasses.replace(LOSS, **changes))
+
+
+def losses_with(loss, *given):
+    """The loss's parts, with the lambdas of the settings."""
+    return a2c.losses(*given, SPLIT, loss, gae_lambda=loss.gae_lambda, td_lambda=loss.td_lambda)
 
 
 def example(seed, actions=3):
@@ -36,11 +41,10 @@ def example(seed, actions=3):
     return jnp.asarray(logits), jnp.asarray(values), jnp.asarray(chosen), jnp.asarray(rewards), jnp.asarray(end)
 
 
-def advantages_in_numpy(values, rewards, end, updating):
+def advantages_in_numpy(values, rewards, end, loss, lambda_):
     """[rounds, batch], not centred, by double sums."""
     values = np.concatenate([values, end[None]])
-    errors = updating.reward_scale * rewards + updating.gamma * values[1:] - values[:-1]
-    decay = updating.gamma * updating.gae_lambda
+    errors, decay = loss.reward_scale * rewards + loss.gamma * values[1:] - values[:-1], loss.gamma * lambda_
     return np.array([sum(decay ** (k - t) * errors[k] for k in range(t, ROUNDS)) for t in range(ROUNDS)])
 
 
@@ -71,16 +75,16 @@ def test_advantages_are_divided_by_their_deviation_separately_or_by_the_least(sp
 @pytest.mark.parametrize(("centred", "normalised"), [(True, False), (False, False), (True, True)])
 def test_losses_against_a_loop(centred, normalised):
     logits, values, actions, rewards, end = (np.asarray(x) for x in example(1))
-    updating = UPDATING._replace(centred=centred, normalised=normalised)
-    ours = a2c.losses(*example(1), SPLIT, updating)
-    advantages = advantages_in_numpy(values, rewards, end, updating)
-    targets = values + advantages_in_numpy(values, rewards, end, updating._replace(gae_lambda=updating.td_lambda))
+    loss = dataclasses.replace(LOSS, centred=centred, normalised=normalised)
+    ours = losses_with(loss, *example(1))
+    advantages = advantages_in_numpy(values, rewards, end, loss, loss.gae_lambda)
+    targets = values + advantages_in_numpy(values, rewards, end, loss, loss.td_lambda)
     if centred:
         advantages[:, :SPLIT] -= advantages[:, :SPLIT].mean()
         advantages[:, SPLIT:] -= advantages[:, SPLIT:].mean()
     if normalised:
-        advantages[:, :SPLIT] /= max(advantages[:, :SPLIT].std(), updating.reward_scale)
-        advantages[:, SPLIT:] /= max(advantages[:, SPLIT:].std(), updating.reward_scale)
+        advantages[:, :SPLIT] /= max(advantages[:, :SPLIT].std(), loss.reward_scale)
+        advantages[:, SPLIT:] /= max(advantages[:, SPLIT:].std(), loss.reward_scale)
     sums = np.zeros(3)
     for t, b in np.ndindex(ROUNDS, BATCH):
         policy = softmax(logits[:, t, b])
@@ -91,24 +95,12 @@ def test_losses_against_a_loop(centred, normalised):
 
 
 def test_advantages_and_targets_are_held_constant():
-    logits, values, actions, rewards, end = example(2)
-    slope = jax.grad(lambda v: a2c.losses(logits, v, actions, rewards, end, SPLIT, UPDATING).policy)(values)
+    logits, values, *others = example(2)
+    slope = jax.grad(lambda v: losses_with(LOSS, logits, v, *others).policy)(values)
     assert not np.any(slope)
-    slope = jax.grad(lambda v: a2c.losses(logits, v, actions, rewards, end, SPLIT, UPDATING).value)(values)
-    targets = values + advantages_in_numpy(values, rewards, end, UPDATING._replace(gae_lambda=UPDATING.td_lambda))
+    slope = jax.grad(lambda v: losses_with(LOSS, logits, v, *others).value)(values)
+    targets = values + advantages_in_numpy(values, *others[1:], LOSS, LOSS.td_lambda)
     np.testing.assert_allclose(slope, 2 * (values - targets) / (ROUNDS * BATCH), rtol=1e-4, atol=1e-6)
-
-
-def test_schedules_by_hand():
-    linear = a2c.Schedule(start=0.2, end=0.1, iterations=100, shape="linear")
-    cosine = linear._replace(shape="cosine")
-    for iteration, expected in ((0, 0.2), (50, 0.11), (100, 0.02), (1000, 0.02)):
-        assert float(linear.at(jnp.asarray(iteration))) == pytest.approx(expected)
-        assert float(cosine.at(jnp.asarray(iteration))) == pytest.approx(expected)
-    assert float(linear.at(jnp.asarray(25))) == pytest.approx(0.155)
-    later = linear._replace(begin=50)
-    assert [float(later.at(jnp.asarray(at))) for at in (0, 50, 75, 150)] == pytest.approx([0.2, 0.2, 0.155, 0.02])
-    assert float(cosine.at(jnp.asarray(25))) == pytest.approx(0.02 + 0.18 * (1 + np.sqrt(0.5)) / 2)
 
 
 # A game of two rounds between two networks, every course of which is enumerated.
@@ -134,7 +126,7 @@ def courses_in_numpy(own, other):
             a, b = divmod(int(joint), 2)
             chance *= own.policy(mine)[a] * other.policy(theirs)[b]
             mine, theirs = own.after(mine, a, b), other.after(theirs, b, a)
-        yield chance, sum(np.ravel(GAME.payoffs[0])[joint] for joint in course)
+        yield chance, sum(np.ravel(GAME.tables[0])[joint] for joint in course)
 
 
 def batch_of(network, joint):
@@ -147,16 +139,16 @@ def batch_of(network, joint):
         return now.state, now
 
     trace = jax.lax.scan(step, network.initial_state(joint.shape[1]), observations)[1]
-    return a2c.Batch(joint, GAME.reward(joint), context, trace)
+    return a2c.Batch(GAME.own_action(joint), GAME.reward(joint), observe(joint[-1]), context, trace)
 
 
-def expected_gradient(learner, chances, updating, entropy_coefficient=0.0):
+def expected_gradient(learner, chances, updating):
     """Mean of the estimate over all courses, each a batch of its own."""
 
     @jax.jit
     def one(course):
         batch = batch_of(learner, course[:, None])
-        return a2c.gradient(learner, batch, 1, updating, jnp.asarray(entropy_coefficient))[0]
+        return a2c.gradient(learner, batch, 1, updating, jnp.asarray(0))[0]
 
     gradients = [one(jnp.asarray(course)) for course in COURSES.T]
     return jax.tree.map(
@@ -187,8 +179,14 @@ def test_mean_gradient_is_that_of_the_enumerated_return(value):
     The loss is a mean over rounds, of minus the return.
     """
     learner, other = network(0, value=value), ActorCriticOracle(network(1))
-    updating = UPDATING._replace(
-        gamma=1.0, gae_lambda=1.0, td_lambda=1.0, reward_scale=1.0, centred=False, value_coefficient=0.0
+    updating = updating_with(
+        gamma=1.0,
+        gae_lambda=1.0,
+        td_lambda=1.0,
+        reward_scale=1.0,
+        centred=False,
+        value_coefficient=0.0,
+        entropy_coefficient=0.0,
     )
     chances = [chance for chance, _ in courses_in_numpy(ActorCriticOracle(learner), other)]
     assert sum(chances) == pytest.approx(1)
@@ -204,10 +202,10 @@ def test_mean_gradient_is_that_of_the_enumerated_return(value):
 def test_gradient_of_value_and_entropy_against_finite_differences():
     """One course, lambda 1, the advantages' part removed by rewards of 0 and a value of 0 in the estimate's place."""
     learner, course = network(2), COURSES[:, 6]
-    updating = UPDATING._replace(gamma=1.0, gae_lambda=1.0, td_lambda=1.0, reward_scale=1.0, value_coefficient=0.7)
+    updating = updating_with(gamma=1.0, gae_lambda=1.0, td_lambda=1.0, reward_scale=1.0, entropy_coefficient=0.4)
     joint = jnp.asarray(course)[:, None]
     batch = batch_of(learner, joint)._replace(rewards=jnp.zeros(joint.shape))
-    ours, parts = jax.jit(lambda: a2c.gradient(learner, batch, 1, updating, jnp.asarray(0.4)))()
+    ours, parts = jax.jit(lambda: a2c.gradient(learner, batch, 1, updating, jnp.asarray(0)))()
     start = ActorCriticOracle(learner)
     fixed = np.array([-start.value(state) for state in states_of(start, course)])
     fixed -= fixed.mean()
@@ -237,25 +235,25 @@ def test_bootstrapping_takes_the_value_after_the_last_round_for_what_lies_beyond
         beyond.append(oracle.value(state))
     assert np.ptp(beyond) > 0.1
     np.testing.assert_allclose(a2c.value_beyond(learner, batch), beyond, atol=1e-5)
-    updating = UPDATING._replace(bootstrap=bootstrap)
+    updating = updating_with(bootstrap=bootstrap)
     split = COURSES.shape[1]
-    _, ours = a2c.gradient(learner, batch, split, updating, jnp.asarray(0.0))
+    _, ours = a2c.gradient(learner, batch, split, updating, jnp.asarray(0))
     logits, values = learner.unroll(batch.trace.observation)
-    end = jnp.asarray(beyond) * bootstrap
-    expected = a2c.losses(logits, values, GAME.own_action(batch.joint), batch.rewards, end, split, updating)
+    end, lambdas = jnp.asarray(beyond) * bootstrap, {"gae_lambda": LOSS.gae_lambda, "td_lambda": LOSS.td_lambda}
+    expected = a2c.losses(logits, values, batch.actions, batch.rewards, end, split, updating.loss, **lambdas)
     np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-6)
 
 
 def test_both_lambdas_rise_to_one():
-    rising = UPDATING._replace(lambda_gap=a2c.Schedule(start=1.0, end=0.0, iterations=4, shape="linear"))
-    lambdas = [(float(at.gae_lambda), float(at.td_lambda)) for at in map(rising.at, jnp.arange(6))]
+    rising = updating_with(lambda_iterations=4)
+    lambdas = [tuple(map(float, rising.lambdas(at))) for at in jnp.arange(6)]
     expected = [(0.8, 0.6), (0.85, 0.7), (0.9, 0.8), (0.95, 0.9), (1.0, 1.0), (1.0, 1.0)]
     np.testing.assert_allclose(lambdas, expected, atol=1e-6)
-    assert UPDATING.at(jnp.asarray(3)) is UPDATING
+    assert UPDATING.lambdas(jnp.asarray(3)) == (0.8, 0.6)
     learner = network(3)
     batch = jax.jit(batch_of)(learner, jnp.asarray(COURSES))
-    state = a2c.LearnerState(learner, a2c.optimiser(rising.max_gradient_norm).init(learner), jax.random.key(0))
-    by_hand = UPDATING._replace(gae_lambda=0.9, td_lambda=0.8)
+    state = a2c.new_state(learner, UPDATING.optimiser)
+    by_hand = updating_with(gae_lambda=0.9, td_lambda=0.8)
     _, parts, norm = jax.jit(lambda: a2c.update(state, batch, 7, rising, jnp.asarray(2)))()
     _, parts_by_hand, norm_by_hand = jax.jit(lambda: a2c.update(state, batch, 7, by_hand, jnp.asarray(2)))()
     np.testing.assert_allclose((*parts, norm), (*parts_by_hand, norm_by_hand), rtol=1e-4)
@@ -274,14 +272,18 @@ def states_of(oracle, course):
 
 @pytest.mark.parametrize("bound", [0.01, 100.0])
 def test_first_update_by_hand(bound):
-    """Adam's first step is -rate * g / (|g| + eps), g the gradient after its norm is bounded."""
+    """Adam's first step is -rate * g / (|g| + eps), g the gradient after its norm is bounded. Rate and entropy
+    coefficient are those of the iteration.
+    """
     learner = network(3)
-    rate = a2c.Schedule(start=0.01, end=0.0, iterations=4, shape="linear")
-    updating = UPDATING._replace(max_gradient_norm=bound, learning_rate=rate)
+    optimiser = OptimiserSettings(learning_rate=0.01, learning_rate_end=0.0, max_gradient_norm=bound)
+    loss = dataclasses.replace(LOSS, entropy_coefficient=0.2, entropy_end=0.0)
+    updating = a2c.Updating(loss, optimiser, iterations=4)
     batch = jax.jit(batch_of)(learner, jnp.asarray(COURSES))
-    state = a2c.LearnerState(learner, a2c.optimiser(updating.max_gradient_norm).init(learner), jax.random.key(0))
+    state = a2c.new_state(learner, optimiser)
     new, _, norm = jax.jit(lambda: a2c.update(state, batch, 7, updating, jnp.asarray(1)))()
-    slope, _ = jax.jit(lambda: a2c.gradient(learner, batch, 7, updating, jnp.asarray(0.1)))()
+    constant = updating_with(entropy_coefficient=0.15)
+    slope, _ = jax.jit(lambda: a2c.gradient(learner, batch, 7, constant, jnp.asarray(0)))()
     leaves = [np.asarray(leaf, dtype=float) for leaf in jax.tree.leaves(slope)]
     expected_norm = np.sqrt(sum((leaf**2).sum() for leaf in leaves))
     assert float(norm) == pytest.approx(expected_norm, rel=1e-4)

@@ -3,11 +3,9 @@ of every course of short games in which the co-player learns; and against the ex
 players.
 """
 
-import dataclasses
 import itertools
 from functools import partial
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,20 +16,24 @@ from coplayer.analysis.exact import mean_rewards
 from coplayer.errors import CoplayerError
 from coplayer.experiments import coala_ipd
 from coplayer.experiments.axes import LEARNERS
-from coplayer.games.matrix import START, observe, prisoners_dilemma
-from coplayer.learning import coala, exact_gradients
+from coplayer.games.matrix import START, MatrixGame, observe, prisoners_dilemma
+from coplayer.learning import a2c, coala, exact_gradients
+from coplayer.learning.estimators import ESTIMATORS as METHODS
 from coplayer.learning.returns import generalised_advantages, lambda_returns
+from coplayer.play.player import Player, uniform
 from coplayer.players.memory1 import Memory1
+from coplayer.players.recurrent import RecurrentPlayer
 from coplayer.pools import shaping
+from coplayer.settings import adjust
 from oracles import softmax, with_random_weights
 from tiny import TINY_COALA
 
 EPISODES, ROUNDS, BATCH = 3, 4, 5
 STEPS = EPISODES * ROUNDS
 ESTIMATORS = {"COALA": coala.COALA, "M-FOS": coala.M_FOS, "batch-unaware": coala.BATCH_UNAWARE}
-OTHER_SWITCHES = coala.Estimator(average_future_episodes=False, normalize_current_episode=True)
+OTHER_SWITCHES = coala.Switches(average_future_episodes=False, normalize_current_episode=True)
 
-every_estimator = pytest.mark.parametrize("estimator", ESTIMATORS.values(), ids=ESTIMATORS)
+every_estimator = pytest.mark.parametrize("switches", ESTIMATORS.values(), ids=ESTIMATORS)
 
 
 def example(seed):
@@ -44,16 +46,16 @@ def as_jax(arrays):
     return tuple(map(jnp.asarray, arrays))
 
 
-def algorithm_one(rewards, values, final, gamma, lambda_, estimator):
+def algorithm_one(rewards, values, final, gamma, lambda_, switches):
     """The printed loop, one game and one step at a time."""
     steps, batch = rewards.shape
-    norm = batch if estimator.normalize_current_episode else 1
+    norm = batch if switches.normalize_current_episode else 1
     values = np.concatenate([values, final[None]])
     own, mean, out = [float(x) for x in final], final.mean(), np.zeros(rewards.shape)
     for t in reversed(range(steps)):
         following = 0.0
         for b in range(batch):
-            if estimator.average_future_episodes and t % ROUNDS == ROUNDS - 1:
+            if switches.average_future_episodes and t % ROUNDS == ROUNDS - 1:
                 own[b] = mean
             own[b] = rewards[t, b] / norm + gamma * ((1 - lambda_) * values[t + 1, b] + lambda_ * own[b])
             following += rewards[t, b] + gamma * ((1 - lambda_) * values[t + 1, b] + lambda_ * mean)
@@ -62,7 +64,7 @@ def algorithm_one(rewards, values, final, gamma, lambda_, estimator):
     return out
 
 
-def parts_by_sums(errors, decay, estimator):
+def parts_by_sums(errors, decay, switches):
     """(current, future) weights of `errors` by triple sums, no recursion."""
     steps, batch = errors.shape
     current, future = np.zeros(errors.shape), np.zeros(errors.shape)
@@ -71,9 +73,9 @@ def parts_by_sums(errors, decay, estimator):
         for k in range(t, steps):
             for other in range(batch):
                 share = float(other == b)
-                if k < end and estimator.normalize_current_episode:
+                if k < end and switches.normalize_current_episode:
                     share /= batch
-                if k >= end and estimator.average_future_episodes:
+                if k >= end and switches.average_future_episodes:
                     share = 1 / batch
                 part = current if k < end else future
                 part[t, b] += share * decay ** (k - t) * errors[k, other]
@@ -82,18 +84,18 @@ def parts_by_sums(errors, decay, estimator):
 
 @every_estimator
 @pytest.mark.parametrize(("gamma", "lambda_"), [(0.9, 0.7), (1.0, 1.0), (0.5, 0.0)])
-def test_batch_lambda_returns_against_the_printed_loop(estimator, gamma, lambda_):
+def test_batch_lambda_returns_against_the_printed_loop(switches, gamma, lambda_):
     given = example(0)
-    settings = {"episode_length": ROUNDS, "gamma": gamma, "lambda_": lambda_, "estimator": estimator}
+    settings = {"episode_length": ROUNDS, "gamma": gamma, "lambda_": lambda_, "switches": switches}
     ours = coala.batch_lambda_returns(*as_jax(given), **settings)
-    np.testing.assert_allclose(ours, algorithm_one(*given, gamma, lambda_, estimator), atol=1e-5)
+    np.testing.assert_allclose(ours, algorithm_one(*given, gamma, lambda_, switches), atol=1e-5)
 
 
 def test_every_pair_of_switches_is_taken_apart():
     given = example(1)
     settings = {"episode_length": ROUNDS, "gamma": 0.9, "lambda_": 0.7}
     estimators = [*ESTIMATORS.values(), OTHER_SWITCHES]
-    ours = [np.asarray(coala.batch_lambda_returns(*as_jax(given), **settings, estimator=e)) for e in estimators]
+    ours = [np.asarray(coala.batch_lambda_returns(*as_jax(given), **settings, switches=e)) for e in estimators]
     for one, two in itertools.combinations(ours, 2):
         assert np.abs(one - two).max() > 0.1
     np.testing.assert_allclose(ours[-1], algorithm_one(*given, 0.9, 0.7, OTHER_SWITCHES), atol=1e-5)
@@ -101,11 +103,11 @@ def test_every_pair_of_switches_is_taken_apart():
 
 @every_estimator
 @pytest.mark.parametrize(("gamma", "gae_lambda"), [(1.0, 1.0), (0.9, 0.7)])
-def test_advantages_and_their_parts_against_triple_sums(estimator, gamma, gae_lambda):
+def test_advantages_and_their_parts_against_triple_sums(switches, gamma, gae_lambda):
     rewards, values, final = example(2)
     errors = rewards + gamma * np.concatenate([values[1:], final[None]]) - values
-    current, future = parts_by_sums(errors, gamma * gae_lambda, estimator)
-    settings = {"episode_length": ROUNDS, "gamma": gamma, "gae_lambda": gae_lambda, "estimator": estimator}
+    current, future = parts_by_sums(errors, gamma * gae_lambda, switches)
+    settings = {"episode_length": ROUNDS, "gamma": gamma, "gae_lambda": gae_lambda, "switches": switches}
     given = as_jax((rewards, values, final))
     np.testing.assert_allclose(coala.advantages(*given, **settings), current + future, atol=1e-5)
     parts = coala.advantage_parts(*given, **settings)
@@ -116,7 +118,7 @@ def test_advantages_and_their_parts_against_triple_sums(estimator, gamma, gae_la
 def test_coala_weights_are_those_of_the_theorem():
     rewards, zeros = example(3)[0], np.zeros((STEPS, BATCH))
     ours = coala.advantages(
-        *as_jax((rewards, zeros, zeros[0])), episode_length=ROUNDS, gamma=1.0, gae_lambda=1.0, estimator=coala.COALA
+        *as_jax((rewards, zeros, zeros[0])), episode_length=ROUNDS, gamma=1.0, gae_lambda=1.0, switches=coala.COALA
     )
     for t, b in np.ndindex(STEPS, BATCH):
         end = (t // ROUNDS + 1) * ROUNDS
@@ -127,35 +129,35 @@ def test_coala_weights_are_those_of_the_theorem():
 
 def test_batch_unaware_is_the_plain_estimator_of_each_game():
     given = as_jax(example(4))
-    ours = coala.advantages(*given, episode_length=ROUNDS, gamma=0.9, gae_lambda=0.7, estimator=coala.BATCH_UNAWARE)
+    ours = coala.advantages(*given, episode_length=ROUNDS, gamma=0.9, gae_lambda=0.7, switches=coala.BATCH_UNAWARE)
     np.testing.assert_array_equal(ours, generalised_advantages(*given, gamma=0.9, lambda_=0.7))
     targets = coala.value_targets(*given, gamma=0.9, td_lambda=0.6)
     np.testing.assert_array_equal(targets, lambda_returns(*given, gamma=0.9, lambda_=0.6))
 
 
 @every_estimator
-def test_a_batch_of_one_makes_all_estimators_the_same(estimator):
+def test_a_batch_of_one_makes_all_estimators_the_same(switches):
     given = [array[..., :1] for array in as_jax(example(5))]
-    ours = coala.advantages(*given, episode_length=ROUNDS, gamma=0.9, gae_lambda=0.7, estimator=estimator)
+    ours = coala.advantages(*given, episode_length=ROUNDS, gamma=0.9, gae_lambda=0.7, switches=switches)
     np.testing.assert_allclose(ours, generalised_advantages(*given, gamma=0.9, lambda_=0.7), atol=1e-5)
-    assert coala.policy_scale(estimator, 1) == 1
+    assert coala.policy_scale(switches, 1) == 1
 
 
 @every_estimator
-def test_a_single_inner_episode_weighs_the_same_in_all_estimators(estimator):
+def test_a_single_inner_episode_weighs_the_same_in_all_estimators(switches):
     """As against a meta co-player, whose part of the gradient is added to it, and beside an entropy bonus."""
     given = as_jax(example(8))
-    ours = coala.advantages(*given, episode_length=len(given[0]), gamma=0.9, gae_lambda=0.7, estimator=estimator)
-    scale = coala.policy_scale(estimator, given[0].shape[1])
+    ours = coala.advantages(*given, episode_length=len(given[0]), gamma=0.9, gae_lambda=0.7, switches=switches)
+    scale = coala.policy_scale(switches, given[0].shape[1])
     np.testing.assert_allclose(scale * ours, generalised_advantages(*given, gamma=0.9, lambda_=0.7), atol=1e-5)
 
 
 @every_estimator
-def test_replicas_never_mix(estimator):
+def test_replicas_never_mix(switches):
     """Under vmap each replica's advantages are what it has alone."""
 
     def of(*given):
-        return coala.advantages(*given, episode_length=ROUNDS, gamma=0.9, gae_lambda=1.0, estimator=estimator)
+        return coala.advantages(*given, episode_length=ROUNDS, gamma=0.9, gae_lambda=1.0, switches=switches)
 
     replicas = [as_jax(example(seed)) for seed in (6, 7)]
     together = jax.vmap(of)(*(jnp.stack(both) for both in zip(*replicas, strict=True)))
@@ -166,7 +168,7 @@ def test_replicas_never_mix(estimator):
 @pytest.mark.parametrize("length", [0, 5, 24])
 def test_the_episode_length_must_divide_the_steps(length):
     with pytest.raises(CoplayerError, match=f"episode_length: must divide the 12 steps .*, got {length}"):
-        coala.advantages(*as_jax(example(0)), episode_length=length, gamma=1.0, gae_lambda=1.0, estimator=coala.COALA)
+        coala.advantages(*as_jax(example(0)), episode_length=length, gamma=1.0, gae_lambda=1.0, switches=coala.COALA)
 
 
 # Short games against a co-player that learns, every course of which is enumerated, in float64.
@@ -212,14 +214,14 @@ class Courses:
         own = jnp.exp(self.log_probabilities(table).sum((1, 2)))
         return (own * self.chance * self.rewards.sum(1).mean(1)).sum()
 
-    def expected_estimate(self, table, values, estimator):
+    def expected_estimate(self, table, values, switches):
         """E[scale mean_b sum_l grad log pi A], the mean over all courses; `values` [history]."""
         chance = np.exp(self.log_probabilities(table).sum((1, 2))) * self.chance
         assert chance.sum() == pytest.approx(1, abs=1e-12)
-        settings = {"episode_length": self.rounds, "gamma": 1.0, "gae_lambda": 1.0, "estimator": estimator}
+        settings = {"episode_length": self.rounds, "gamma": 1.0, "gae_lambda": 1.0, "switches": switches}
         given = jnp.asarray(self.rewards), jnp.asarray(values[self.history]), jnp.zeros((len(chance), self.batch))
         weights = jax.vmap(lambda *one: coala.advantages(*one, **settings))(*given)
-        scale = coala.policy_scale(estimator, self.batch)
+        scale = coala.policy_scale(switches, self.batch)
 
         def surrogate(table):
             per_course = scale * (self.log_probabilities(table) * weights).sum(1).mean(1)
@@ -252,15 +254,15 @@ def test_coala_alone_is_unbiased_against_a_co_player_that_learns(rounds, episode
 
 
 @every_estimator
-def test_batch_unaware_is_unbiased_where_the_co_player_stands_still(estimator):
+def test_batch_unaware_is_unbiased_where_the_co_player_stands_still(switches):
     """COALA too, there; M-FOS weighs the current episode B times."""
     with jax.enable_x64(True):
         courses = Courses(1, 2, 2, rate=0.0)
         rng = np.random.default_rng(1)
         table, values = jnp.asarray(rng.normal(size=(courses.histories, 2))), rng.normal(size=courses.histories)
         exact = np.asarray(jax.grad(courses.objective)(table))
-        found = courses.expected_estimate(table, values, estimator)
-    if estimator == coala.M_FOS:
+        found = courses.expected_estimate(table, values, switches)
+    if switches == coala.M_FOS:
         assert np.linalg.norm(found - exact) > 0.1 * np.linalg.norm(exact)
     else:
         np.testing.assert_allclose(found, exact, atol=1e-12)
@@ -278,15 +280,14 @@ def test_the_enumerated_co_player_by_hand():
 
 # The same courses, sampled, for networks that are trained on them as in the experiment.
 
-TRAINING = dataclasses.replace(
+TRAINING = adjust(
     TINY_COALA,
-    payoffs=(*PAYOFFS.ravel().tolist(), *THEIRS.T.ravel().tolist()),
-    rounds=2,
+    game=MatrixGame([PAYOFFS, THEIRS.T], rounds=2),
     inner_episodes=2,
     replicas=4096,
     naive_share=1.0,
     meta_agents=3,
-    methods=tuple(coala_ipd.ESTIMATORS),
+    methods=tuple(METHODS),
     minibatches=1,
     epochs=1,
     value_coefficient=0.0,
@@ -296,18 +297,22 @@ TRAINING = dataclasses.replace(
 ITERATIONS, STEP = 60, 6.0
 
 
-class Logit(eqx.Module):
+class Logit(Player):
     """The co-player of `Courses`, as the pool has it."""
+
+    @property
+    def takes_uniforms(self):
+        return True
 
     def begin(self, key, batch):
         return jnp.asarray(FIRST_LOGIT, jnp.float32)
 
-    def act(self, state, observation, uniform):
-        return state, (uniform >= jax.nn.sigmoid(state)).astype(jnp.int32), None
+    def act(self, state, observation, key):
+        return state, (uniform(key, observation.shape) >= jax.nn.sigmoid(state)).astype(jnp.int32), None
 
-    def learn(self, state, joint, notes):
-        later = jnp.cumsum(jnp.asarray(THEIRS.T.ravel(), jnp.float32)[joint][::-1], axis=0)[::-1]
-        return state + STEP * (((joint < 2) - jax.nn.sigmoid(state)) * later).sum(0).mean()
+    def learn(self, state, episode, notes, key):
+        later = jnp.cumsum(episode.rewards[::-1], axis=0)[::-1]
+        return state + STEP * (((episode.actions == 0) - jax.nn.sigmoid(state)) * later).sum(0).mean()
 
 
 def logits_by_history(network, rounds, steps):
@@ -330,24 +335,27 @@ def gradients_of_training(network, key):
     """[method, weight]: what agents of this network and of each method climb in an iteration of one update, by the
     first moment that Adam keeps.
     """
-    setting = coala_ipd.make_setting(TRAINING)
-    games = {"batch": setting.batch, "inner_episodes": setting.inner_episodes}
-    played = shaping.play(setting.game, network, [shaping.Group(Logit(), setting.naive)], key, **games)
-    agent, none = coala_ipd.new_learner(setting, key)._replace(network=network), jnp.zeros(())
+    settings, size = TRAINING, TRAINING.shaping
+    agent, others = RecurrentPlayer(network, lasting=True), [shaping.Group(Logit(), size.replicas)]
+    games = {"batch": size.batch, "inner_episodes": size.inner_episodes}
+    met = shaping.play(settings.game, agent, others, key, **games)
+    outputs = met.notes.outputs.reshape(*met.notes.outputs.shape[:2], size.replicas, size.batch)
+    played = coala_ipd.Played(met.own, met.others, jnp.moveaxis(outputs[:, :2], 1, 0), outputs[:, 2])
+    learner, none = a2c.new_state(network, settings.optimiser), jnp.zeros(())
 
     def improve(_):
-        moments = coala_ipd.improve_by_ppo(setting, agent, played, key, none, none).learner.optimiser
-        return -len(played.joint) * flat(optax.tree.get(moments, "mu")) / 0.1  # the loss is a mean over the steps
+        moments = coala_ipd.improve_by_ppo(settings, learner, played, key, none, none).learner.optimiser
+        return -len(outputs) * flat(optax.tree.get(moments, "mu")) / 0.1  # the loss is a mean over the steps
 
-    return jax.vmap(improve, axis_name=LEARNERS)(jnp.arange(len(setting.methods)))
+    return jax.vmap(improve, axis_name=LEARNERS)(jnp.arange(len(settings.by_agent)))
 
 
 def test_training_climbs_the_exact_gradient_through_the_steps_of_the_co_player_and_the_memory():
     """COALA to five standard errors in each weight; the others miss by far."""
-    setting = coala_ipd.make_setting(TRAINING)
-    network = with_random_weights(lambda: coala_ipd.new_network(setting, jax.random.key(0)), 2)
-    courses = Courses(TRAINING.rounds, TRAINING.inner_episodes, TRAINING.batch, rate=STEP)
-    table = partial(logits_by_history, rounds=TRAINING.rounds, steps=TRAINING.rounds * TRAINING.inner_episodes)
+    rounds, size = TRAINING.game.rounds, TRAINING.shaping
+    network = with_random_weights(lambda: coala_ipd.new_network(TRAINING, jax.random.key(0)), 2)
+    courses = Courses(rounds, size.inner_episodes, size.batch, rate=STEP)
+    table = partial(logits_by_history, rounds=rounds, steps=rounds * size.inner_episodes)
     exact = flat(jax.jit(jax.grad(lambda network: courses.objective(table(network))))(network))
     keys = jax.random.split(jax.random.key(1), ITERATIONS)
     found = np.stack([gradients_of_training(network, key) for key in keys], axis=1)
@@ -415,7 +423,7 @@ def sampled_gradients(own, learner, values, key):
     settings = {"episode_length": GAME.rounds, "gamma": 1.0, "gae_lambda": 1.0}
     _, weighted_by = jax.vjp(lambda own: log_probability(own, observation, GAME.own_action(joint)), own)
     return {
-        name: weighted_by(coala.policy_scale(e, GAMES) * coala.advantages(*given, **settings, estimator=e) / GAMES)[0]
+        name: weighted_by(coala.policy_scale(e, GAMES) * coala.advantages(*given, **settings, switches=e) / GAMES)[0]
         for name, e in ESTIMATORS.items()
     }
 

@@ -79,7 +79,7 @@ def baselines_by_history(seed):
 def test_the_value_is_the_mean_discounted_return():
     own, other = players()
     joint = jnp.asarray(COURSES)
-    expected = np.mean([sum(0.9**t * GAME.payoffs[0][c[t] // 2][c[t] % 2] for t in range(2)) for c in COURSES.T])
+    expected = np.mean([sum(0.9**t * GAME.tables[0][c[t] // 2][c[t] % 2] for t in range(2)) for c in COURSES.T])
     for baselines in (jnp.zeros(COURSES.shape), baselines_by_history(1)):
         found = lola.dice_objective(log_probabilities(own, other, joint), rewards_of(joint)[0], baselines, gamma=0.9)
         assert float(found) == pytest.approx(expected, abs=1e-6)

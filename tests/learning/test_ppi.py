@@ -1,3 +1,6 @@
+import dataclasses
+import functools
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -8,6 +11,7 @@ import pytest
 from coplayer.games.matrix import prisoners_dilemma
 from coplayer.learning import ppi
 from coplayer.networks.world_model import EpisodeLoss, RoundModel, TokenModel
+from coplayer.players.memory1 import identity
 from coplayer.pools import tabular
 from oracles import with_random_weights
 
@@ -16,7 +20,7 @@ PAYOFFS = GAME.payoff_vector()
 
 
 def fitting(**changes):
-    default = ppi.Fitting(
+    default = ppi.FittingSettings(
         batch=4,
         learning_rate=0.05,
         learning_rate_end=0.1,
@@ -27,9 +31,13 @@ def fitting(**changes):
         observation_weight=1.0,
         action_weight=1.0,
         reward_weight=1.0,
-        fresh_tabular=0,
     )
-    return default._replace(**changes)
+    return dataclasses.replace(default, **changes)
+
+
+def fresh(key, count, pool=tabular.UNIFORM):
+    """Episodes of tabular players among themselves, and what names their second players."""
+    return tabular.play(key, GAME, count, pool).joint, identity(tabular.opponents(key, GAME, count, pool))
 
 
 def new_model(kind):
@@ -42,7 +50,7 @@ def new_model(kind):
 
 def new_learner(how, episodes, model=None):
     model = new_model("round") if model is None else model
-    return ppi.LearnerState(model, ppi.optimiser(how).init(model), jnp.asarray(episodes, jnp.uint8), jax.random.key(1))
+    return ppi.new_state(model, how, jnp.asarray(episodes, jnp.uint8))
 
 
 def distinct_episodes(count, rounds=GAME.rounds):
@@ -55,15 +63,15 @@ def index_of(joint):
     return (joint * 4 ** np.arange(len(joint))[:, None]).sum(0)
 
 
-def run(learner, how, *, available, start, stop, total, seed=2):
+def run(learner, how, *, available, start, stop, total, seed=2, fresh_count=0):
     numbers = {"available": available, "start": start, "stop": stop, "total": total}
     numbers = {name: jnp.asarray(value) for name, value in numbers.items()}
-    return fit(learner, how, numbers, jax.random.key(seed))
+    return fit(learner, how, numbers, jax.random.key(seed), fresh_count)
 
 
 @eqx.filter_jit
-def fit(learner, how, numbers, key):
-    return ppi.fit(learner, how, GAME, PAYOFFS, **numbers, key=key)
+def fit(learner, how, numbers, key, fresh_count):
+    return ppi.fit(learner, how, PAYOFFS, **numbers, key=key, fresh=fresh, fresh_count=fresh_count)
 
 
 def assert_same(tree, other, **tolerance):
@@ -124,24 +132,25 @@ def test_batches_of_an_epoch_hold_every_stored_episode_once():
     how, count = fitting(batch=4), 12
     learner = new_learner(how, distinct_episodes(16))
     order = ppi.epoch_order(jax.random.key(0), jnp.asarray(count), 16)
-    batches = [
-        ppi.take_batch(learner, how, GAME, order[start : start + 4], jax.random.key(start))[0] for start in (0, 4, 8)
-    ]
+    batches = [ppi.take_batch(learner, order[start : start + 4], jax.random.key(start))[0] for start in (0, 4, 8)]
     assert all(batch.shape == (GAME.rounds, 4) and jnp.issubdtype(batch.dtype, jnp.signedinteger) for batch in batches)
     assert sorted(index_of(np.concatenate(batches, axis=1))) == list(range(count))
 
 
 def test_fresh_episodes_come_in_the_place_of_the_first_indices():
-    how = fitting(fresh_tabular=5)
-    learner = new_learner(how, distinct_episodes(7))
+    learner = new_learner(fitting(), distinct_episodes(7))
     indices = jnp.array([0, 5, 4, 11, 2, 8, 4])
-    fresh, stored = np.array([0, 2, 4, 6]), np.array([1, 3, 5])
+    new, stored = np.array([0, 2, 4, 6]), np.array([1, 3, 5])
     keys = jax.random.split(jax.random.key(0), 200)
-    batches = np.asarray(jax.vmap(lambda key: ppi.take_batch(learner, how, GAME, indices, key)[0])(keys))
+
+    def take(key):
+        return ppi.take_batch(learner, indices, key, fresh=fresh, fresh_count=5)[0]
+
+    batches = np.asarray(jax.vmap(take)(keys))
     for batch in batches:
         np.testing.assert_array_equal(index_of(batch[:, stored]), [0, 6, 3])
     # fresh ones: another for every key and every place, all joint actions equally likely
-    drawn = batches[:, :, fresh].transpose(0, 2, 1).reshape(-1, GAME.rounds)
+    drawn = batches[:, :, new].transpose(0, 2, 1).reshape(-1, GAME.rounds)
     assert len(np.unique(drawn, axis=0)) > 0.7 * len(drawn)
     for j in range(4):
         share = (drawn == j).mean(1)
@@ -151,13 +160,13 @@ def test_fresh_episodes_come_in_the_place_of_the_first_indices():
 def test_names_of_co_players_stay_with_their_episodes():
     """Stored ones beside their rows. A fresh co-player of fixed ways is named by its table, and plays by it."""
     pool = tabular.pool_of(("tit_for_tat", "always_defect", "0,1,1,1,1"), GAME)
-    how = fitting(fresh_tabular=5, pool=pool)
     names = np.random.default_rng(0).normal(size=(7, 10)).astype(np.float32)
-    learner = new_learner(how, distinct_episodes(7))._replace(contexts=jnp.asarray(names))
-    indices = jnp.array([0, 5, 4, 11, 2, 8, 4])
+    learner = new_learner(fitting(), distinct_episodes(7))._replace(contexts=jnp.asarray(names))
+    indices, of_pool = jnp.array([0, 5, 4, 11, 2, 8, 4]), functools.partial(fresh, pool=pool)
     met = set()
     for seed in range(10):
-        joint, context = (np.asarray(x) for x in ppi.take_batch(learner, how, GAME, indices, jax.random.key(seed)))
+        taken = ppi.take_batch(learner, indices, jax.random.key(seed), fresh=of_pool, fresh_count=5)
+        joint, context = (np.asarray(x) for x in taken)
         np.testing.assert_array_equal(context[:, [1, 3, 5]].T, names[[0, 6, 3]])
         for b in (0, 2, 4, 6):
             cooperate = np.exp(context[:, b].reshape(5, 2))[:, 0].round(3)
@@ -173,16 +182,17 @@ class Recorder(eqx.Module):
     weight: jax.Array
     game = GAME
     context = 0
+    gives_expected_rewards = False
 
     def episode_loss(self, joint, reward, context=None):
         index = sum(joint[t] * 4**t for t in range(joint.shape[0]))
         shown = (3.0**index).sum() + 0 * self.weight.sum()
         return EpisodeLoss(shown, (reward == PAYOFFS[joint]).mean(), jnp.asarray(joint.shape[1], jnp.float32))
 
-    def initial_state(self, batch, context=None):
+    def initial_state(self, batch):
         raise NotImplementedError
 
-    action_logits = observe = imagine = reply_logs = initial_state
+    see = action_logits = imagine = reply_logs = expected_reward = initial_state
 
 
 def shown_to(available, start, stop, batch=4, capacity=12, seed=2):
@@ -252,7 +262,7 @@ def test_fit_against_a_loop_of_adamw_over_the_whole_data(kind):
     """A batch is the whole data set, so its order does not matter; one update an epoch."""
     model = new_model(kind)
     episodes = np.random.default_rng(0).integers(4, size=(8, GAME.rounds))
-    how, total = FIT._replace(batch=8), 6
+    how, total = dataclasses.replace(FIT, batch=8), 6
     learner = new_learner(how, episodes, model)
     losses = []
     for start in range(total):
@@ -277,15 +287,14 @@ def test_fit_of_several_updates_against_a_loop_of_adamw():
     np.testing.assert_allclose(losses, expected_losses, rtol=1e-5)
 
 
-@pytest.mark.parametrize("fresh_tabular", [0, 9])
-def test_one_chunk_equals_two(fresh_tabular):
+@pytest.mark.parametrize("fresh_count", [0, 9])
+def test_one_chunk_equals_two(fresh_count):
     """Bit for bit, across learner, optimiser and random batches."""
-    how = FIT._replace(fresh_tabular=fresh_tabular)
-    learner = new_learner(how, np.random.default_rng(1).integers(4, size=(24 - fresh_tabular, GAME.rounds)))
-    where = {"available": 24, "total": 12}
-    whole, losses = run(learner, how, start=6, stop=12, **where)
-    half, first = run(learner, how, start=6, stop=8, **where)
-    half, second = run(half, how, start=8, stop=12, **where)
+    learner = new_learner(FIT, np.random.default_rng(1).integers(4, size=(24 - fresh_count, GAME.rounds)))
+    where = {"available": 24, "total": 12, "fresh_count": fresh_count}
+    whole, losses = run(learner, FIT, start=6, stop=12, **where)
+    half, first = run(learner, FIT, start=6, stop=8, **where)
+    half, second = run(half, FIT, start=8, stop=12, **where)
     assert_same(half.model, whole.model)
     assert_same(half.optimiser, whole.optimiser)
     np.testing.assert_allclose((2 * np.array(first) + 4 * np.array(second)) / 6, losses, rtol=1e-5)

@@ -14,6 +14,7 @@ import pytest
 from coplayer.errors import CoplayerError
 from coplayer.games.matrix import prisoners_dilemma
 from coplayer.learning import a2c, ppo
+from coplayer.learning.optimisation import adam
 from coplayer.networks.actor_critic import ActorCritic
 from coplayer.networks.layers import pick
 from oracles import softmax, with_random_weights
@@ -106,18 +107,7 @@ def test_at_the_old_policy_the_gradient_is_a2cs():
     rng = np.random.default_rng(1)
     logits, values = jnp.asarray(rng.normal(size=(ACTIONS, TIME, 5))), jnp.asarray(rng.normal(size=(TIME, 5)))
     actions, rewards = jnp.asarray(rng.integers(ACTIONS, size=(TIME, 5))), jnp.asarray(rng.normal(size=(TIME, 5)))
-    still = a2c.Schedule(start=0.0, end=1.0, iterations=1, shape="linear")
-    updating = a2c.Updating(
-        gamma=1.0,
-        gae_lambda=1.0,
-        td_lambda=1.0,
-        reward_scale=1.0,
-        centred=False,
-        value_coefficient=0.5,
-        entropy=still,
-        learning_rate=still,
-        max_gradient_norm=1.0,
-    )
+    loss = a2c.A2CSettings(gamma=1.0, gae_lambda=1.0, td_lambda=1.0, reward_scale=1.0, centred=False)
     returns = jnp.cumsum(rewards[::-1], axis=0)[::-1]
     old_logs = pick(jax.nn.log_softmax(logits, axis=0), actions)
 
@@ -125,7 +115,7 @@ def test_at_the_old_policy_the_gradient_is_a2cs():
         return ppo.losses(logits, new, old_logs, values, actions, returns - values, returns, clip=0.2)
 
     def theirs(logits, new):
-        return a2c.losses(logits, new, actions, rewards, jnp.zeros(5), 5, updating)
+        return a2c.losses(logits, new, actions, rewards, jnp.zeros(5), 5, loss, gae_lambda=1.0, td_lambda=1.0)
 
     slopes = [jax.jacobian(losses, argnums=(0, 1))(logits, values) for losses in (ours, theirs)]
     for one, two in zip(*map(jax.tree.leaves, slopes), strict=True):
@@ -156,13 +146,7 @@ def test_minibatches_must_divide_the_replicas(count):
 
 GAME = prisoners_dilemma(3)
 STEPS, REPLICAS, GAMES = 6, 4, 3
-UPDATING = ppo.Updating(
-    epochs=1,
-    minibatches=1,
-    clip=0.2,
-    value_coefficient=0.5,
-    max_gradient_norm=0.05,
-)
+ONCE, BOUND = ppo.PPOSettings(epochs=1, minibatches=1, clip=0.2), 0.05
 
 
 def network():
@@ -191,15 +175,17 @@ def experience():
     return ppo.Experience(observations, actions, logs.reshape(shape), values.reshape(shape), advantages, targets)
 
 
-improve = eqx.filter_jit(functools.partial(ppo.improve, entropy_coefficient=0.1, learning_rate=0.05))
+improve = eqx.filter_jit(
+    functools.partial(
+        ppo.improve, value_coefficient=0.5, max_gradient_norm=BOUND, entropy_coefficient=0.1, learning_rate=0.05
+    )
+)
 
 
 def test_one_epoch_of_one_minibatch_is_one_step_of_policy_gradient():
     """The loss in its plain form: - log pi A + c_v (V - G)^2 - c_e H, means over all."""
     played, start = experience(), network()
-    found, _, parts, norm = improve(
-        start, a2c.optimiser(UPDATING.max_gradient_norm).init(start), played, UPDATING, jax.random.key(0)
-    )
+    found, _, parts, norm = improve(start, adam(BOUND).init(start), played, ONCE, jax.random.key(0))
 
     @jax.jit
     @jax.grad
@@ -221,10 +207,10 @@ def test_one_epoch_of_one_minibatch_is_one_step_of_policy_gradient():
 
 
 def test_several_epochs_are_a_loop_over_their_minibatches():
-    updating = UPDATING._replace(epochs=3, minibatches=2)
+    settings = ppo.PPOSettings(epochs=3, minibatches=2, clip=0.2)
     played, now = experience(), network()
     key = jax.random.key(1)
-    found, state, parts, norm = improve(now, a2c.optimiser(updating.max_gradient_norm).init(now), played, updating, key)
+    found, state, parts, norm = improve(now, adam(BOUND).init(now), played, settings, key)
     transform = optax.chain(optax.clip_by_global_norm(0.05), optax.adam(0.05, eps=1e-5))
 
     def loss(network, part):
@@ -240,7 +226,12 @@ def test_several_epochs_are_a_loop_over_their_minibatches():
             steps, expected_state = transform.update(gradient, expected_state)
             now = jax.tree.map(jnp.add, now, steps)
             measured.append((*losses, optax.tree.norm(gradient)))
-    for one, other in zip(jax.tree.leaves((found, state)), jax.tree.leaves((now, expected_state)), strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
+
+    def numbers(network, state):
+        """All weights in a row, and Adam's count and moments."""
+        trees = (network, *(optax.tree.get(state, name) for name in ("count", "mu", "nu")))
+        return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(trees)])
+
+    np.testing.assert_allclose(numbers(found, state), numbers(now, expected_state), rtol=1e-3, atol=1e-4)
     np.testing.assert_allclose((*parts, norm), np.mean(measured, axis=0), rtol=1e-4)
     assert np.std([losses[0] for losses in measured]) > 0.01

@@ -3,8 +3,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from coplayer.games.matrix import MatrixGame, prisoners_dilemma
-from coplayer.networks.world_model import RoundModel, TokenModel
+from coplayer.games.matrix import START, MatrixGame, prisoners_dilemma
+from coplayer.networks.hawk import Hawk
+from coplayer.networks.world_model import RoundModel, TokenModel, WorldModel
 from oracles import RoundOracle, TokenOracle, as_float64, softmax, with_random_weights
 
 HIDDEN, BATCH = 4, 6
@@ -44,8 +45,18 @@ def imagine(model, state, action, uniform):
 
 
 @jax.jit
-def observe(model, state, joint, reward):
-    return model.observe(state, joint, reward)
+def see(model, state, observation, reward, context=None):
+    return model.see(state, observation, reward, context)
+
+
+def opened(model, batch, context=None):
+    """The state in which the model is about to act for the first time."""
+    return see(model, model.initial_state(batch), jnp.full((batch,), START), jnp.zeros((batch,)), context)
+
+
+def after(model, state, joint, reward):
+    """The state after a round."""
+    return see(model, state, 1 + jnp.asarray(joint), jnp.asarray(reward))
 
 
 @pytest.mark.parametrize(("kind", "name"), CASES)
@@ -72,8 +83,12 @@ def test_a_context_joins_the_first_round_alone(kind):
         np.testing.assert_allclose([loss.observation, loss.action, loss.reward], expected, rtol=1e-5)
     np.testing.assert_allclose(model.episode_loss(*given), expected, rtol=1e-5)
     starts = [oracle.start(context[:, b]) for b in range(BATCH)]
-    np.testing.assert_allclose(model.initial_state(BATCH, jnp.asarray(context)), starts, atol=1e-5)
-    np.testing.assert_allclose(model.initial_state(BATCH), [oracle.start()] * BATCH, atol=1e-5)
+    named = opened(model, BATCH, jnp.asarray(context))
+    np.testing.assert_allclose(named, starts, atol=1e-5)
+    np.testing.assert_allclose(opened(model, BATCH), [oracle.start()] * BATCH, atol=1e-5)
+    later = see(model, named, 1 + jnp.asarray(joint[0]), jnp.asarray(reward[0]), jnp.asarray(context))
+    expected = [oracle.after(start, *divmod(j, 2), r) for start, j, r in zip(starts, joint[0], reward[0], strict=True)]
+    np.testing.assert_allclose(later, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(("kind", "name"), CASES)
@@ -86,13 +101,13 @@ def test_a_loss_is_a_mean_over_episodes(kind, name):
 
 
 @pytest.mark.parametrize(("kind", "name"), CASES)
-def test_observed_states_are_those_inside_the_loss(kind, name):
+def test_seen_states_are_those_inside_the_loss(kind, name):
     """Round by round: the states of the oracle, whose prior gives the action loss of the whole episode."""
     game = GAMES[name]
     model, oracle = model_and_oracle(kind, game)
     joint, reward = episodes(game)
     n = game.num_actions
-    state, losses = model.initial_state(BATCH), []
+    state, losses = opened(model, BATCH), []
     states = [oracle.start() for _ in range(BATCH)]
     for t in range(game.rounds):
         np.testing.assert_allclose(state, states, atol=1e-5)
@@ -104,23 +119,23 @@ def test_observed_states_are_those_inside_the_loss(kind, name):
             own, other = divmod(joint[t, b], n)
             losses.append(-np.log(prior[own]))
             states[b] = oracle.after(states[b], own, other, reward[t, b])
-        state = observe(model, state, jnp.asarray(joint[t]), jnp.asarray(reward[t]))
+        state = after(model, state, joint[t], reward[t])
     loss = loss_of(model, jnp.asarray(joint), jnp.asarray(reward))
     np.testing.assert_allclose(loss.action, np.mean(losses), rtol=1e-5)
 
 
-def test_the_replies_and_rewards_of_observed_states_give_the_other_losses():
+def test_the_replies_and_rewards_of_seen_states_give_the_other_losses():
     game = GAMES["dilemma"]
     model, _ = model_and_oracle("round", game)
     joint, reward = episodes(game)
-    state, observation, squares = model.initial_state(BATCH), [], []
+    state, observation, squares = opened(model, BATCH), [], []
     for t in range(game.rounds):
         _, replies, rewards = (np.asarray(x) for x in model.heads(state))
         for b in range(BATCH):
             own, other = divmod(joint[t, b], 2)
             observation.append(-np.log(softmax(replies[own, :, b])[other]))
             squares.append((rewards[own, other, b] - reward[t, b]) ** 2)
-        state = observe(model, state, jnp.asarray(joint[t]), jnp.asarray(reward[t]))
+        state = after(model, state, joint[t], reward[t])
     loss = loss_of(model, jnp.asarray(joint), jnp.asarray(reward))
     np.testing.assert_allclose(loss.observation, np.mean(observation), rtol=1e-5)
     np.testing.assert_allclose(loss.reward, np.mean(squares) / 2, rtol=1e-5)
@@ -159,6 +174,27 @@ def test_expected_reward_is_the_sum_over_replies(name):
     np.testing.assert_allclose(model.expected_reward(jnp.asarray(states, jnp.float32)), expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("kind", ["round", "token"])
+def test_tables_of_one_batch_may_open_at_different_times(kind):
+    """Episodes that open and episodes that go on, side by side, a name given to all: each as if it were alone."""
+    game = GAMES["dilemma"]
+    model, oracle = model_and_oracle(kind, game, context=3)
+    context = np.random.default_rng(1).normal(size=(3, BATCH)).astype(np.float32)
+    opens = np.arange(BATCH) % 2 == 0
+    before = np.where(opens[:, None], model.initial_state(BATCH), opened(model, BATCH, jnp.asarray(context)))
+    observation, reward = jnp.asarray(np.where(opens, START, 3)), jnp.asarray(np.where(opens, 0.0, 2.0), jnp.float32)
+    now = see(model, jnp.asarray(before), observation, reward, jnp.asarray(context))
+    starts = [oracle.start(context[:, b]) for b in range(BATCH)]
+    expected = [start if first else oracle.after(start, 1, 0, 2.0) for start, first in zip(starts, opens, strict=True)]
+    np.testing.assert_allclose(now, expected, atol=1e-5)
+
+
+def test_both_models_meet_the_protocol_and_tell_whether_they_give_expected_rewards():
+    models = [model_and_oracle(kind, GAMES["dilemma"])[0] for kind in ("round", "token")]
+    assert all(isinstance(model, WorldModel) for model in models)
+    assert [model.gives_expected_rewards for model in models] == [True, False]
+
+
 @pytest.mark.parametrize(("kind", "name"), CASES)
 def test_every_weight_has_a_gradient(kind, name):
     """Every head and embedding takes part in the sum of the three losses."""
@@ -195,13 +231,13 @@ def test_a_model_on_a_hawk_predicts_in_play_as_in_its_loss(kind):
         return (RoundModel if kind == "round" else TokenModel)(game, *sizes, core="hawk", key=jax.random.key(0))
 
     model = with_random_weights(build, 0)
-    assert model.gru is None
+    assert isinstance(model.core, Hawk)
     joint, reward = (jnp.asarray(x) for x in episodes(game))
-    state, losses = jax.jit(lambda model: model.initial_state(BATCH))(model), []
+    state, losses = opened(model, BATCH), []
     logits = jax.jit(lambda model, state: model.action_logits(state))
     for t in range(game.rounds):
         priors = np.asarray(logits(model, state), dtype=np.float64).T
         losses += [-np.log(softmax(prior)[own]) for prior, own in zip(priors, joint[t] // 2, strict=True)]
-        state = observe(model, state, joint[t], reward[t])
+        state = after(model, state, joint[t], reward[t])
     assert np.std(losses) > 0.1
     assert float(loss_of(model, joint, reward).action) == pytest.approx(np.mean(losses), rel=1e-4)

@@ -1,3 +1,5 @@
+"""Memory-1 players and tables: strategies by hand, matches against the exact Markov chain, and what is refused."""
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -5,29 +7,35 @@ import pytest
 
 from coplayer.errors import CoplayerError
 from coplayer.games.matrix import MatrixGame, prisoners_dilemma
-from coplayer.players.memory1 import PRISONERS_DILEMMA_STRATEGIES, Memory1, cooperation, named_strategy, sample
+from coplayer.games.public_goods import PublicGoods
+from coplayer.play.rollout import play_match
+from coplayer.players.memory1 import (
+    LEAST_PROBABILITY,
+    PRISONERS_DILEMMA_STRATEGIES,
+    Memory1,
+    TabularPlayers,
+    cooperation,
+    identity,
+    identity_size,
+    named_strategy,
+    rows,
+)
+from coplayer.pools import tabular
 from oracles import joint_distributions
+from state_games import Carousel, Commons
 
 C, D = 0, 1
-JUST_BELOW_ONE = np.nextafter(np.float32(1), np.float32(0))
+THREE = MatrixGame([[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]], rounds=3)
 
 
 def match(own, other, game, batch, key):
     """Joint actions [rounds, batch] in the view of `own`."""
+    return np.asarray(play_match((own, other), game, key, episodes=batch).joint)
 
-    def step(carry, key):
-        states = carry
-        joint = game.joint(
-            own.act(states[0], jax.random.fold_in(key, 0)), other.act(states[1], jax.random.fold_in(key, 1))
-        )
-        states = (
-            own.update(states[0], joint, game.reward(joint)),
-            other.update(states[1], game.swap(joint), game.reward(game.swap(joint), 1)),
-        )
-        return states, joint
 
-    start = (own.initial_state(batch), other.initial_state(batch))
-    return np.asarray(jax.lax.scan(step, start, jax.random.split(key, game.rounds))[1])
+def action(player, observation, key):
+    """What a player does after these observations."""
+    return player.act(player.begin(key, len(observation)), observation, key)[1]
 
 
 def random_tables(seed, n):
@@ -48,7 +56,7 @@ def random_tables(seed, n):
 )
 def test_deterministic_strategies_by_hand(name, actions):
     for seed in range(20):
-        played = named_strategy(name).act(jnp.arange(5), jax.random.key(seed))
+        played = action(named_strategy(name), jnp.arange(5), jax.random.key(seed))
         np.testing.assert_array_equal(played, actions)
 
 
@@ -58,7 +66,7 @@ def test_deterministic_strategies_by_hand(name, actions):
 def test_stochastic_strategies_by_frequency(name, cooperates):
     count = 20_000
     states = jnp.repeat(jnp.arange(5), count)
-    played = np.asarray(named_strategy(name).act(states, jax.random.key(0))).reshape(5, count)
+    played = np.asarray(action(named_strategy(name), states, jax.random.key(0))).reshape(5, count)
     p = np.asarray(cooperates)
     assert np.all(np.abs((played == C).mean(1) - p) <= 5 * np.sqrt(p * (1 - p) / count))
 
@@ -99,7 +107,7 @@ def test_mean_reward_of_a_match_against_the_exact_markov_chain(game, seed):
     batch = 4000
     joint = match(Memory1(own), Memory1(other), game, batch, jax.random.key(seed))
 
-    payoffs = np.asarray(game.payoffs)
+    payoffs = game.tables
     exact = joint_distributions(own, other, game.rounds).mean(0).reshape(game.num_actions, -1)
     first, second = np.divmod(joint, game.num_actions)
     for rewards, expected in [
@@ -126,8 +134,8 @@ def test_the_first_round_uses_the_start_row():
 def test_a_batch_of_players_each_uses_its_own_table():
     names = ["always_cooperate", "always_defect", "tit_for_tat"]
     batch = Memory1(jnp.stack([named_strategy(name).probabilities for name in names]))
-    after_cd = batch.act(jnp.full((3,), 2), jax.random.key(0))
-    after_dc = batch.act(jnp.full((3,), 3), jax.random.key(0))
+    after_cd = action(batch, jnp.full((3,), 2), jax.random.key(0))
+    after_dc = action(batch, jnp.full((3,), 3), jax.random.key(0))
     np.testing.assert_array_equal(after_cd, [C, D, D])
     np.testing.assert_array_equal(after_dc, [C, D, C])
 
@@ -135,7 +143,7 @@ def test_a_batch_of_players_each_uses_its_own_table():
 def test_a_player_can_be_built_under_jit_and_differentiated():
     @jax.jit
     def first_action(table):
-        return Memory1(table).act(jnp.zeros((4,), dtype=jnp.int32), jax.random.key(0))
+        return action(Memory1(table), jnp.zeros((4,), dtype=jnp.int32), jax.random.key(0))
 
     np.testing.assert_array_equal(first_action(jnp.full((5, 2), jnp.array([0.0, 1.0]))), [D] * 4)
 
@@ -178,35 +186,78 @@ def test_bad_tables_are_refused_on_one_line(build, given):
     assert "\n" not in str(caught.value)
 
 
-def test_sample_inverts_the_cumulative_distribution():
-    p = np.array([0.2, 0.0, 0.5, 0.3], dtype=np.float32)
-    count = 1000
-    uniform = (np.arange(count) + 0.5) / count  # one point in the middle of every thousandth
-    drawn = sample(jnp.broadcast_to(jnp.asarray(p)[:, None], (4, count)), jnp.asarray(uniform, jnp.float32))
-    np.testing.assert_array_equal(drawn, [0] * 200 + [2] * 500 + [3] * 300)
+def test_uniform_numbers_or_a_key_that_draws_them():
+    key, seen = jax.random.key(4), jnp.arange(5)
+    numbers = jax.random.uniform(key, (5,))
+    for player in (named_strategy("random"), TabularPlayers(jnp.full((5, 2, 5), 0.5))):
+        assert player.takes_uniforms
+        np.testing.assert_array_equal(action(player, seen, key), action(player, seen, numbers))
+        np.testing.assert_array_equal(action(player, seen, numbers), numbers >= 0.5)
 
 
 @pytest.mark.parametrize(
-    ("p", "at_zero", "below_one"),
+    "game", [prisoners_dilemma(), THREE, PublicGoods(3)], ids=["dilemma", "three_actions", "goods"]
+)
+def test_tables_of_a_batch_agree_with_each_players_own_row(game):
+    """Inverting the cumulative distribution by hand; in a matrix game a batch of `Memory1` says the same."""
+    batch, key = 200, jax.random.key(6)
+    tables = tabular.draw_tables(jax.random.fold_in(key, 0), game, batch)
+    observation = jax.random.randint(jax.random.fold_in(key, 1), (batch,), 0, game.observation.size)
+    numbers = jax.random.uniform(jax.random.fold_in(key, 2), (batch,))
+    found = action(TabularPlayers(tables), observation, numbers)
+    for b in range(batch):
+        chances = np.cumsum(np.asarray(tables[int(observation[b]), :, b], float))
+        assert int(found[b]) == (float(numbers[b]) >= chances[:-1]).sum()
+    assert len(np.unique(found)) == game.num_actions
+    if isinstance(game, MatrixGame):
+        np.testing.assert_array_equal(action(Memory1(jnp.moveaxis(tables, -1, 0)), observation, numbers), found)
+
+
+def test_actions_of_tables_by_hand():
+    tables = jnp.stack([jnp.array([[0.1, 0.9]] * 4 + [[0.8, 0.2]]), jnp.array([[0.6, 0.4]] * 5)], axis=-1)
+    player, uniform = TabularPlayers(tables), jnp.array([0.7, 0.7])
+    np.testing.assert_array_equal(action(player, jnp.array([4, 4]), uniform), [0, 1])
+    np.testing.assert_array_equal(action(player, jnp.array([0, 0]), jnp.array([0.05, 0.55])), [0, 0])
+    np.testing.assert_array_equal(action(player, jnp.array([3, 1]), jnp.array([0.15, 0.65])), [1, 1])
+
+
+def test_rows_of_a_table_each_or_of_one_for_all():
+    tables = jnp.arange(20.0).reshape(5, 2, 2)
+    np.testing.assert_array_equal(rows(tables, jnp.array([3, 2])), np.stack([tables[3, :, 0], tables[2, :, 1]], axis=1))
+    np.testing.assert_array_equal(
+        rows(tables[..., :1], jnp.array([3, 2])), np.stack([tables[3, :, 0], tables[2, :, 0]], 1)
+    )
+
+
+def test_identity_by_hand():
+    """log pi(a | o), observation by observation; a probability of 0 counts as the least one."""
+    table = np.array([[0.25, 0.75], [1, 0], [0.5, 0.5], [0, 1], [0.1, 0.9]])
+    least = LEAST_PROBABILITY
+    expected = np.log([0.25, 0.75, 1, least, 0.5, 0.5, least, 1, 0.1, 0.9])
+    found = identity(jnp.asarray(table)[:, :, None])
+    assert found.shape == (identity_size(prisoners_dilemma()), 1)
+    np.testing.assert_allclose(found[:, 0], expected, rtol=1e-5, atol=1e-7)
+    assert identity_size(PublicGoods(3)) == 14
+
+
+GOOD_TABLES = {"memory-1": named_strategy("random"), "tables": TabularPlayers(jnp.full((5, 2, 3), 0.5))}
+
+
+@pytest.mark.parametrize("player", GOOD_TABLES.values(), ids=GOOD_TABLES)
+@pytest.mark.parametrize(
+    ("game", "message"),
     [
-        ([1.0, 0.0], 0, 0),
-        ([0.0, 1.0], 1, 1),
-        ([0.5, 0.5], 0, 1),
-        ([0.0, 1.0, 0.0], 1, 1),
-        ([0.0, 0.0, 1.0], 2, 2),
-        ([0.25, 0.25, 0.25, 0.25], 0, 3),
-        ([0.3, 0.3, 0.3999], 0, 2),  # unnormalised by rounding: still a choice that exists
+        (prisoners_dilemma(), None),
+        (PublicGoods(2), None),  # five symbols and two actions too
+        (MatrixGame(np.eye(3)), "player: its table is made for 2 actions, this game has 3"),
+        (PublicGoods(3), "player: its table is made for 5 observations, this game has 7"),
+        (Carousel(), "player: its table is made for 2 actions, this game has 3"),
+        (Commons(), "player: a table of probabilities needs a game whose observations are symbols"),
     ],
 )
-def test_sample_at_the_edges_of_the_unit_interval(p, at_zero, below_one):
-    column = jnp.asarray(p)[:, None]
-    assert int(sample(column, jnp.array([0.0]))[0]) == at_zero
-    assert int(sample(column, jnp.array([JUST_BELOW_ONE]))[0]) == below_one
-
-
-def test_sample_frequencies_of_random_draws():
-    count, p = 50_000, np.array([0.05, 0.6, 0.35])
-    column = jnp.broadcast_to(jnp.asarray(p, jnp.float32)[:, None], (3, count))
-    drawn = np.asarray(sample(column, jax.random.uniform(jax.random.key(5), (count,))))
-    frequency = np.bincount(drawn, minlength=3) / count
-    assert np.all(np.abs(frequency - p) < 5 * np.sqrt(p * (1 - p) / count))
+def test_which_games_a_table_can_play(player, game, message):
+    if message is None:
+        return player.check(game)
+    with pytest.raises(CoplayerError, match=f"^{message}") as caught:
+        player.check(game)
+    assert "\n" not in str(caught.value)

@@ -7,9 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from coplayer.games.matrix import MatrixGame, prisoners_dilemma
+from coplayer.errors import CoplayerError
+from coplayer.games.matrix import START, MatrixGame, prisoners_dilemma
+from coplayer.games.public_goods import PublicGoods
+from coplayer.networks.layers import sample
 from coplayer.networks.world_model import RoundModel, TokenModel
-from coplayer.players.memory1 import sample
+from coplayer.play.rollout import play_match
+from coplayer.players.memory1 import cooperation, named_strategy
 from coplayer.players.planner import PlannerSettings, PPIPlayer, estimate_q, improved_policy
 from oracles import RoundOracle, TokenOracle, joint_distributions, with_random_weights
 
@@ -26,15 +30,16 @@ class KnownCoPlayer(eqx.Module):
     table: jax.Array  # the co-player's [observation, action], in its own view
     game: MatrixGame = eqx.field(static=True)
     context: int = eqx.field(static=True, default=0)
+    gives_expected_rewards: bool = eqx.field(static=True, default=True)
 
-    def initial_state(self, batch, context=None):
+    def initial_state(self, batch):
         return jnp.zeros((batch,), dtype=jnp.int32)
+
+    def see(self, state, observation, reward, context=None):
+        return observation
 
     def action_logits(self, state):
         return jnp.zeros((self.game.num_actions, *state.shape))
-
-    def observe(self, state, joint, reward):
-        return joint + 1
 
     def replies(self, state):
         n = self.game.num_actions
@@ -43,12 +48,10 @@ class KnownCoPlayer(eqx.Module):
 
     def imagine(self, state, action, uniform):
         joint = action * self.game.num_actions + sample(self.replies(state), uniform)
-        return joint + 1, jnp.asarray(self.game.payoffs[0])[
-            joint // self.game.num_actions, joint % self.game.num_actions
-        ]
+        return joint + 1, jnp.asarray(self.game.tables[0], jnp.float32).reshape(-1)[joint]
 
     def expected_reward(self, state):
-        return jnp.asarray(self.game.payoffs[0]) @ self.replies(state)
+        return jnp.asarray(self.game.tables[0], jnp.float32) @ self.replies(state)
 
     def reply_logs(self, state, action):
         raise NotImplementedError
@@ -166,7 +169,7 @@ def known_q(table, payoffs, observation, action, horizon):
 def test_q_against_a_known_co_player_over_the_papers_horizon(switches):
     game = prisoners_dilemma()
     model = KnownCoPlayer(jnp.asarray(RECIPROCATOR, jnp.float32), game)
-    payoffs = np.asarray(game.payoffs[0])
+    payoffs = game.tables[0]
     exact, one_round_less = (
         np.array([[known_q(RECIPROCATOR, payoffs, o, a, horizon) for o in range(5)] for a in range(2)])
         for horizon in (15, 14)
@@ -263,8 +266,9 @@ def test_an_action_the_prior_excludes_is_never_played():
 
 
 @eqx.filter_jit
-def act(player, state, key):
-    return player.act(state, key)
+def first_actions(player, count, key):
+    """What the player does in the first round of `count` episodes."""
+    return player.act(player.begin(key, count), jnp.full((count,), START), key)[1]
 
 
 def test_a_player_plays_the_improved_policy():
@@ -272,7 +276,7 @@ def test_a_player_plays_the_improved_policy():
     model = KnownCoPlayer(jnp.asarray(RECIPROCATOR, jnp.float32), prisoners_dilemma())
     player = PPIPlayer(model, settings(1, 1, True, True, temperature=1.5))
     count = 20_000
-    played = np.asarray(act(player, player.initial_state(count), jax.random.key(0)))
+    played = np.asarray(first_actions(player, count, jax.random.key(0)))
     # against .9 cooperation: Q(C) = .8, Q(D) = 1.8; uniform prior
     p = 1 / (1 + np.exp(1.0 / 1.5))
     assert abs((played == C).mean() - p) < 5 * np.sqrt(p * (1 - p) / count)
@@ -282,18 +286,93 @@ def test_a_patient_player_cooperates_with_a_reciprocator_and_a_myopic_one_defect
     """Exact values with the prior uniform: the forced action is answered once, then forgotten behind uniform play."""
     table = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, 1.0]])  # tit-for-tat
     model = KnownCoPlayer(jnp.asarray(table, jnp.float32), MatrixGame([[2.0, -1.0], [2.5, 0.0]]))
-    payoffs = np.asarray(model.game.payoffs[0])
+    payoffs = model.game.tables[0]
     gain = [known_q(table, payoffs, 0, D, h) - known_q(table, payoffs, 0, C, h) for h in (1, 15)]
     assert gain[0] > 0.4
     assert gain[1] < -0.4
     for horizon, action in ((1, D), (15, C)):
         player = PPIPlayer(model, settings(400, horizon, True, True))
-        np.testing.assert_array_equal(act(player, player.initial_state(8), jax.random.key(1)), [action] * 8)
+        np.testing.assert_array_equal(first_actions(player, 8, jax.random.key(1)), [action] * 8)
 
 
-def test_a_player_remembers_what_its_model_observes():
+def see_one_round(player, joint, batch=2):
+    """The player's state where it acts for the second time, after one round of these joint actions."""
+    before = player.see(player.begin(jax.random.key(0), batch), jnp.full((batch,), START))
+    return player.see(before, 1 + jnp.asarray(joint))
+
+
+def test_a_player_remembers_what_its_model_sees():
     model, oracle, _ = model_and_states("token", prisoners_dilemma())
     player = PPIPlayer(model, settings(1, 1))
-    state = player.update(player.initial_state(2), jnp.array([1, 2]), jnp.array([-1.0, 2.0]))
+    state = see_one_round(player, [1, 2])
     expected = [oracle.after(oracle.start(), 0, 1, -1.0), oracle.after(oracle.start(), 1, 0, 2.0)]
     np.testing.assert_allclose(state, expected, atol=1e-5)
+
+
+def test_the_state_after_acting_is_the_one_in_which_the_player_planned():
+    model, _, _ = model_and_states("token", prisoners_dilemma())
+    player = PPIPlayer(model, settings(2, 3))
+    before = player.begin(jax.random.key(0), 2)
+    observation = jnp.full((2,), START)
+    state, actions, notes = player.act(before, observation, jax.random.key(1))
+    np.testing.assert_array_equal(state, player.see(before, observation))
+    assert actions.shape == (2,) and notes is None and not player.takes_uniforms
+
+
+def test_in_the_second_seat_a_player_is_told_the_rewards_of_that_seat():
+    game = MatrixGame([[[1.0, -1.0], [2.0, 0.0]], [[5.0, 6.0], [7.0, 8.0]]])
+    model, oracle, _ = model_and_states("token", game)
+    first = PPIPlayer(model, settings(1, 1))
+    seen = jnp.array([START, 1, 2, 3, 4])
+    for player, rewards in ((first, [0, 1, -1, 2, 0]), (first.in_seat(0), [0, 1, -1, 2, 0])):
+        np.testing.assert_array_equal(player.rewards(seen), rewards)
+    second = first.in_seat(1)
+    np.testing.assert_array_equal(second.rewards(seen), [0, 5, 6, 7, 8])
+    expected = [oracle.after(oracle.start(), 0, 1, 6.0), oracle.after(oracle.start(), 1, 0, 7.0)]
+    np.testing.assert_allclose(see_one_round(second, [1, 2]), expected, atol=1e-5)
+
+
+def test_a_player_who_is_told_its_co_player_sees_the_name_and_keeps_its_seat():
+    def build():
+        return TokenModel(prisoners_dilemma(), 4, 3, context=10, key=jax.random.key(0))
+
+    model = with_random_weights(build, 8)
+    oracle, tables = TokenOracle(model), np.random.default_rng(2).uniform(0.1, 0.9, size=(2, 5))
+    names = np.log(np.stack([tables, 1 - tables], axis=-1)).reshape(2, 10)
+    player = PPIPlayer(model, settings(1, 1), payoffs=jnp.array([4.0, 3.0, 2.0, 1.0]))
+    told = player.told(cooperation(tables).probabilities)
+    starts = [oracle.start(name) for name in names]
+    expected = [oracle.after(starts[0], 0, 0, 4.0), oracle.after(starts[1], 1, 1, 1.0)]
+    np.testing.assert_allclose(see_one_round(told, [0, 3]), expected, atol=1e-5)
+    expected = [oracle.after(oracle.start(), 0, 0, 4.0), oracle.after(oracle.start(), 1, 1, 1.0)]
+    np.testing.assert_allclose(see_one_round(player, [0, 3]), expected, atol=1e-5)
+    plain = PPIPlayer(model_and_states("token", prisoners_dilemma())[0], settings(1, 1))
+    assert plain.told(cooperation(tables).probabilities) is plain
+
+
+@pytest.mark.parametrize(
+    ("game", "message"),
+    [
+        (THREE_ACTIONS, "player 1: its model is made for 2 actions, this game has 3"),
+        (MatrixGame((3.0, 0.0, 5.0, 1.0)), "player 1: its model was fitted to a game of other payoffs"),
+        (PublicGoods(), "player 1: a planner needs a matrix game"),
+    ],
+)
+def test_a_game_that_the_model_does_not_know_is_refused(game, message):
+    player = PPIPlayer(model_and_states("round", prisoners_dilemma())[0], settings(1, 1))
+    with pytest.raises(CoplayerError, match=message):
+        play_match((player,) * game.num_players, game, jax.random.key(0))
+
+
+def test_a_player_plays_episodes_of_another_length_and_from_both_seats():
+    game = MatrixGame([[[1.0, -1.0], [2.0, 0.0]], [[5.0, 6.0], [7.0, 8.0]]], rounds=4)
+    model = with_random_weights(lambda: RoundModel(game, 4, key=jax.random.key(0)), 8)
+    player, other = PPIPlayer(model, settings(1, 1, True)), named_strategy("tit_for_tat")
+    for seats in (game, MatrixGame(game.tables, rounds=3), game.seen_by(1)):
+        assert play_match((player, other), seats, jax.random.key(0), episodes=2).joint.shape == (seats.rounds, 2)
+
+
+def test_a_model_that_gives_no_expected_rewards_is_not_asked_for_them():
+    player = PPIPlayer(model_and_states("token", prisoners_dilemma())[0], settings(1, 1, True))
+    with pytest.raises(CoplayerError, match="expected_rewards: a TokenModel cannot give them; use a RoundModel"):
+        first_actions(player, 2, jax.random.key(0))

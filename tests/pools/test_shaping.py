@@ -10,22 +10,23 @@ import pytest
 
 from coplayer.games.matrix import START, prisoners_dilemma
 from coplayer.learning import a2c
+from coplayer.learning.a2c import A2CSettings
+from coplayer.learning.optimisation import OptimiserSettings
 from coplayer.networks.actor_critic import ActorCritic, Trace
+from coplayer.play.player import Player
+from coplayer.play.seating import OneOf
+from coplayer.play.trajectory import JointActions
+from coplayer.players.naive import NaiveLearner
+from coplayer.players.recurrent import RecurrentPlayer
 from coplayer.pools import shaping
 from oracles import ActorCriticOracle, with_random_weights
 
 ROUNDS, EPISODES, BATCH = 4, 3, 3
 GAME = prisoners_dilemma(ROUNDS)
 UPDATING = a2c.Updating(
-    gamma=0.9,
-    gae_lambda=1.0,
-    td_lambda=1.0,
-    reward_scale=1.0,
-    centred=True,
-    value_coefficient=0.5,
-    entropy=a2c.constant(0.0),
-    learning_rate=a2c.Schedule(start=0.3, end=0.5, iterations=2, shape="linear"),  # tells the inner episodes apart
-    max_gradient_norm=1.0,
+    A2CSettings(gamma=0.9),
+    OptimiserSettings(learning_rate=0.3, learning_rate_end=0.5),  # falls, which tells the inner episodes apart
+    iterations=2,
 )
 
 
@@ -47,22 +48,25 @@ class HabitState(NamedTuple):
     episode: jax.Array
 
 
-class Habit(eqx.Module):
+class Habit(Player):
     """Begins game b of an inner episode with action b mod 2, and then plays its habit: at first one by chance, later
     what the agent did most in the last inner episode, its first round not counted.
     """
 
+    @property
+    def takes_uniforms(self):
+        return True
+
     def begin(self, key, batch):
         return HabitState(jax.random.randint(key, (), 0, 2), jnp.zeros((), jnp.int32))
 
-    def act(self, state, observation, uniform):
+    def act(self, state, observation, key):
         games = jnp.arange(observation.shape[0])
         return state, jnp.where(observation == START, games % 2, state.habit), observation
 
-    def learn(self, state, joint, notes):
-        counted = notes != START
-        defections = (GAME.other_action(joint) * counted).sum()
-        return HabitState((2 * defections > counted.sum()).astype(jnp.int32), state.episode + 1)
+    def learn(self, state, episode, notes, key):
+        defects = (jnp.concatenate([notes[2:], episode.beyond[None]]) - 1) % 2  # the agent's, by what was seen next
+        return HabitState((2 * defects.sum() > defects.size).astype(jnp.int32), state.episode + 1)
 
 
 class HabitByHand:
@@ -79,29 +83,31 @@ class HabitByHand:
         self.habit = int(sum(later) > len(later) / 2)
 
 
-class Thresholds(eqx.Module):
+class Thresholds(Player):
     """A co-player whose draws are known: the uniform numbers are one for each game."""
 
-    inner: shaping.NaiveLearner
+    inner: Player
+
+    @property
+    def takes_uniforms(self):
+        return True
 
     def begin(self, key, batch):
         return self.inner.begin(key, batch)
 
-    def act(self, state, observation, uniform):
-        batch = uniform.shape[0]
+    def act(self, state, observation, key):
+        batch = len(observation)
         return self.inner.act(state, observation, (jnp.arange(batch) + 0.5) / batch)
 
-    def learn(self, state, joint, notes):
-        return self.inner.learn(state, joint, notes)
+    def learn(self, state, episode, notes, key):
+        return self.inner.learn(state, episode, notes, key)
 
 
 class NaiveByHand:
     """Such a naive learner: its policy in numpy, its learning by `a2c.update` on the inner episode just played."""
 
     def __init__(self, network):
-        self.learner = a2c.LearnerState(
-            network, a2c.optimiser(UPDATING.max_gradient_norm).init(network), jax.random.key(0)
-        )
+        self.learner = a2c.new_state(network, UPDATING.optimiser)
         self.episode = 0
 
     def act(self, past):
@@ -148,7 +154,8 @@ def updated(learner, joint, episode):
         memory = rounds[-1].state
     trace: Trace = stacked(rounds)
     rewards = jnp.array([1.0, -1.0, 2.0, 0.0])[joint]
-    return a2c.update(learner, a2c.Batch(joint, rewards, none, trace), joint.shape[1], UPDATING, episode)[0]
+    batch = a2c.Batch(joint // 2, rewards, 1 + joint[-1], none, trace)
+    return a2c.update(learner, batch, joint.shape[1], UPDATING, episode)[0]
 
 
 def by_hand(agent, co_player):
@@ -169,11 +176,28 @@ def by_hand(agent, co_player):
 
 @eqx.filter_jit
 def play(agent, groups, key, batch=BATCH):
+    """The shaping game with an agent that remembers all."""
+    agent = RecurrentPlayer(agent, lasting=True)
     return shaping.play(GAME, agent, groups, key, batch=batch, inner_episodes=EPISODES)
 
 
+def joint_of(played):
+    """Joint actions in the agent's view [M T, R, B], from both sides' actions."""
+    return 2 * np.asarray(played.own.actions) + np.asarray(played.others.actions)
+
+
 def replica(played, r):
-    return np.asarray(played.joint[:, r])
+    return joint_of(played)[:, r]
+
+
+def naive(networks):
+    """One of these naive learners."""
+    return OneOf(NaiveLearner(stacked(networks), UPDATING))
+
+
+def others_of(networks, own, lasting=True):
+    """One of these agents, but not the one of this number."""
+    return OneOf(RecurrentPlayer(stacked(networks), lasting=lasting), but=jnp.asarray(own))
 
 
 HABITS, LASTING = 8, 4
@@ -186,26 +210,25 @@ def played():
     """Three groups side by side: any rule, learners by gradient, other agents."""
     groups = [
         shaping.Group(Habit(), HABITS),
-        shaping.Group(Thresholds(shaping.NaiveLearner(stacked(NAIVE), UPDATING)), 4),
-        shaping.Group(shaping.LastingAgent(stacked(RIVALS), jnp.asarray(0)), LASTING),
+        shaping.Group(Thresholds(naive(NAIVE)), 4),
+        shaping.Group(others_of(RIVALS, 0), LASTING),
     ]
     return play(AGENT, groups, jax.random.key(3))
 
 
 def test_any_rule_of_learning_is_played_as_by_hand(played):
     """Every replica of the habit, given the first habit, in games, logits and values."""
-    habits = []
+    habits, found = [], played.notes.outputs.reshape(EPISODES * ROUNDS, 3, -1, BATCH)
     for r in range(HABITS):
-        first = int(played.joint[1, r, 0]) % 2
+        first = int(played.others.actions[1, r, 0])
         expected = HabitByHand(first)
         joint, outputs = by_hand(AGENT, expected)
         np.testing.assert_array_equal(replica(played, r), joint)
-        np.testing.assert_allclose(np.moveaxis(np.asarray(played.logits[:, :, r]), 0, 2), outputs[..., :2], rtol=1e-3)
-        np.testing.assert_allclose(played.values[:, r], outputs[..., 2], rtol=1e-3)
+        np.testing.assert_allclose(np.moveaxis(np.asarray(found[:, :, r]), 1, 2), outputs, rtol=1e-3)
         habits.append((first, expected.habit))
     assert {first for first, _ in habits} == {0, 1}  # replicas are independent
     assert any(first != last for first, last in habits)  # and learn
-    second = np.asarray(played.joint[1::ROUNDS, :HABITS]) % 2
+    second = np.asarray(played.others.actions[1::ROUNDS, :HABITS])
     assert (second == second[..., :1]).all()  # one learner for all games
 
 
@@ -234,50 +257,36 @@ def test_other_agents_side_by_side_remember_and_are_never_oneself(played):
 
 
 def test_observations_begin_anew_with_every_inner_episode(played):
-    seen = np.asarray(shaping.observations(played.joint, ROUNDS))
-    for t in range(EPISODES * ROUNDS):
-        expected = START if t % ROUNDS == 0 else 1 + np.asarray(played.joint[t - 1])
-        np.testing.assert_array_equal(seen[t], np.broadcast_to(expected, seen[t].shape))
-    flat = shaping.observations(played.joint[:, 0, 0], 6)
+    """Of both sides; and rewards, what is measured, and what is seen after the last round."""
+    joint, payoffs = joint_of(played), np.array([1.0, -1.0, 2.0, 0.0])
+    for view, rounds in ((played.own, joint), (played.others, np.array([0, 2, 1, 3])[joint])):
+        for t in range(EPISODES * ROUNDS):
+            expected = START if t % ROUNDS == 0 else 1 + rounds[t - 1]
+            np.testing.assert_array_equal(view.observations[t], np.broadcast_to(expected, rounds[t].shape))
+        np.testing.assert_array_equal(view.rewards, payoffs[rounds])
+        np.testing.assert_array_equal(view.measures["cooperation"], rounds < 2)
+        np.testing.assert_array_equal(view.beyond, 1 + rounds[-1])
+    flat = JointActions(jnp.asarray(joint[:, 0, 0]), prisoners_dilemma(6)).view(0).observations
     assert flat[0] == flat[6] == START and (np.asarray(flat)[[1, 5, 7]] > 0).all()
 
 
 @pytest.mark.parametrize("own", [0, 1, 2])
 def test_another_agent_is_each_of_the_others_equally_often(own):
-    networks, count = stacked(RIVALS), 3000
-    pool = shaping.LastingAgent(networks, jnp.asarray(own))
-    drawn = jax.vmap(lambda key: pool.begin(key, 2).network.head_bias)(jax.random.split(jax.random.key(own), count))
+    count, pool = 3000, others_of(RIVALS, own)
+    keys = jax.random.split(jax.random.key(own), count)
+    drawn = jax.vmap(lambda key: pool.begin(key, 2).player.network.head_bias)(keys)
     shares = [(np.asarray(drawn) == np.asarray(one.head_bias)).all(1).mean() for one in RIVALS]
     assert shares[own] == 0
     assert all(abs(share - 0.5) < 5 * np.sqrt(0.25 / count) for i, share in enumerate(shares) if i != own)
-
-
-def test_learning_is_a2c_on_the_inner_episode_and_forgets_it():
-    naive, rng = shaping.NaiveLearner(stacked(NAIVE[:1]), UPDATING), np.random.default_rng(0)
-    state = naive.begin(jax.random.key(0), BATCH)
-    learner, act = state.learner, eqx.filter_jit(naive.act)
-    for episode in range(2):
-        joint, notes = jnp.asarray(rng.integers(4, size=(ROUNDS, BATCH))), []
-        for t in range(ROUNDS):
-            state, _, note = act(state, 1 + joint[t - 1] if t else jnp.full((BATCH,), START), jnp.full((BATCH,), 0.5))
-            notes.append(note)
-        assert np.abs(state.memory).max() > 0.01
-        state = eqx.filter_jit(naive.learn)(state, joint, stacked(notes))
-        before, learner = learner, updated(learner, joint, jnp.asarray(episode))
-        expected = (learner.network, learner.optimiser)
-        found = (state.learner.network, state.learner.optimiser)
-        for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
-            np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
-        assert np.abs(learner.network.head_bias - before.network.head_bias).max() > 0.05
-        assert not np.any(state.memory) and state.episode == episode + 1
 
 
 def test_actions_are_drawn_from_the_agents_policy():
     """An undecided agent against habits: its rate of cooperation by its logits, in every round."""
     replicas, batch = 200, 20
     played = play(network(1), [shaping.Group(Habit(), replicas)], jax.random.key(0), batch)
-    chances = np.asarray(jax.nn.softmax(played.logits, axis=0)[0])
-    cooperates = np.asarray(played.joint) // 2 == 0
+    logits = played.notes.outputs[:, :2].reshape(-1, 2, replicas, batch)
+    chances = np.asarray(jax.nn.softmax(logits, axis=1)[:, 0])
+    cooperates = np.asarray(played.own.actions) == 0
     excess = (cooperates - chances).sum((1, 2))
     deviation = np.sqrt((chances * (1 - chances)).sum((1, 2)))
     assert (np.abs(excess) < 4.5 * deviation).all() and (deviation > 10).all()

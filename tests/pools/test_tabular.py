@@ -1,3 +1,5 @@
+"""The tabular pool: laws of what is drawn and played, by exact probabilities; pools in words."""
+
 import itertools
 import math
 
@@ -8,10 +10,19 @@ import pytest
 
 from coplayer.errors import CoplayerError
 from coplayer.games.matrix import MatrixGame, prisoners_dilemma
-from coplayer.players.memory1 import Memory1
+from coplayer.games.public_goods import PublicGoods
+from coplayer.play.trajectory import observations
 from coplayer.pools import tabular
+from state_games import Carousel, Commons
 
+GAME = prisoners_dilemma()
 THREE = MatrixGame([[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]], rounds=3)
+
+
+class Duel(Carousel):
+    """The carousel for two."""
+
+    num_players = 2
 
 
 def assert_within_five_sigma(draws, exact):
@@ -74,7 +85,7 @@ def test_whole_episodes_against_their_exact_probabilities(game):
     exact = np.array([episode_probability(episode, n) for episode in episodes])
     np.testing.assert_allclose(exact.sum(), 1)
 
-    joint = np.asarray(tabular.play(jax.random.key(2), game, count))
+    joint = np.asarray(tabular.play(jax.random.key(2), game, count).joint)
     assert joint.shape == (game.rounds, count)
     codes = np.ravel_multi_index(joint, [n * n] * game.rounds)
     counts = np.bincount(codes, minlength=len(episodes))
@@ -92,7 +103,7 @@ def test_each_player_reads_its_own_view(monkeypatch):
         return jnp.stack([p, 1 - p], axis=1)
 
     monkeypatch.setattr(tabular, "draw_tables", draw_tables)
-    own, other = np.divmod(tabular.play(jax.random.key(5), prisoners_dilemma(10), 300), 2)
+    own, other = np.divmod(tabular.play(jax.random.key(5), prisoners_dilemma(10), 300).joint, 2)
     np.testing.assert_array_equal(other, np.concatenate([np.zeros((1, 300)), own[:-1]]))
     assert abs(own.mean() - 0.5) < 5 * 0.5 / np.sqrt(own.size)
 
@@ -101,44 +112,23 @@ def test_mean_reward_of_the_pool():
     """Renaming a player's actions leaves the pool as it is, so every joint action is equally likely in every round and
     the mean reward is the mean of the payoffs, (1 - 1 + 2 + 0) / 4.
     """
-    joint = np.asarray(tabular.play(jax.random.key(4), prisoners_dilemma(30), 8000))
+    joint = np.asarray(tabular.play(jax.random.key(4), prisoners_dilemma(30), 8000).joint)
     rewards = np.array([1.0, -1.0, 2.0, 0.0])[joint].T
     assert_within_five_sigma(rewards.mean(1), 0.5)
     for j in range(4):
         assert_within_five_sigma((joint == j).T.astype(float), 0.25)
 
 
-@pytest.mark.parametrize("game", [prisoners_dilemma(), THREE], ids=["dilemma", "three_actions"])
-def test_act_agrees_with_memory1(game):
-    batch = 200
-    key = jax.random.key(6)
-    tables = tabular.draw_tables(jax.random.fold_in(key, 0), game, batch)
-    observation = jax.random.randint(jax.random.fold_in(key, 1), (batch,), 0, game.num_observations)
-    draw = jax.random.fold_in(key, 2)
-    players = Memory1(jnp.moveaxis(tables, -1, 0))
-    expected = players.act(observation, draw)
-    np.testing.assert_array_equal(tabular.act(tables, observation, jax.random.uniform(draw, (batch,))), expected)
-    assert len(np.unique(expected)) == game.num_actions
-
-
 def test_random_actions_are_uniform_whatever_was_seen():
     """Every joint action is equally likely after every other one."""
     count = 3000
     for game in (prisoners_dilemma(10), THREE):
-        joint = np.asarray(tabular.play(jax.random.key(7), game, count, tabular.random_actions(game)))
+        joint = np.asarray(tabular.play(jax.random.key(7), game, count, tabular.random_actions(game)).joint)
         chance = 1 / game.num_joint
         for before in range(game.num_joint):
             after = joint[1:][joint[:-1] == before]
             for j in range(game.num_joint):
                 assert abs((after == j).mean() - chance) < 5 * np.sqrt(chance / after.size)
-
-
-def test_act_by_hand():
-    tables = jnp.stack([jnp.array([[0.1, 0.9]] * 4 + [[0.8, 0.2]]), jnp.array([[0.6, 0.4]] * 5)], axis=-1)
-    uniform = jnp.array([0.7, 0.7])
-    np.testing.assert_array_equal(tabular.act(tables, jnp.array([4, 4]), uniform), [0, 1])
-    np.testing.assert_array_equal(tabular.act(tables, jnp.array([0, 0]), jnp.array([0.05, 0.55])), [0, 0])
-    np.testing.assert_array_equal(tabular.act(tables, jnp.array([3, 1]), jnp.array([0.15, 0.65])), [1, 1])
 
 
 def test_every_entry_of_a_pool_is_equally_likely():
@@ -168,14 +158,6 @@ def test_named_players_need_a_game_of_two_actions():
     with pytest.raises(CoplayerError, match=r"^pool: .*two actions"):
         tabular.pool_of(("tit_for_tat",), THREE)
     assert tabular.pool_of(("uniform",), THREE) == tabular.UNIFORM
-
-
-def test_identity_by_hand():
-    """log pi(a | o), observation by observation; a probability of 0 counts as the least one."""
-    table = np.array([[0.25, 0.75], [1, 0], [0.5, 0.5], [0, 1], [0.1, 0.9]])
-    least = tabular.LEAST_PROBABILITY
-    expected = np.log([0.25, 0.75, 1, least, 0.5, 0.5, least, 1, 0.1, 0.9])
-    np.testing.assert_allclose(tabular.identity(jnp.asarray(table)[:, :, None])[:, 0], expected, rtol=1e-5, atol=1e-7)
 
 
 def chance_of_answers(episode, n, table):
@@ -216,11 +198,63 @@ def test_the_predictive_against_the_probabilities_of_whole_episodes(game, entrie
     np.testing.assert_allclose(answers.prod(0), exact, rtol=1e-4)
 
 
-def test_rows_and_observations_are_those_of_a_player_at_the_table():
+def test_what_the_predictive_takes_for_observed_is_what_a_player_at_the_table_sees():
     game = prisoners_dilemma(3)
     joint = jnp.array([[1, 2], [2, 0], [3, 1]])
-    seen = tabular.observations(joint, game)
+    seen = observations(game.swap(joint), game.rounds)
     np.testing.assert_array_equal(seen, [[0, 0], [3, 2], [2, 1]])  # CD is DC to the co-player, and DC is CD
-    tables = jnp.arange(20.0).reshape(5, 2, 2)
-    rows = tabular.rows(tables, seen[1])
-    np.testing.assert_array_equal(rows, np.stack([tables[3, :, 0], tables[2, :, 1]], axis=1))
+
+
+def test_the_second_players_of_a_batch_can_be_had_apart():
+    """The tables that `play` gave the second players: forced answers tell them."""
+    game, pool, key = (
+        prisoners_dilemma(6),
+        tabular.pool_of(("always_defect", "always_cooperate"), GAME),
+        jax.random.key(3),
+    )
+    own, other = np.divmod(np.asarray(tabular.play(key, game, 50, pool).joint), 2)
+    tables = np.asarray(tabular.opponents(key, game, 50, pool))
+    np.testing.assert_array_equal(other, np.broadcast_to(tables[0, 1], (6, 50)))
+    assert 0 < tables[0, 1].mean() < 1 and (own[0] != other[0]).any()
+
+
+@pytest.mark.parametrize("game", [PublicGoods(2, 1.6, 5), Duel()], ids=["goods", "carousel"])
+def test_a_pool_plays_any_game_of_two_whose_observations_are_symbols(game):
+    """The course of each episode, from both players' tables and the actions that were taken."""
+    key, count = jax.random.key(8), 300
+    trajectory = tabular.play(key, game, count)
+    assert tabular.has_tables(game)
+    views = [trajectory.view(player) for player in range(2)]
+    first = tabular.draw_tables(jax.random.fold_in(key, 0), game, count)
+    numbers = np.asarray(jax.random.uniform(jax.random.fold_in(key, 2), (game.rounds, 2, count)))
+    for k, (view, tables) in enumerate(zip(views, (first, tabular.opponents(key, game, count)), strict=True)):
+        seen, tables = np.asarray(view.observations), np.asarray(tables, float)
+        assert seen.shape == (game.rounds, count) and seen.max() < game.observation.size
+        for t in range(game.rounds):
+            chances = np.cumsum(tables[seen[t], :, np.arange(count)], axis=1)[:, :-1]
+            np.testing.assert_array_equal(view.actions[t], (numbers[t, k][:, None] >= chances).sum(1))
+
+
+def test_random_actions_in_any_game_of_symbols():
+    for game in (PublicGoods(2), Carousel()):
+        pool = tabular.random_actions(game)
+        assert not pool.fresh and np.shape(pool.fixed) == (1, game.observation.size, game.num_actions)
+        np.testing.assert_allclose(pool.fixed, 1 / game.num_actions)
+        assert tabular.pool_of(("random",), game) == pool
+        assert tabular.pool_of(("uniform", "random"), game) == pool._replace(fresh=True)
+
+
+def test_pools_and_games_that_do_not_fit_are_refused():
+    assert not tabular.has_tables(Commons())
+    with pytest.raises(CoplayerError, match=r"^pool: tabular players need a game whose observations are symbols"):
+        tabular.pool_of(("uniform",), Commons())
+    for entry in ("tit_for_tat", "1,1,0,1,0"):
+        with pytest.raises(CoplayerError, match=r"^pool: .* needs a matrix game of two actions"):
+            tabular.pool_of((entry,), PublicGoods(2))
+
+
+def test_a_pool_may_be_drawn_from_words():
+    """The same tables by either way."""
+    words, key = ("uniform", "tit_for_tat"), jax.random.key(9)
+    player = tabular.draw(key, GAME, 40, words)
+    np.testing.assert_array_equal(player.tables, tabular.draw_tables(key, GAME, 40, tabular.pool_of(words, GAME)))

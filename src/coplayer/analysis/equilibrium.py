@@ -1,6 +1,7 @@
 """How far two memory-1 players are from an equilibrium: best responses, what they would gain, and gradients.
 
-`discount` below 1 means the discounted game, its values a round: (1 - discount) J. 1 means the long run.
+A `discount` below 1 means the discounted game, with values per round: (1 - discount) J. A `discount` of 1 means the
+long run. The players' batch axes broadcast, as in `analysis.exact`.
 """
 
 import itertools
@@ -21,22 +22,23 @@ MOST_CANDIDATES = 100_000
 
 
 def rewards(first: Memory1, second: Memory1, game: MatrixGame, discount: float) -> Float[Array, "... 2"]:
-    """Reward a round of both players, of the discounted game or of the long run."""
+    """Reward per round of both players, of the discounted game or of the long run."""
     if discount == 1:
         return stationary_rewards(first, second, game)
     return (1 - discount) * discounted_returns(first, second, game, discount)
 
 
 def best_response(opponent: Memory1, game: MatrixGame, discount: float) -> tuple[Memory1, Float[Array, "..."]]:
-    """A best response in seat 0 to a memory-1 player in seat 1, and its reward a round.
+    """A best response in seat 0 to a memory-1 player in seat 1, and its reward per round.
 
-    Against a memory-1 player the last joint action is a Markov state, so some deterministic memory-1 player is best
-    among all players: all n^(1 + n^2) of them are tried (32 for two actions). Of equals the first is taken, in the
-    order of the actions after START, then after each joint action.
+    Against a memory-1 player the last joint action is a Markov state. So some deterministic memory-1 player is best
+    among all players, and all n^(1 + n^2) of them are tried (32 for two actions). Of players with equal rewards the
+    first is taken, in the order of the actions after START, then after each joint action. Raises `CoplayerError` for a
+    game of more than 3 actions.
     """
-    count = game.num_actions**game.num_observations
+    count = game.num_actions**game.observation.size
     require(count <= MOST_CANDIDATES, f"game: best_response tries all {count} players; at most 3 actions are allowed")
-    choices = np.array(list(itertools.product(range(game.num_actions), repeat=game.num_observations)))
+    choices = np.array(list(itertools.product(range(game.num_actions), repeat=game.observation.size)))
     candidates = jnp.eye(game.num_actions)[choices]
     met = Memory1(opponent.probabilities[..., None, :, :])
     values = rewards(Memory1(candidates), met, game, discount)[..., 0]
@@ -44,7 +46,7 @@ def best_response(opponent: Memory1, game: MatrixGame, discount: float) -> tuple
 
 
 def regrets(first: Memory1, second: Memory1, game: MatrixGame, discount: float) -> Float[Array, "... 2"]:
-    """What each player would gain a round by turning to a best response: both 0 at Nash equilibria, and only there."""
+    """What each player would gain per round by turning to a best response: both 0 at Nash equilibria, only there."""
     best = jnp.stack(
         [best_response(second, game, discount)[1], best_response(first, game.seen_by(1), discount)[1]], axis=-1
     )
@@ -57,8 +59,8 @@ def projected_gradients(
 ) -> Float[Array, "... 2"]:
     """Length of each player's projected gradient step, ||project(p + step grad) - p|| / step, on the probabilities.
 
-    Both are 0 at a Nash equilibrium. The converse holds where every joint action is met with some probability; where
-    it is not, a player may do nothing about what it never sees (`regrets` tells the two apart).
+    Both are 0 at a Nash equilibrium. The converse holds where every joint action occurs with some probability. Where
+    one never occurs, its probabilities have no gradient even if they are not best (`regrets` tells the two apart).
     """
 
     def length(own: Array, value) -> Array:

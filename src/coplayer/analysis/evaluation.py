@@ -1,16 +1,20 @@
 """How a trained player does, round by round, against fixed and learning co-players."""
 
-from typing import NamedTuple
+from typing import Protocol, runtime_checkable
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Integer, PRNGKeyArray, UInt8
+from jaxtyping import Array, Float, PRNGKeyArray
 
+from coplayer.games.game import Game
 from coplayer.games.matrix import COOPERATE, MatrixGame
-from coplayer.players.match import InformedPlayer, Player, play_match
-from coplayer.players.memory1 import Memory1, named_strategy
-from coplayer.pools.tabular import draw_tables
+from coplayer.play.player import Player
+from coplayer.play.rollout import play_match
+from coplayer.play.trajectory import Episode, JointActions, Recorded, Trajectory
+from coplayer.players.memory1 import TabularPlayers, named_strategy
+from coplayer.pools.tabular import draw_tables, has_tables
 
 OPPONENTS = (
     "tit_for_tat",
@@ -22,60 +26,80 @@ OPPONENTS = (
 TABULAR, LEARNER, FROZEN = "tabular", "learner", "frozen"
 
 
-class Curves(NamedTuple):
-    """Means over episodes in each round, of the evaluated player and of its co-player."""
+@runtime_checkable
+class Informed(Protocol):
+    """A player that can be told whom it meets."""
 
-    reward: np.ndarray  # [rounds]
-    cooperation: np.ndarray  # [rounds]
-    other_reward: np.ndarray
-    other_cooperation: np.ndarray
+    def told(self, probabilities: Float[Array, "batch observations actions"]) -> Player:
+        """The player who knows the tabular co-player of each of its next `batch` episodes."""
 
 
-def curves(joint: Integer[Array, "rounds episodes"], game: MatrixGame) -> Curves:
-    """From joint actions `[rounds, episodes]` in the evaluated player's view."""
-    swapped = game.swap(joint)
+def curves(trajectory: Trajectory, player: int = 0) -> dict[str, np.ndarray]:
+    """Means over episodes in each round `[rounds]`, for a game of two players: `reward` and the game's measures of the
+    evaluated player, and under `other_reward` and so on those of its co-player.
 
-    def mean(values) -> np.ndarray:
-        return np.asarray(values.mean(-1))
+    `player`: the evaluated player's place in the list of those who played.
+    """
+    sides = {"": trajectory.view(player), "other_": trajectory.view(1 - player)}
+    return {
+        f"{whose}{name}": np.asarray(values.mean(-1))
+        for whose, view in sides.items()
+        for name, values in {"reward": view.rewards, **view.measures}.items()
+    }
 
-    return Curves(
-        reward=mean(game.reward(joint, 0)),
-        cooperation=mean(game.own_action(joint) == COOPERATE),
-        other_reward=mean(game.reward(swapped, 1)),
-        other_cooperation=mean(game.other_action(joint) == COOPERATE),
-    )
+
+def named_opponents(game: Game) -> tuple[str, ...]:
+    """The strategies by name that a player of the game can meet: those of two actions, of which 0 cooperates."""
+    fits = isinstance(game, MatrixGame) and game.num_actions == 2 and game.cooperation == COOPERATE
+    return OPPONENTS if fits else ()
 
 
 def matches_against_fixed(
-    player: Player, game: MatrixGame, key: PRNGKeyArray, *, episodes: int, inner_episodes: int = 1
-) -> dict[str, UInt8[Array, "rounds episodes"]]:
-    """Joint actions of `player` against fresh tabular players and, in a two-action game, each named strategy; played
-    as one match of all of them. A player who can be told whom it meets is told. `inner_episodes`: see `play_match`.
+    player: Player, game: Game, key: PRNGKeyArray, *, episodes: int, inner_episodes: int = 1, seat: int = 0
+) -> dict[str, Trajectory]:
+    """Matches of `player`, in a seat of a two-player game, against fresh tabular players and each named strategy.
+
+    All are played as one match. The player is player 0 of each trajectory. A player who can be told whom it meets is
+    told. A game whose observations are vectors has no tabular players; then there is no match. `inner_episodes`: see
+    `play_match`.
     """
-    tables = [jnp.moveaxis(draw_tables(jax.random.fold_in(key, 0), game, episodes), -1, 0)]
-    names = [TABULAR]
-    if game.num_actions == 2:
-        names += OPPONENTS
-        named = jnp.stack([named_strategy(name).probabilities for name in OPPONENTS])
-        tables.append(jnp.repeat(named, episodes, axis=0))
-    opponents = jax.device_put(Memory1(jnp.concatenate(tables)), _device_of(player))
-    if isinstance(player, InformedPlayer):
-        player = player.told(opponents.probabilities)
-    joint = play_match(
-        player,
-        opponents,
+    if not has_tables(game):
+        return {}
+    tables = [draw_tables(jax.random.fold_in(key, 0), game, episodes)]
+    names = [TABULAR, *named_opponents(game)]
+    if len(names) > 1:
+        named = jnp.stack([named_strategy(name).probabilities for name in names[1:]], axis=-1)
+        tables.append(jnp.repeat(named, episodes, axis=-1))
+    opponents = jax.device_put(TabularPlayers(jnp.concatenate(tables, axis=-1)), _device_of(player))
+    if isinstance(player, Informed):
+        player = player.told(jnp.moveaxis(opponents.tables, -1, 0))
+    trajectory = play_match(
+        (player, opponents),
         game,
         jax.random.fold_in(key, 1),
         episodes=len(names) * episodes,
         inner_episodes=inner_episodes,
+        turned=seat,
     )
-    return {name: joint[:, i * episodes : (i + 1) * episodes] for i, name in enumerate(names)}
+    return {name: some_tables(trajectory, slice(i * episodes, (i + 1) * episodes)) for i, name in enumerate(names)}
 
 
-def against_fixed(player: Player, game: MatrixGame, key: PRNGKeyArray, *, episodes: int) -> dict[str, Curves]:
+def some_tables(trajectory: Trajectory, at: slice) -> Trajectory:
+    """The rounds of some of the tables that were played side by side."""
+    if isinstance(trajectory, JointActions):
+        return eqx.tree_at(lambda all_tables: all_tables.joint, trajectory, trajectory.joint[:, at])
+
+    def part(episode: Episode) -> Episode:
+        rounds = jax.tree.map(lambda leaf: leaf[:, at], episode._replace(beyond=None))
+        return rounds._replace(beyond=episode.beyond[at])
+
+    return Recorded(tuple(map(part, trajectory.episodes)))
+
+
+def against_fixed(player: Player, game: Game, key: PRNGKeyArray, *, episodes: int) -> dict[str, dict[str, np.ndarray]]:
     """Mean curves of the matches of `matches_against_fixed`, by the opponent's name."""
     matches = matches_against_fixed(player, game, key, episodes=episodes)
-    return {name: curves(joint, game) for name, joint in matches.items()}
+    return {name: curves(trajectory) for name, trajectory in matches.items()}
 
 
 def _device_of(player: Player) -> jax.Device | None:

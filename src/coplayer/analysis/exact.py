@@ -1,11 +1,12 @@
 """Exact values of memory-1 players, from the Markov chain of joint actions.
 
-Each function takes players and batches of players (`Memory1.probabilities[..., observation, action]`), whose batch axes
-broadcast, and gives the value of both: `[..., 0]` the first's, who sits in the game's seat 0, `[..., 1]` the second's.
-All are differentiable to any order. In float64 where JAX is told so (`jax.enable_x64`), in float32 otherwise.
+Each function takes two players, or two batches of players (`Memory1.probabilities[..., observation, action]`) whose
+batch axes broadcast. It gives both players' values: `[..., 0]` is the value of the first player, in the game's seat 0,
+and `[..., 1]` that of the second. All functions are differentiable to any order. They compute in float64 where JAX is
+told so (`jax.enable_x64`), in float32 otherwise.
 
-The chain itself is held with the batch on the *last* axes: the small axes then never reach the inner loop, and a batch
-of chains runs at the width of the vector unit.
+The chain itself has the batch on the *last* axes. The small axes then never reach the inner loop, and a batch of chains
+runs at the width of the vector unit.
 """
 
 from functools import partial
@@ -20,28 +21,29 @@ from coplayer.games.matrix import MatrixGame
 from coplayer.players.memory1 import Memory1
 
 Table = Float[Array, "observations actions ..."]  # the batch axes of two players broadcast
-DOUBLINGS = 40  # the average over 2^40 rounds stands for the average over all
+DOUBLINGS = 40  # the long run is taken as 2^40 rounds
 
 
 def discounted_returns(first: Memory1, second: Memory1, game: MatrixGame, discount: float) -> Float[Array, "... 2"]:
-    """Expected discounted return, sum over t = 0, 1, .. of discount^t r_t, of each player.
+    """Expected discounted return of each player: the sum over t = 0, 1, .. of discount^t r_t.
 
-    J = r . (I - discount P)^-1 s_0, with s_0 the first round's joint actions and P[j, k] the probability of k after j
-    (Meulemans et al. 2025, section 4). Times (1 - discount) it is a reward a round. `game.rounds` plays no part.
+    J = r . (I - discount P)^-1 s_0, with s_0 the probabilities of the first round's joint actions and P[k, j] the
+    probability of joint action k after j (Meulemans et al. 2025, section 4). The return times (1 - discount) is a
+    reward per round. `game.rounds` plays no part. Raises `CoplayerError` unless 0 <= discount < 1.
     """
     return _batched(partial(discounted_values, game=game, discount=discount), first, second)
 
 
 def stationary_rewards(first: Memory1, second: Memory1, game: MatrixGame) -> Float[Array, "... 2"]:
-    """Expected reward a round of each player in the long run: the limit of the mean over T rounds as T grows.
+    """Expected reward per round of each player in the long run: the limit of the mean over T rounds as T grows.
 
-    It exists for every pair, periodic and reducible chains included, where it depends on the first move.
+    The limit exists for every pair of players. Where the chain is periodic or reducible, it depends on the first round.
     """
     return _batched(partial(_stationary_values, game=game), first, second)
 
 
 def mean_rewards(first: Memory1, second: Memory1, game: MatrixGame) -> Float[Array, "... 2"]:
-    """Expected reward a round of each player over one episode of `game.rounds` rounds."""
+    """Expected reward per round of each player over one episode of `game.rounds` rounds."""
     return _batched(partial(_finite_values, game=game), first, second)
 
 
@@ -51,7 +53,7 @@ def joint_distribution(first: Memory1, second: Memory1, game: MatrixGame) -> Flo
 
 
 def discounted_values(first: Table, second: Table, *, game: MatrixGame, discount: float) -> Float[Array, "2 ..."]:
-    """`discounted_returns` on tables with the batch last: what the exact gradients of `learning` are taken of."""
+    """`discounted_returns` of tables with the batch on the last axes, as `learning.exact_gradients` takes values."""
     require(0 <= discount < 1, f"discount: must lie in [0, 1), got {discount:g}")
     start, transition = _markov_chain(first, second, game)
     identity = jnp.eye(game.num_joint).reshape(transition.shape[:2] + (1,) * (transition.ndim - 2))
@@ -63,8 +65,8 @@ def solve_dominant(
 ) -> Float[Array, "size *batch"]:
     """The x of matrix x = right, for matrices whose diagonal dominates their rows or their columns.
 
-    Elimination without pivoting, which is stable for these; all batch elements go side by side. Differentiated
-    implicitly: one more solve, instead of the elimination's own derivative.
+    Elimination without pivoting is stable for such matrices, and takes all batch elements side by side. The derivative
+    is implicit: one more solve, instead of the derivative of the elimination.
     """
 
     def times(x):
@@ -89,14 +91,16 @@ def _eliminate(matrix, right):
 
 
 def _markov_chain(first: Table, second: Table, game: MatrixGame):
-    """(start [joint, ...], transition [joint, joint, ...]) of joint actions in the first's view."""
+    """Probabilities of joint actions, in the first player's view: `start[joint, ...]` in the first round, and
+    `transition[before, after, ...]` from one round to the next.
+    """
     for table in (first, second):
         require(
             table.shape[1] == game.num_actions,
             f"players: made for {table.shape[1]} actions, this game has {game.num_actions}",
         )
     joints = jnp.arange(game.num_joint)
-    # After joint action j, in the first's view, the two observe 1 + j and 1 + swap(j).
+    # After joint action j, in the first player's view, the players observe 1 + j and 1 + swap(j).
     start = first[0][:, None] * second[0][None]
     transition = first[1 + joints][:, :, None] * second[1 + game.swap(joints)][:, None]
     batch = start.shape[2:]
@@ -104,13 +108,13 @@ def _markov_chain(first: Table, second: Table, game: MatrixGame):
 
 
 def payoffs_by_joint(game: MatrixGame) -> Float[np.ndarray, "2 joint"]:
-    """Both players' rewards by joint action in the first's view."""
-    own, other = (np.asarray(table) for table in game.payoffs)
+    """Both players' rewards by joint action in the first player's view."""
+    own, other = game.tables
     return np.stack([own.ravel(), other.T.ravel()])
 
 
 def _rewards(distribution: Float[Array, "joint ..."], game: MatrixGame) -> Float[Array, "2 ..."]:
-    """Both players' expected rewards under weights on the joint actions in the first's view."""
+    """Both players' expected rewards under weights on the joint actions in the first player's view."""
     payoffs = payoffs_by_joint(game).astype(distribution.dtype).reshape(2, -1, *[1] * (distribution.ndim - 1))
     return (payoffs * distribution).sum(1)
 
@@ -129,7 +133,7 @@ def _finite_values(first: Table, second: Table, *, game: MatrixGame) -> Float[Ar
 
 
 def _stationary_values(first: Table, second: Table, *, game: MatrixGame) -> Float[Array, "2 ..."]:
-    """The mean of P^0 .. P^(n-1) is that of half as many powers, A, followed by them again: (A + P^(n/2) A) / 2."""
+    """The mean A_n of the powers P^0 .. P^(n-1) by doubling: A_2n = (A_n + P^n A_n) / 2."""
     start, transition = _markov_chain(first, second, game)
 
     def product(a, b):
@@ -152,7 +156,7 @@ def _batched(values, first: Memory1, second: Memory1) -> Float[Array, "... 2"]:
 
 
 def _batch_last(first: Memory1, second: Memory1) -> tuple[Table, Table]:
-    """Both players' tables, with as many batch axes each."""
+    """Both players' tables, with the batch axes last and equally many of them."""
     tables = (first.probabilities, second.probabilities)
     batch = jnp.broadcast_shapes(*(table.shape[:-2] for table in tables))
     return tuple(

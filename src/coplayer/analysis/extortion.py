@@ -1,4 +1,4 @@
-"""Who takes what share of a game, and whether one player's gain comes with the other's: the mark of extortion.
+"""Who takes which share of the rewards, and whether one player's gain comes with the other's: the mark of extortion.
 
 An extorter enforces a line between both players' rewards on which it gains more than the co-player from every
 improvement (Press and Dyson 2012): a slope of its own reward on the co-player's above 1.
@@ -7,13 +7,13 @@ improvement (Press and Dyson 2012): a slope of its own reward on the co-player's
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Array, Float, Integer
+from jaxtyping import Float
 
-from coplayer.games.matrix import MatrixGame
+from coplayer.play.trajectory import Trajectory
 
 
 class RewardLine(NamedTuple):
-    """Both players' mean rewards a round, by episode, and the least-squares line through them:
+    """Both players' mean rewards per round, by episode, and the least-squares line through them:
     own = intercept + slope * other. NaN where it is not defined.
     """
 
@@ -23,10 +23,9 @@ class RewardLine(NamedTuple):
     correlation: Float[np.ndarray, ""]
 
 
-def reward_line(joint: Integer[Array, "rounds episodes"], game: MatrixGame) -> RewardLine:
-    """From joint actions `[rounds, episodes]` in the evaluated player's view."""
-    own = np.asarray(game.reward(joint, 0).mean(0), dtype=float)
-    other = np.asarray(game.reward(game.swap(joint), 1).mean(0), dtype=float)
+def reward_line(trajectory: Trajectory, player: int = 0) -> RewardLine:
+    """The line of the episodes of a two-player game. `player`: the evaluated player's place among those who played."""
+    own, other = (np.asarray(trajectory.view(side).rewards.mean(0), dtype=float) for side in (player, 1 - player))
     total = own.mean() + other.mean()
     own_part, other_part = own - own.mean(), other - other.mean()
     covariance, variance = (own_part * other_part).mean(), (other_part**2).mean()

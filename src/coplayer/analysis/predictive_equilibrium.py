@@ -22,6 +22,8 @@ import jax.numpy as jnp
 from jax.scipy.special import xlogy
 from jaxtyping import Array, Float, Int, Integer, PRNGKeyArray
 
+from coplayer.games.matrix import observe
+from coplayer.play.trajectory import observations
 from coplayer.players.planner import PPIPlayer, estimate_q, improved_policy
 
 Plans = Float[Array, "plans actions *histories"]  # of independent plans of the same histories
@@ -110,7 +112,6 @@ def take(values: Array, at: Int[Array, "count episodes"]) -> Array:
 def probe(
     player: PPIPlayer,
     joint: Integer[Array, "rounds episodes"],
-    reward: Float[Array, "rounds episodes"],
     at: Int[Array, "count episodes"],
     key: PRNGKeyArray,
     *,
@@ -121,12 +122,13 @@ def probe(
     """
     model, settings = player.model, player.settings
 
-    def step(state, now):
-        joint, reward = now
-        return player.update(state, joint, reward), state
+    def see(state, observation):
+        now = player.see(state, observation)
+        return now, now
 
     joint = joint.astype(jnp.int32)
-    _, states = jax.lax.scan(step, player.initial_state(joint.shape[1]), (joint, reward))
+    rounds, episodes = joint.shape
+    _, states = jax.lax.scan(see, player.begin(key, episodes), observations(joint, rounds))
     states = jax.tree.map(lambda leaf: take(leaf, at), states)
     logits = model.action_logits(states)
 
@@ -140,5 +142,5 @@ def probe(
         replies=model.reply_logs(states, take(model.game.own_action(joint), at)),
         policies=policies,
         q=q,
-        reward_loss=model.episode_loss(joint, reward).reward,
+        reward_loss=model.episode_loss(joint, player.rewards(observe(joint))).reward,
     )

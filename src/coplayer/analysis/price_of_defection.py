@@ -1,7 +1,7 @@
 """What one defection costs a planner amid mutual cooperation: as it believes, and in fact.
 
-Cooperation lasts where a defection costs more than a planner's noise. What it costs is decided by how the co-player
-answers and by what the player does then; a model can be wrong about both.
+Cooperation lasts where a defection costs more than a planner's noise. The cost depends on how the co-player answers,
+and on what the player does then. A model can be wrong about both.
 """
 
 from typing import NamedTuple
@@ -13,14 +13,17 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from coplayer.errors import require
 from coplayer.games.matrix import COOPERATE, DEFECT, MatrixGame
-from coplayer.players.match import Player, play_rounds
+from coplayer.play.player import Player
+from coplayer.play.rollout import begin, check_players, keys_of_rounds, play_rounds
+from coplayer.play.seating import Opening
+from coplayer.play.tables import table_keys, tables_of
 from coplayer.players.planner import PPIPlayer, estimate_q
 
 PLAY, PLAN, CONTINUE = range(3)  # streams of random numbers
 
 
 class Price(NamedTuple):
-    """By episode, asked in its middle; a price is the rewards of cooperating less those of defecting, summed over so
+    """By episode, asked in its middle. A price is the rewards of cooperating less those of defecting, summed over so
     many rounds as the planner looks ahead, this one included.
     """
 
@@ -40,24 +43,34 @@ def price_of_defection(
     plans: int = 32,
     repetitions: int = 8,
 ) -> Price:
-    """Play `episodes` up to their middle; there ask `player`, in the first seat, for `plans` plans, and go on from
+    """Play `episodes` up to their middle. There ask `player`, in the first seat, for `plans` plans, and go on from
     either action `repetitions` times, with the same random numbers for both. Nothing ends at the last round.
-    """
-    middle = game.rounds // 2
-    require(middle >= 2, f"rounds: must be at least 4, so that two come before the middle, got {game.rounds}")
 
-    start = (player.initial_state(episodes), other.initial_state(episodes))
-    states, joint = play_rounds(player, other, game, start, jax.random.fold_in(key, PLAY), jnp.arange(middle))
+    Raises `CoplayerError` where the players do not fit the game, or where it is too short.
+    """
+    players, tables, middle = (player, other), tables_of(game), game.rounds // 2
+    require(middle >= 2, f"rounds: must be at least 4, so that two come before the middle, got {game.rounds}")
+    check_players(players, game)
+
+    world = tables.open(table_keys(key, episodes))
+    chance = keys_of_rounds(jax.random.fold_in(key, PLAY), jnp.arange(middle), len(players))
+    played = play_rounds(tables, players, world, begin(players, key, episodes), chance)
+    joint = played.records.astype(jnp.int32)
     together = (game.own_action(joint) == COOPERATE) & (game.other_action(joint) == COOPERATE)
+    deciding = player.see(played.states[0], tables.observe(played.world, 0))
 
     def gap(key: PRNGKeyArray) -> Float[Array, " episodes"]:
-        q = estimate_q(player.model, states[0], key, player.settings)
+        q = estimate_q(player.model, deciding, key, player.settings)
         return q[COOPERATE] - q[DEFECT]
 
     def difference(key: PRNGKeyArray) -> Float[Array, " episodes"]:
-        def rewards(opening: Int[Array, ""]) -> Float[Array, " episodes"]:
-            rounds = jnp.arange(player.settings.horizon)
-            return game.reward(play_rounds(player, other, game, states, key, rounds, opening)[1]).sum(0)
+        chance = keys_of_rounds(key, jnp.arange(player.settings.horizon), len(players))
+
+        def rewards(action: Int[Array, ""]) -> Float[Array, " episodes"]:
+            forced = Opening(player, action)
+            states = (forced.with_state(played.states[0]), played.states[1])
+            on = play_rounds(tables, (forced, other), played.world, states, chance)
+            return on.trajectory(tables).view(0).rewards.sum(0)
 
         cooperating, defecting = jax.lax.map(rewards, jnp.array([COOPERATE, DEFECT]))
         return cooperating - defecting

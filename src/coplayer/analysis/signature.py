@@ -1,6 +1,7 @@
-"""A policy's signature: what a player does after what, early and late in an episode, whatever is inside it.
+"""A policy's signature in a matrix game: how often a player cooperates after each situation, early and late in an
+episode.
 
-Cooperation is action 0. A rate of something that never happened in the episodes is NaN.
+The game says which action is cooperation. The rate after a situation that never happened is NaN.
 """
 
 from typing import NamedTuple
@@ -8,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Array, Float, Integer
 
-from coplayer.games.matrix import COOPERATE, MatrixGame
+from coplayer.games.matrix import MatrixGame
 
 EARLY, LATE = 0.2, 0.4  # shares of an episode's rounds, from its beginning and to its end
 
@@ -19,18 +20,19 @@ class Signature(NamedTuple):
     first_move: Float[np.ndarray, ""]
     early: Float[np.ndarray, " joint"]  # after each joint action of the round before, in the player's view
     late: Float[np.ndarray, " joint"]
-    after_defection: Float[np.ndarray, ""]  # after mutual cooperation, and then the co-player alone defected
-    after_cooperation: Float[np.ndarray, ""]  # after mutual defection, and then the co-player alone cooperated
+    after_defection: Float[np.ndarray, ""]  # after mutual cooperation, then a defection of the co-player alone
+    after_cooperation: Float[np.ndarray, ""]  # after mutual defection, then cooperation of the co-player alone
 
 
 def signature(joint: Integer[Array, "rounds episodes"], game: MatrixGame) -> Signature:
-    """From joint actions `[rounds, episodes]` in the evaluated player's view; where these are inner episodes in a row,
-    nothing is counted across their ends, which are after every `game.rounds` rounds.
+    """From joint actions `[rounds, episodes]` in the evaluated player's view.
+
+    The rounds may be inner episodes in a row, each of `game.rounds` rounds. Nothing is counted across their ends.
     """
     joint = np.asarray(joint)
     rounds = len(joint)
     past = np.arange(rounds) % game.rounds  # rounds played in the same inner episode
-    own, other = joint // game.num_actions == COOPERATE, joint % game.num_actions == COOPERATE
+    own, other = joint // game.num_actions == game.cooperation, joint % game.num_actions == game.cooperation
 
     def rate(happened: np.ndarray, answers: np.ndarray) -> np.ndarray:
         return np.asarray(answers[happened].mean() if happened.any() else np.nan)

@@ -1,16 +1,18 @@
 """Zero-determinant strategies of two-action games: memory-1 players that force a line on the two players' rewards.
 
-Press and Dyson 2012; with a discount, Hilbe, Traulsen and Sigmund 2015. Payoffs are named as usual: T, R, P, S for
-one's own reward at DC, CC, DD, CD (action 0 is C). A player cooperates with probability p_0 at the start and p after
-CC, CD, DC, DD. Under whatever co-player, the discounted weights v of the joint actions then satisfy
+Press and Dyson 2012; with a discount, Hilbe, Traulsen and Sigmund 2015. Payoffs are named as usual: T, R, P, S are
+one's own rewards at DC, CC, DD, CD (action 0 is C). A player cooperates with probability p_0 at the start, and with
+the four probabilities p after CC, CD, DC, DD. Against any co-player, the discounted weights v of the four joint actions
+then satisfy
 
-    v . (discount p + (1 - discount) p_0 - (1, 1, 0, 0)) = 0,
+    v . (discount p + (1 - discount) p_0 - (1, 1, 0, 0)) = 0.
 
-so that a player whose bracket equals alpha S_own + beta S_other + constant forces
+Let S_own and S_other be both players' payoffs at the four joint actions. A player whose bracket equals
+alpha S_own + beta S_other + constant therefore forces
 
     alpha reward_own + beta reward_other + constant = 0
 
-on the rewards a round (of the discounted game; of the long run where discount = 1).
+on the rewards per round: of the discounted game, or of the long run where the discount is 1.
 """
 
 from typing import NamedTuple
@@ -45,13 +47,14 @@ class ExtortionFit(NamedTuple):
 
 
 def extortion(game: MatrixGame, chi: float, phi: float, *, start: float = 0.0) -> Memory1:
-    """The strategy that claims chi times the co-player's surplus over mutual defection (Meulemans et al. 2025, app. C).
+    """The strategy that claims chi times the co-player's surplus over mutual defection.
 
     p_CC = 1 - phi (chi - 1) (R - P) / (P - S)           p_DC = phi (chi + (T - P) / (P - S))
     p_CD = 1 - phi (1 + chi (T - P) / (P - S))           p_DD = 0
 
-    for chi >= 1 and 0 < phi <= (P - S) / ((P - S) + chi (T - P)). The relation holds in the long run, for any `start`
-    from which it is left (with chi finite, mutual defection ends only if the co-player cooperates first).
+    for chi >= 1 and 0 < phi <= (P - S) / ((P - S) + chi (T - P)) (Meulemans et al. 2025, appendix C). The relation
+    holds in the long run, for any probability `start` of cooperating first. The strategy never ends mutual defection
+    itself. Raises `CoplayerError` for a chi or phi outside these limits, or a game that is no prisoner's dilemma.
     """
     r, t = _ratios(game)
     largest = largest_phi(game, chi)
@@ -67,17 +70,17 @@ def largest_phi(game: MatrixGame, chi: float) -> float:
 
 
 def family_corners(game: MatrixGame) -> Float[np.ndarray, "3 2"]:
-    """The triangle that the extortion family is in the plane of (phi, phi chi): phi >= 0, chi >= 1, phi <= largest."""
+    """Corners of the extortion family, the triangle of all (phi, phi chi) with phi >= 0, chi >= 1, phi <= largest."""
     _, t = _ratios(game)
     return np.array([[0.0, 0.0], [0.0, 1 / t], [1 / (1 + t), 1 / (1 + t)]])
 
 
 def enforced_relation(player: Memory1, game: MatrixGame, *, discount: float = 1.0) -> LinearRelation:
-    """The linear relation nearest to what a player enforces, by least squares; its residual says whether it does.
+    """The linear relation nearest to what a player enforces, by least squares. It is enforced if its residual is 0.
 
-    Scaled so that the larger of |own| and |other| is 1, which makes residuals comparable only together with the
-    probabilities: the residual is that of the probabilities, before scaling. Zero for all three coefficients means
-    that the player repeats its last action, and enforces nothing.
+    The coefficients are scaled so that the larger of |own| and |other| is 1. The residual is that of the player's
+    probabilities, before scaling. Three coefficients of 0 mean a player that repeats its last action and enforces
+    nothing. Raises `CoplayerError` for a game of more than two actions.
     """
     _require_two_actions(game)
     p = player.probabilities[..., 0]
@@ -93,8 +96,8 @@ def enforced_relation(player: Memory1, game: MatrixGame, *, discount: float = 1.
 def fit_extortion(player: Memory1, game: MatrixGame) -> ExtortionFit:
     """The (chi, phi) whose strategy is nearest to a player's probabilities after CC, CD, DC, DD, by least squares.
 
-    The family is linear in x = (phi, phi chi), so it is a triangle, and the nearest point of a triangle is the free
-    minimum where that lies inside, the nearest of the three sides' nearest points otherwise.
+    The family is linear in x = (phi, phi chi), so it is a triangle. Where the free minimum lies inside the triangle, it
+    is the nearest point. Otherwise the nearest point is the best of the nearest points on the three sides.
     """
     r, t = _ratios(game)
     matrix = np.array([[r, -r], [-1.0, -t], [t, 1.0], [0.0, 0.0]])
@@ -125,10 +128,10 @@ def _require_two_actions(game: MatrixGame) -> None:
 def _ratios(game: MatrixGame) -> tuple[float, float]:
     """(R - P) / (P - S) and (T - P) / (P - S)."""
     _require_two_actions(game)
-    require(game.symmetric, "game: the extortion family is that of symmetric games")
-    (reward, sucker), (temptation, punishment) = game.payoffs[0]
+    require(game.symmetric, "game: the extortion family needs a game with the same payoffs for both players")
+    (reward, sucker), (temptation, punishment) = game.tables[0].tolist()
     require(
         temptation > reward > punishment > sucker,
-        f"game: must be a prisoner's dilemma with T > R > P > S, got {game.payoffs[0]}",
+        f"game: must be a prisoner's dilemma with T > R > P > S, got {game.payoffs}",
     )
     return (reward - punishment) / (punishment - sucker), (temptation - punishment) / (punishment - sucker)

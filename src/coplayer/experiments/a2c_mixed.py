@@ -1,136 +1,116 @@
-"""A2C learners in the mixed pool of an iterated matrix game (Weis et al. 2026, figure 1B; spec section 6.1).
+"""A2C learners in the mixed pool (Weis et al. 2026, figure 1B), in any two-player game.
 
 Each learner has its own weights and its own episodes. Some of these (the paper: half) are against the other learner,
-or learners, the rest against a tabular player drawn for each. Nothing tells it which, but for the ablation
+or learners, the rest against a tabular player drawn for each. Nothing tells the learner which, but for the ablation
 `opponent_identity`.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Int, PRNGKeyArray
 
+from coplayer import settings as setting_groups
 from coplayer.errors import require
 from coplayer.experiments import mixed_pool
-from coplayer.experiments.axes import exchange_between_learners, of_all_learners
-from coplayer.experiments.iterations import IterationTrainer, check_first, check_iterations
-from coplayer.experiments.mixed_pool import NOTHING, Given, Source, make_game
-from coplayer.experiments.recipes import Recipe
+from coplayer.experiments.axes import of_all_learners
+from coplayer.experiments.iterations import IterationTrainer
+from coplayer.experiments.mixed_pool import NOTHING, Given, Seat, Source, Split
+from coplayer.experiments.protocol import Recipe
+from coplayer.experiments.settings import (
+    CoPlayerSettings,
+    IterationSettings,
+    NetworkSettings,
+    check_annealing,
+    check_first,
+    check_iterations,
+    check_seeds,
+)
 from coplayer.figures.published import Bound, Panel
-from coplayer.games.matrix import START, MatrixGame, observe
+from coplayer.games.game import Game
+from coplayer.games.matrix import prisoners_dilemma
 from coplayer.learning import a2c
+from coplayer.learning.a2c import A2CSettings
+from coplayer.learning.optimisation import OptimiserSettings
 from coplayer.networks.actor_critic import ActorCritic
-from coplayer.networks.core import CoreKind, check_core
-from coplayer.players.match import Player
-from coplayer.players.recurrent import RecurrentPlayer, act
+from coplayer.networks.core import check_core
+from coplayer.play.player import Player
+from coplayer.play.trajectory import Trajectory
+from coplayer.players.memory1 import identity_size
+from coplayer.players.recurrent import RecurrentPlayer
 from coplayer.pools import tabular
 from coplayer.runs import memory
+from coplayer.settings import adjust, setting
 
 NAME = "a2c-mixed"
 SOURCE = "Weis et al. 2026, figure 1B"
+LENDS_AGENTS = True
+JOINABLE = True
 WEIGHTS, PLAY = range(2)  # streams of random numbers
 TABLES, DRAWS, FROZEN = range(3)  # streams of one iteration
+
+
+@dataclass(frozen=True)
+class BatchSettings:
+    """Batch"""
+
+    episodes: int = setting(4096)
+    """Episodes each learner plays in an iteration."""
+
+
+@dataclass(frozen=True)
+class BeginningSettings:
+    """Beginning: first iterations among tabular players alone"""
+
+    tabular_iterations: int = setting(0, at_least=0)
+    """First iterations, in which the learners meet tabular players alone, where they meet any. After them the optimiser
+    begins anew, and so does all that falls over the training."""
+    tabular_learning_rate: float = setting(3e-3)
+    """Adam's learning rate at the start of these iterations; it falls to a tenth in them."""
+    tabular_entropy_coefficient: float = setting(0.03, at_least=0)
+    """Weight of the policy's entropy at the start of these iterations; it falls to a tenth in them."""
+    shared_start: bool = setting(False)
+    """Give all learners the weights of the first when the training begins, and again when they first meet. From there
+    on each learner learns from its own episodes."""
 
 
 @dataclass(frozen=True)
 class A2CMixed:
     """A2C learners in the mixed pool: some episodes against each other, the others against tabular players."""
 
-    payoffs: tuple[float, ...] = (1.0, -1.0, 2.0, 0.0)
-    """One's own reward for each own action (rows) and co-player's action (columns), row by row: n * n numbers, or
-    2 * n * n where the two players' tables differ. Action 0 counts as cooperation."""
-    rounds: int = 100
-    """Rounds of an episode."""
-    pool: tuple[str, ...] = ("uniform",)
-    """The tabular players, every entry equally likely in an episode: "uniform" (a fresh random one), a strategy's name
-    such as tit_for_tat, or five probabilities of cooperation such as 1,1,0,1,0 (after START, CC, CD, DC, DD)."""
-    learners: int = 2
-    """Learners, each with weights and episodes of its own; each meets every other one equally often."""
-    learner_share: float = 0.5
-    """Share of the episodes that are against the other learners; 1: no tabular players (ablation). 0: the
-    learners never meet."""
-    tabular_iterations: int = 0
-    """Iterations at the start with the episodes against tabular players alone (step 1), where there are any: the
-    learners do not meet. After them the optimiser, and what is annealed, begin anew."""
-    tabular_learning_rate: float = 3e-3
-    """Adam's learning rate at their start; falls to a tenth in them."""
-    tabular_entropy_coefficient: float = 0.03
-    """Weight of the policy's entropy at their start; falls to a tenth in them."""
-    frozen: Path | None = None
-    """Folder of a finished run. Each learner meets, instead of tabular players, that run's last agent of the next seat
-    and of the same seed; it no longer learns. Needs --learner-share 0."""
-    start: Path | None = None
-    """Folder of a finished run of the same kind to begin from: its agents' weights."""
-    shared_start: bool = False
-    """All learners begin with the weights of the first; so they do again where they meet after tabular_iterations. From
-    there on each learns from its own episodes."""
-    opponent_identity: bool = False
-    """Begin each episode with a vector that names the co-player: a tabular one's log-probabilities, zeros for a learner
-    (ablation)."""
-    seeds: int = 1
-    """Independent repetitions, numbered from --seed."""
-    seed: int = 0
-    """The first seed."""
-    iterations: int = 200_000
-    """Iterations of playing a batch of episodes and one update with it."""
-    phases: int = 20
-    """Equal parts of the training; the agents at the end of each are kept."""
-    log_every: int = 100
-    """Iterations that a row of metrics is the mean of; a killed run loses whole intervals."""
-    core: CoreKind = "gru"
-    """The recurrent network: a GRU, or a Hawk block of the same width."""
-    hidden: int = 128
-    """Width of the recurrent state."""
-    episodes: int = 4096
-    """Episodes each learner plays in an iteration."""
-    gamma: float = 0.99
-    """Discount a round."""
-    gae_lambda: float = 1.0
-    """Lambda of the generalised advantage estimates."""
-    td_lambda: float = 1.0
-    """Lambda of the returns that the value is fitted to."""
-    lambda_iterations: int = 0
-    """Iterations in which both lambdas rise to 1; 0: they stay as they are."""
-    bootstrap: bool = False
-    """Take an episode for part of an endless game, as PPI's planner does: what lies beyond the last round is worth what
-    the value says there, instead of 0."""
-    reward_scale: float = 0.02
-    """Factor on the rewards in the losses; never in what is reported."""
-    centred: bool = True
-    """Centre the advantages, separately for episodes against the learner and against tabular players."""
-    normalised: bool = False
-    """Divide them by their standard deviation too, separately likewise (by a reward of 1 where that is more)."""
-    value_coefficient: float = 0.5
-    """Weight of the value's squared error."""
-    entropy_coefficient: float = 0.01
-    """Weight of the policy's entropy."""
-    entropy_end: float = 1.0
-    """Share of the entropy coefficient left at the end of its annealing."""
-    entropy_iterations: int = 0
-    """Iterations in which the entropy coefficient is annealed; 0: all."""
-    learning_rate: float = 1e-3
-    """Adam's learning rate."""
-    learning_rate_end: float = 1.0
-    """Share of the learning rate left at the end of its annealing."""
-    learning_rate_iterations: int = 0
-    """Iterations in which the learning rate is annealed; 0: all."""
-    annealing: Literal["linear", "cosine"] = "linear"
-    """Shape of all annealings."""
-    max_gradient_norm: float = 1.0
-    """Bound on the gradient's norm."""
-    seed_batch: int = 0
-    """Seeds trained side by side by vmap; 0: all on a GPU, one at a time on a CPU."""
-    checkpoint_seconds: float = 60.0
-    """Save the state at the end of each phase, and when this much time has passed since the last save."""
+    game: Game = prisoners_dilemma()
+    co_players: CoPlayerSettings = CoPlayerSettings()
+    run: IterationSettings = IterationSettings(phases=20, iterations=200_000, log_every=100)
+    network: NetworkSettings = NetworkSettings()
+    batch: BatchSettings = BatchSettings()
+    beginning: BeginningSettings = BeginningSettings()
+    loss: A2CSettings = A2CSettings(reward_scale=0.02, entropy_coefficient=0.01)
+    optimiser: OptimiserSettings = OptimiserSettings()
+
+    @property
+    def split(self) -> Split:
+        """Whom a learner meets in an iteration."""
+        return Split.of(self.batch.episodes, self.co_players)
+
+    @property
+    def context(self) -> int:
+        """Length of the vector that names the co-player; 0: none."""
+        return identity_size(self.game) if self.co_players.opponent_identity else 0
+
+    @property
+    def meeting_from(self) -> int:
+        """The iteration from which on the learners meet whom `learner_share` says, or the frozen agents."""
+        return self.beginning.tabular_iterations if self.split.against_tabular else 0
 
 
-SHORT = A2CMixed(  # what all `quick` presets have in common
+SHORT = adjust(  # what all `quick` presets have in common
+    A2CMixed(),
     gae_lambda=0.96,
     td_lambda=0.96,
     bootstrap=True,
@@ -141,7 +121,7 @@ SHORT = A2CMixed(  # what all `quick` presets have in common
 )
 PRESETS: dict[str, A2CMixed] = {
     "paper": A2CMixed(),
-    "quick": replace(
+    "quick": adjust(
         SHORT,
         tabular_iterations=8_000,
         tabular_entropy_coefficient=0.06,
@@ -159,7 +139,7 @@ PRESETS: dict[str, A2CMixed] = {
         learning_rate_iterations=2_000,
     ),
 }
-QUICK_STEP = replace(
+QUICK_STEP = adjust(
     SHORT,
     iterations=10_000,
     hidden=16,
@@ -171,7 +151,7 @@ QUICK_STEP = replace(
     learning_rate_end=0.1,
 )
 STEP1 = {
-    "paper": replace(
+    "paper": adjust(
         PRESETS["paper"],
         learner_share=0.0,
         iterations=50_000,
@@ -182,10 +162,10 @@ STEP1 = {
         entropy_coefficient=0.001,
         learning_rate=0.005,
     ),
-    "quick": replace(QUICK_STEP, learner_share=0.0, entropy_end=0.1),
+    "quick": adjust(QUICK_STEP, learner_share=0.0, entropy_end=0.1),
 }
 STEP2 = {
-    "paper": replace(
+    "paper": adjust(
         STEP1["paper"],
         frozen=Path("runs/a2c-step1"),
         iterations=100_000,
@@ -194,10 +174,10 @@ STEP2 = {
         reward_scale=0.05,
         centred=False,
     ),
-    "quick": replace(STEP1["quick"], frozen=Path("runs/a2c-step1")),
+    "quick": adjust(STEP1["quick"], frozen=Path("runs/a2c-step1")),
 }
 STEP3 = {
-    "paper": replace(
+    "paper": adjust(
         PRESETS["paper"],
         learner_share=1.0,
         start=Path("runs/a2c-step2"),
@@ -207,7 +187,7 @@ STEP3 = {
         entropy_coefficient=0.001,
         learning_rate=0.0005,
     ),
-    "quick": replace(
+    "quick": adjust(
         QUICK_STEP,
         learner_share=1.0,
         start=Path("runs/a2c-step2"),
@@ -235,187 +215,124 @@ RECIPES = {
 }
 
 
-SHARES = ("gamma", "gae_lambda", "td_lambda", "entropy_end", "learning_rate_end")
-MAY_BE_ZERO = {
-    *("seed", "learner_share", "tabular_iterations", "tabular_entropy_coefficient", "seed_batch"),
-    *("lambda_iterations", "entropy_iterations", "learning_rate_iterations"),
-    *("gamma", "gae_lambda", "td_lambda", "value_coefficient", "entropy_coefficient", "entropy_end"),
-    "learning_rate_end",
-}
-
-
-def check(config: A2CMixed) -> None:
-    """Refuse a config that cannot be trained, naming the setting and what is allowed."""
-    mixed_pool.check_numbers(config, MAY_BE_ZERO)
-    check_core(config.core, config.hidden)
-    for name in SHARES:
-        require(getattr(config, name) <= 1, f"{name}: must be at most 1, got {getattr(config, name)}")
-    mixed_pool.check_co_players(config)
-    require(config.annealing in ("linear", "cosine"), f"annealing: must be linear or cosine, got {config.annealing!r}")
-    split = config.episodes * config.learner_share / (config.learners - 1)
+def check(settings: A2CMixed) -> None:
+    """Refuse settings that cannot be trained, naming the setting and what is allowed."""
+    setting_groups.check_limits(settings)
+    check_seeds(settings.run)
+    check_core(settings.network.core, settings.network.hidden)
+    co_players, episodes = settings.co_players, settings.batch.episodes
+    mixed_pool.check_co_players(co_players, settings.game)
+    split = episodes * co_players.learner_share / (co_players.learners - 1)
     require(
         abs(split - round(split)) < 1e-6,
-        f"episodes: {config.episodes} with learner_share = {config.learner_share} against the other learners, "
-        f"{config.learners - 1} of them, must come out in whole episodes",
+        f"episodes: {episodes} with learner_share = {co_players.learner_share} against the other learners, "
+        f"{co_players.learners - 1} of them, must come out in whole episodes",
     )
-    check_iterations(config)
-    check_first(config, "tabular_iterations")
-    tabular.pool_of(config.pool, make_game(config))
+    check_iterations(settings.run)
+    check_first("tabular_iterations", settings.beginning.tabular_iterations, settings.run)
+    check_annealing(settings)
+    if settings.split.against_tabular:
+        tabular.pool_of(co_players.pool, settings.game)
+    require(
+        not co_players.opponent_identity or tabular.has_tables(settings.game),
+        "opponent_identity: needs a game whose observations are symbols, in which co-players are tables",
+    )
 
 
-def meeting_from(config: A2CMixed) -> int:
-    """The iteration from which on the learners meet whom `learner_share` says, or the frozen agents."""
-    return config.tabular_iterations if mixed_pool.against_tabular(config) else 0
-
-
-def without_tabular(config: A2CMixed) -> A2CMixed:
-    """The ablation: the learners meet each other alone, from the first iteration on; so what is annealed is annealed
-    over all iterations.
+def without_tabular(settings: A2CMixed) -> A2CMixed:
+    """The ablation: the learners meet each other alone, from the first iteration on. What falls over the training then
+    falls over all iterations.
     """
-    return replace(config, learner_share=1.0, entropy_iterations=0, learning_rate_iterations=0)
+    return adjust(settings, learner_share=1.0, entropy_iterations=0, learning_rate_iterations=0)
 
 
-def panel(config: A2CMixed) -> Panel:
+def panel(settings: A2CMixed) -> Panel:
     """What the paper shows of such a run: figure 1B, or figure 4, of which no points are published."""
-    if config.learner_share == 0 or (config.learner_share == 1 and config.start is not None):
+    co_players = settings.co_players
+    share = co_players.learner_share
+    if share == 0 or (share == 1 and co_players.start is not None):
         return Panel("4", "A2C", "iteration", {})
-    if config.opponent_identity or config.learner_share == 1:
+    if co_players.opponent_identity or share == 1:
         return Panel("1B", "A2C", "iteration", {}, {"cooperation_vs_learner": Bound(at_most=0.1)})
     curves = {"vs_learner": "a2c_vs_a2c"}
     return Panel("1B", "A2C", "iteration", curves, {"cooperation_vs_learner": Bound(at_least=0.8)})
 
 
-class Setting(NamedTuple):
-    """What the numerical code needs to know of a config; constants under `jit`."""
-
-    game: MatrixGame
-    pool: tabular.TabularPool
-    updating: a2c.Updating
-    core: CoreKind
-    hidden: int
-    context: int  # length of the vector that names the co-player; 0: none
-    episodes: int  # an iteration: first `against_learner`, last `against_tabular`, between them against the frozen one
-    against_learner: int
-    against_tabular: int
-    log_every: int
-    shared_start: bool
-
-
-def make_setting(config: A2CMixed) -> Setting:
-    """The numerical side of a config."""
-    game = make_game(config)
-
-    def schedule(start: float, end: float, iterations: int) -> a2c.Schedule:
-        return a2c.Schedule(start, end, iterations or config.iterations - meeting_from(config), config.annealing)
-
-    return Setting(
-        game=game,
-        pool=tabular.pool_of(config.pool, game),
-        updating=a2c.Updating(
-            gamma=config.gamma,
-            gae_lambda=config.gae_lambda,
-            td_lambda=config.td_lambda,
-            reward_scale=config.reward_scale,
-            centred=config.centred,
-            normalised=config.normalised,
-            value_coefficient=config.value_coefficient,
-            entropy=schedule(config.entropy_coefficient, config.entropy_end, config.entropy_iterations),
-            learning_rate=schedule(config.learning_rate, config.learning_rate_end, config.learning_rate_iterations),
-            max_gradient_norm=config.max_gradient_norm,
-            bootstrap=config.bootstrap,
-            lambda_gap=schedule(1.0, 0.0, config.lambda_iterations) if config.lambda_iterations else a2c.constant(1.0),
-        ),
-        core=config.core,
-        hidden=config.hidden,
-        context=tabular.identity_size(game) if config.opponent_identity else 0,
-        episodes=config.episodes,
-        against_learner=round(config.episodes * config.learner_share),
-        against_tabular=mixed_pool.against_tabular(config),
-        log_every=config.log_every,
-        shared_start=config.shared_start,
-    )
-
-
 TABULAR_END = 0.1  # what is left of rate and entropy coefficient after the iterations among tabular players alone
 
 
-def among_tabular_players(config: A2CMixed) -> Setting:
-    """The numerical side of a config's first iterations."""
-    setting, iterations = make_setting(config), max(1, config.tabular_iterations)
+class Part(NamedTuple):
+    """One of the two parts of a training: among tabular players alone, and after it."""
 
-    def schedule(start: float) -> a2c.Schedule:
-        return a2c.Schedule(start, TABULAR_END, iterations, config.annealing)
+    split: Split
+    updating: a2c.Updating
 
-    return setting._replace(
-        episodes=setting.against_tabular,
-        against_learner=0,
-        updating=setting.updating._replace(
-            entropy=schedule(config.tabular_entropy_coefficient),
-            learning_rate=schedule(config.tabular_learning_rate),
-            lambda_gap=a2c.constant(1.0),
-        ),
+
+def main_part(settings: A2CMixed) -> Part:
+    """The training once the learners meet whom they are to meet."""
+    iterations = settings.run.iterations - settings.meeting_from
+    return Part(settings.split, a2c.Updating(settings.loss, settings.optimiser, iterations))
+
+
+def among_tabular_players(settings: A2CMixed) -> Part:
+    """The first iterations."""
+    alone = settings.split.against_tabular
+    falling = adjust(
+        settings,
+        entropy_coefficient=settings.beginning.tabular_entropy_coefficient,
+        learning_rate=settings.beginning.tabular_learning_rate,
+        **dict.fromkeys(("entropy_end", "learning_rate_end"), TABULAR_END),
+        **dict.fromkeys(("entropy_from", "entropy_iterations", "lambda_iterations"), 0),
+        **dict.fromkeys(("learning_rate_from", "learning_rate_iterations"), 0),
     )
+    iterations = max(1, settings.beginning.tabular_iterations)
+    return Part(Split(alone, 0, alone), a2c.Updating(falling.loss, falling.optimiser, iterations))
 
 
-def new_network(setting: Setting, key: PRNGKeyArray) -> ActorCritic:
-    return ActorCritic(setting.game, setting.hidden, core=setting.core, context=setting.context, key=key)
+def new_network(settings: A2CMixed, key: PRNGKeyArray) -> ActorCritic:
+    network = settings.network
+    return ActorCritic(settings.game, network.hidden, core=network.core, context=settings.context, key=key)
 
 
-def new_learner(setting: Setting, key: PRNGKeyArray, given: Given = NOTHING) -> a2c.LearnerState:
+def new_seat(settings: A2CMixed, key: PRNGKeyArray, given: Given = NOTHING) -> Seat:
     """A learner before its first iteration."""
     network = given.weights
     if network is None:
-        network = new_network(setting, jax.random.fold_in(key, WEIGHTS))
-    if setting.shared_start:
+        network = new_network(settings, jax.random.fold_in(key, WEIGHTS))
+    if settings.beginning.shared_start:
         network = jax.tree.map(lambda leaf: leaf[0], of_all_learners(network))
-    state = a2c.optimiser(setting.updating.max_gradient_norm).init(network)
-    return a2c.LearnerState(network, state, key, given.frozen)
+    return Seat(a2c.new_state(network, settings.optimiser), key, given.frozen)
 
 
 def play(
-    setting: Setting,
-    network: ActorCritic,
-    payoffs: Float[Array, " joint"],
-    key: PRNGKeyArray,
-    frozen: Player | None = None,
-) -> a2c.Batch:
-    """One iteration's episodes. In a function mapped over the learners, who exchange their actions in every round."""
-    game, split, size = setting.game, setting.against_learner, setting.episodes
-    tables = tabular.draw_tables(jax.random.fold_in(key, TABLES), game, setting.against_tabular, setting.pool)
-    draws = jax.random.uniform(jax.random.fold_in(key, DRAWS), (game.rounds, size + setting.against_tabular))
-    context = mixed_pool.contexts(setting.context, size - setting.against_tabular, tables)
-    others = tabular.TabularPlayers(tables) if frozen is None else frozen
-    others_payoffs = mixed_pool.other_payoffs(game)
-
-    def step(carry, at):
-        state, observation, others_state = carry
-        draws, index = at
-        now, own = act(network, state, observation, draws[:size], jnp.where(index == 0, context, 0.0))
-        if frozen is None:  # its draws were made with all others, which is faster
-            replies = tabular.act(tables, others_state, draws[size:])
-        else:
-            replies = frozen.act(others_state, jax.random.fold_in(jax.random.fold_in(key, FROZEN), index))
-        joint = game.joint(own, jnp.concatenate([exchange_between_learners(own[:split]), replies]))
-        seen = game.swap(joint[split:])
-        return (now.state, observe(joint), others.update(others_state, seen, others_payoffs[seen])), (joint, now)
-
-    start = (network.initial_state(size), jnp.full((size,), START), others.initial_state(size - split))
-    _, (joint, trace) = jax.lax.scan(step, start, (draws, jnp.arange(game.rounds)))
-    return a2c.Batch(joint, payoffs[joint], context, trace)
+    settings: A2CMixed, split: Split, network: ActorCritic, key: PRNGKeyArray, frozen: Player | None = None
+) -> tuple[Trajectory, a2c.Batch]:
+    """One iteration's episodes, in a function mapped over the learners."""
+    game, rounds = settings.game, settings.game.rounds
+    draws = jax.random.uniform(jax.random.fold_in(key, DRAWS), (rounds, split.size + split.against_tabular))
+    others, context = frozen, jnp.zeros((settings.context, split.size))
+    if frozen is None and split.against_tabular:
+        others = tabular.draw(jax.random.fold_in(key, TABLES), game, split.against_tabular, settings.co_players.pool)
+        if settings.context:
+            context = mixed_pool.contexts(settings.context, split.against_learners, others.tables)
+    frozen_keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(jax.random.fold_in(key, FROZEN), jnp.arange(rounds))
+    tables = mixed_pool.tables_for(game, split)
+    player = RecurrentPlayer(network, context)
+    replies = draws[:, split.size :] if frozen is None else frozen_keys
+    played = mixed_pool.play_batch(tables, player, others, split, (draws[:, : split.size], replies), key)
+    trajectory = played.trajectory(tables)
+    view = trajectory.view(0)
+    return trajectory, a2c.Batch(view.actions, view.rewards, view.beyond, context, played.notes[0])
 
 
-def iterate(
-    setting: Setting, learner: a2c.LearnerState, iteration: Int[Array, ""]
-) -> tuple[a2c.LearnerState, dict[str, Array]]:
+def iterate(settings: A2CMixed, part: Part, seat: Seat, iteration: Int[Array, ""]) -> tuple[Seat, dict[str, Array]]:
     """Play a batch of episodes and update with it. Returns the metrics beside."""
-    game, split = setting.game, setting.against_learner
-    payoffs = mixed_pool.own_payoffs(game)
-    key = jax.random.fold_in(jax.random.fold_in(learner.key, PLAY), iteration)
-    batch = play(setting, learner.network, payoffs, key, learner.frozen)
-    learner, losses, norm = a2c.update(learner, batch, split, setting.updating, iteration)
-    kind = "tabular" if learner.frozen is None else "frozen"
-    metrics = mixed_pool.play_metrics(batch.joint, payoffs, game, split, kind, mixed_pool.other_payoffs(game))
-    return learner, metrics | {
+    split = part.split.against_learners
+    key = jax.random.fold_in(jax.random.fold_in(seat.key, PLAY), iteration)
+    trajectory, batch = play(settings, part.split, seat.learner.network, key, seat.frozen)
+    learner, losses, norm = a2c.update(seat.learner, batch, split, part.updating, iteration)
+    metrics = mixed_pool.play_metrics(trajectory, split, "tabular" if seat.frozen is None else "frozen")
+    return seat._replace(learner=learner), metrics | {
         "loss_policy": losses.policy,
         "loss_value": losses.value,
         "entropy": losses.entropy,
@@ -424,71 +341,75 @@ def iterate(
     }
 
 
-def train_interval(
-    setting: Setting, learner: a2c.LearnerState, start: Int[Array, ""]
-) -> tuple[a2c.LearnerState, dict[str, Array]]:
+def train_interval(settings: A2CMixed, part: Part, seat: Seat, start: Int[Array, ""]) -> tuple[Seat, dict[str, Array]]:
     """The iterations of one row of metrics, from number `start` on."""
-    iterations = start + jnp.arange(setting.log_every)
-    learner, metrics = jax.lax.scan(lambda learner, at: iterate(setting, learner, at), learner, iterations)
-    return learner, jax.tree.map(lambda values: values.mean(), metrics)
+    iterations = start + jnp.arange(settings.run.log_every)
+    seat, metrics = jax.lax.scan(lambda seat, at: iterate(settings, part, seat, at), seat, iterations)
+    return seat, jax.tree.map(lambda values: values.mean(), metrics)
 
 
-def memory_bytes(config: A2CMixed, seed_batch: int) -> int:
+def memory_bytes(settings: A2CMixed, seed_batch: int) -> int:
     """About how much memory a run takes, in bytes: the trace of the episodes under way, and its heads' gradients; with
     a Hawk, which runs over them again, what its layers keep for the backward pass.
     """
-    widths = 6 if config.core == "gru" else 42  # measured
-    trace = 4 * config.rounds * config.episodes * (widths * config.hidden + 20)
-    return config.learners * (seed_batch * trace + config.seeds * 4 * 16 * config.hidden**2)
+    hidden = settings.network.hidden
+    widths = 6 if settings.network.core == "gru" else 42  # measured
+    inputs = settings.game.observation.size if not tabular.has_tables(settings.game) else 0
+    trace = 4 * settings.game.rounds * settings.batch.episodes * (widths * hidden + 20 + 2 * inputs)
+    return settings.co_players.learners * (seed_batch * trace + settings.run.seeds * 4 * 16 * hidden**2)
 
 
 class Trainer(IterationTrainer):
     """The experiment as the host runs it."""
 
-    def __init__(self, config: A2CMixed, *, frozen: Player | None = None, start: Source | None = None):
-        check(config)
-        setting, first, given = make_setting(config), among_tabular_players(config), Given(frozen)
-        meeting = meeting_from(config)
+    def __init__(self, settings: A2CMixed, *, frozen: Player | None = None, start: Source | None = None):
+        check(settings)
+        first, main, given = among_tabular_players(settings), main_part(settings), Given(frozen)
+        run, learners, meeting = settings.run, settings.co_players.learners, settings.meeting_from
         if start is not None:
-            new = partial(new_network, setting, jax.random.key(0))
-            given = Given(frozen, mixed_pool.start_weights(config, start, new, "network"))
+            new = partial(new_network, settings, jax.random.key(0))
+            given = Given(frozen, mixed_pool.start_weights(settings, start, new, "network"))
         memory.require_fit(
-            memory_bytes(config, mixed_pool.seed_batch(config)),
-            "lower --seed-batch, --episodes, --rounds or --hidden",
+            memory_bytes(settings, mixed_pool.seed_batch(run)),
+            "lower --seed-batch, --episodes, --hidden or the rounds of the game",
         )
 
         def mapped(function):
-            return mixed_pool.mapped(config, function, config.learners)
+            return mixed_pool.mapped(run, function, learners)
 
-        initial = mapped(lambda given, _: new_learner(setting, *given))
-        begun_anew = mapped(lambda old, _: new_learner(setting, old.key, Given(old.frozen, old.network)))
-        mixed = mapped(lambda learner, start: train_interval(setting, learner, start))
-        alone = mapped(lambda learner, start: train_interval(first, learner, start))
+        initial = mapped(lambda given, _: new_seat(settings, *given))
+        begun_anew = mapped(lambda old, _: new_seat(settings, old.key, Given(old.frozen, old.learner.network)))
+        mixed = mapped(lambda seat, start: train_interval(settings, main, seat, start))
+        alone = mapped(lambda seat, start: train_interval(settings, first, seat, start))
 
-        def train(learners: a2c.LearnerState, iteration: int):
+        def train(seats: Seat, iteration: int):
             if iteration < meeting:
-                return alone(learners, iteration)
+                return alone(seats, iteration)
             if iteration == meeting > 0:
-                learners = begun_anew(learners, iteration)
-            return mixed(learners, iteration - meeting)  # draws and annealing as in a run that starts from here
+                seats = begun_anew(seats, iteration)
+            return mixed(seats, iteration - meeting)  # draws, and what falls, as in a run that starts from here
 
         def steps(iteration: int) -> int:
-            episodes = first.episodes if iteration < meeting else config.episodes
-            return config.learners * config.seeds * episodes * config.rounds
+            part = first if iteration < meeting else main
+            return learners * run.seeds * part.split.size * settings.game.rounds
 
         super().__init__(
-            config,
-            initial=lambda: initial((mixed_pool.keys(config, config.learners), given), 0),
+            settings,
+            initial=lambda: initial((mixed_pool.keys(run, learners), given), 0),
             train=train,
             steps=steps,
             rate="agent_steps_per_second",
         )
 
 
-def players(config: A2CMixed, agents: dict[str, np.ndarray], *, phase: int, seed: int) -> list[RecurrentPlayer]:
+def match_episodes(settings: A2CMixed) -> int:
+    """The learners remember one episode."""
+    return 1
+
+
+def players(settings: A2CMixed, agents: dict[str, np.ndarray], *, phase: int, seed: int) -> list[RecurrentPlayer]:
     """The learners of one seed as players, from the arrays of `phase`'s agents file."""
-    check(config)
-    setting = make_setting(config)
-    new = partial(new_network, setting, jax.random.key(0))
-    networks = mixed_pool.learners_of(config, new, agents, "network", seed, config.learners)
+    check(settings)
+    new, count = partial(new_network, settings, jax.random.key(0)), settings.co_players.learners
+    networks = mixed_pool.learners_of(settings.run, new, agents, "network", seed, count)
     return [RecurrentPlayer(network) for network in networks]

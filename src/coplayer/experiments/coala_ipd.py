@@ -1,143 +1,160 @@
-"""Meta agents that shape learning co-players, on the sampled iterated prisoner's dilemma (Meulemans et al. 2025,
-figure 5; spec section 7).
+"""Meta agents that shape learning co-players (Meulemans et al. 2025, figure 5), in any two-player game whose seats are
+alike.
 
 Each meta agent plays meta-trajectories with naive learners, with other meta agents, or with both, and is trained by PPO
-through whole meta-trajectories. The three estimators of the gradient differ in the advantages alone.
+through whole meta-trajectories. The estimators of the gradient differ in the advantages alone.
 
-LOLA-DiCE agents are the fourth method: they see one inner episode at a time, and their policy climbs the gradient of
+LOLA-DiCE agents are one more method. They see one inner episode at a time, and their policy climbs the gradient of
 `pools.lookahead`. They play the same meta-trajectories, which measure them and which their values are fitted on.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 
+from coplayer import settings as setting_groups
 from coplayer.errors import require
 from coplayer.experiments import mixed_pool
 from coplayer.experiments.axes import LEARNERS, of_all_learners
-from coplayer.experiments.iterations import IterationTrainer, check_first, check_iterations
-from coplayer.experiments.mixed_pool import make_game
-from coplayer.experiments.recipes import Recipe
+from coplayer.experiments.iterations import IterationTrainer
+from coplayer.experiments.mixed_pool import Seat
+from coplayer.experiments.protocol import Recipe
+from coplayer.experiments.settings import (
+    IterationSettings,
+    NetworkSettings,
+    check_annealing,
+    check_first,
+    check_iterations,
+    check_seeds,
+)
 from coplayer.figures.published import Panel
-from coplayer.games.matrix import COOPERATE, MatrixGame
+from coplayer.games.game import Game
+from coplayer.games.matrix import prisoners_dilemma
 from coplayer.learning import a2c, coala, ppo
+from coplayer.learning.a2c import A2CSettings
+from coplayer.learning.estimators import ESTIMATORS, Outcome, Weights
+from coplayer.learning.optimisation import (
+    LossSettings,
+    OptimiserSettings,
+    adam,
+    descend,
+    entropy_coefficient,
+    learning_rate,
+)
+from coplayer.learning.ppo import PPOSettings
 from coplayer.learning.returns import lambda_returns
 from coplayer.networks.actor_critic import ActorCritic
-from coplayer.networks.core import CoreKind, check_core
+from coplayer.networks.core import check_core
 from coplayer.networks.layers import pick
+from coplayer.play.seating import OneOf
+from coplayer.play.trajectory import Episode
+from coplayer.players.naive import RULES
 from coplayer.players.recurrent import RecurrentPlayer
 from coplayer.pools import lookahead, shaping
-from coplayer.pools.lookahead import Lookahead
+from coplayer.pools.lookahead import LookaheadSettings
 from coplayer.runs import memory
+from coplayer.settings import adjust, setting
 
 NAME = "coala-ipd"
 SOURCE = "Meulemans et al. 2025, figure 5C"
+LENDS_AGENTS = False
+JOINABLE = True
 WEIGHTS, PLAY, ORDER, POPULATION, LOOKAHEAD = range(5)  # streams of random numbers
+LOLA_DICE = "lola_dice"
+
+
+@dataclass(frozen=True)
+class ShapingSettings:
+    """Shaping game"""
+
+    inner_episodes: int = setting(20)
+    """Inner episodes of a meta-trajectory (M)."""
+    batch: int = setting(16)
+    """Games side by side with one co-player, from all of which a naive co-player learns (B)."""
+    replicas: int = setting(128)
+    """Co-players each agent meets in an iteration (R)."""
+    meta_agents: int = setting(4)
+    """Meta agents that are trained, each with its own weights."""
+    methods: tuple[str, ...] = setting(("coala",))
+    """Estimator of the policy gradient, such as coala, m_fos or batch_unaware: one for all agents, or one per agent. Or
+    lola_dice, for all: such agents see one inner episode at a time, and differentiate through their co-players' steps.
+    The settings gae_lambda, centred and those of PPO have no effect on lola_dice. For lola_dice start from "coplayer
+    train lola-ipd"."""
+
+
+@dataclass(frozen=True)
+class NaiveSettings:
+    """Naive learners"""
+
+    naive_share: float = setting(0.75, at_least=0, at_most=1)
+    """Share of the co-players that are naive learners (p_naive); the others are other meta agents."""
+    naive_iterations: int = setting(0, at_least=0)
+    """First iterations, in which agents meet naive learners alone: agents learn to shape before they meet agents."""
+    naive_rule: str = setting("a2c")
+    """Rule by which naive learners learn: a2c, or a rule that was registered from Python."""
+    naive_population: int = setting(10)
+    """Random networks with one of which a naive learner begins each meta-trajectory."""
+    naive_learning_rate: float = setting(5e-3)
+    """Adam's learning rate of the naive learners."""
+    naive_gamma: float = setting(0.99, at_least=0, at_most=1)
+    """Discount per round of the naive learners."""
+    naive_reward_scale: float = setting(0.05)
+    """Factor on the rewards in the naive learners' loss."""
 
 
 @dataclass(frozen=True)
 class CoalaIPD:
     """Meta agents that see their co-players learn, among naive learners and each other."""
 
-    payoffs: tuple[float, ...] = (1.0, -1.0, 2.0, 0.0)
-    """One's own reward for each own action (rows) and co-player's action (columns), row by row: n * n numbers, the same
-    for both players. Action 0 counts as cooperation."""
-    rounds: int = 10
-    """Rounds of an inner episode (T)."""
-    inner_episodes: int = 20
-    """Inner episodes of a meta-trajectory (M)."""
-    batch: int = 16
-    """Games side by side with one co-player, from which a naive one learns (B)."""
-    replicas: int = 128
-    """Co-players each agent meets in an iteration (R)."""
-    naive_share: float = 0.75
-    """Share of these that are naive learners (p_naive); the others are other meta agents."""
-    naive_iterations: int = 0
-    """First iterations, with naive learners alone: agents learn to shape these before they meet each other."""
-    meta_agents: int = 4
-    """Meta agents that are trained, each with its own weights."""
-    naive_population: int = 10
-    """Initial networks that naive learners begin a meta-trajectory with."""
-    methods: tuple[str, ...] = ("coala",)
-    """Estimator of the policy gradient: coala, m_fos or batch_unaware; one for all agents, or one an agent. Or
-    lola_dice, for all: agents who see one inner episode at a time and differentiate through their co-players' steps;
-    gae_lambda, centred and PPO's settings do nothing then. It needs other settings: see "coplayer train lola-ipd"."""
-    lookaheads: int = 1
-    """Steps of a co-player that lola_dice looks ahead, each on B new inner episodes."""
-    lookahead_rate: float = 1.0
-    """Step size that it takes the co-player for, on its reward a round; a Hawk's large features ask for a small one."""
-    lookahead_share: float = 1.0
-    """Weight of the look-ahead's gradient in lola_dice; the rest is the plain gradient's."""
-    core: CoreKind = "hawk"
-    """Recurrent core of all networks: hawk or gru."""
-    hidden: int = 32
-    """Its width."""
-    seeds: int = 1
-    """Independent repetitions, numbered from --seed."""
-    seed: int = 0
-    """The first seed."""
-    iterations: int = 3000
-    """Iterations of playing R meta-trajectories and learning from them."""
-    phases: int = 20
-    """Equal parts of the training; the agents at the end of each are kept."""
-    log_every: int = 10
-    """Iterations that a row of metrics is the mean of; a killed run loses whole intervals."""
-    epochs: int = 4
-    """PPO's passes over the meta-trajectories of an iteration; with 1 epoch of 1 minibatch the update is A2C's."""
-    minibatches: int = 2
-    """Minibatches of a pass, each of whole replicas."""
-    clip: float = 0.2
-    """PPO's bound on the ratio of probabilities, and on the change of a value."""
-    gamma: float = 1.0
-    """Discount a round. With gamma * gae_lambda below 1 the shaping signal is lost over the inner episodes."""
-    gae_lambda: float = 1.0
-    """Lambda of the advantages."""
-    td_lambda: float = 1.0
-    """Lambda of the returns that the value is fitted to."""
-    reward_scale: float = 0.05
-    """Factor on the rewards in the losses; never in what is reported."""
-    centred: bool = False
-    """Centre the advantages, separately for naive and for meta co-players."""
-    value_coefficient: float = 0.5
-    """Weight of the value's squared error."""
-    entropy_coefficient: float = 0.0
-    """Weight of the policy's entropy."""
-    entropy_end: float = 1.0
-    """Share of it left at the end of its annealing."""
-    entropy_from: int = 0
-    """Iteration from which it falls to that, linearly."""
-    entropy_iterations: int = 0
-    """Iterations in which it falls; 0: all from there on."""
-    learning_rate: float = 3e-4
-    """Adam's learning rate."""
-    learning_rate_end: float = 1.0
-    """Share of it left at the end of training."""
-    learning_rate_from: int = 0
-    """Iteration from which it falls to that, linearly."""
-    max_gradient_norm: float = 1.0
-    """Bound on the gradient's norm."""
-    naive_learning_rate: float = 5e-3
-    """Adam's learning rate of the naive learners."""
-    naive_gamma: float = 0.99
-    """Their discount a round."""
-    naive_reward_scale: float = 0.05
-    """Their factor on the rewards."""
-    seed_batch: int = 0
-    """Seeds trained side by side by vmap; 0: all on a GPU, one at a time on a CPU."""
-    checkpoint_seconds: float = 60.0
-    """Save the state at the end of each phase, and when this much time has passed since the last save."""
+    game: Game = prisoners_dilemma(10)
+    run: IterationSettings = IterationSettings()
+    shaping: ShapingSettings = ShapingSettings()
+    naive: NaiveSettings = NaiveSettings()
+    network: NetworkSettings = NetworkSettings(core="hawk", hidden=32)
+    loss: LossSettings = LossSettings(gamma=1.0, reward_scale=0.05, centred=False)
+    ppo: PPOSettings = PPOSettings()
+    lookahead: LookaheadSettings = LookaheadSettings()
+    optimiser: OptimiserSettings = OptimiserSettings(learning_rate=3e-4)
+
+    @property
+    def with_naive(self) -> int:
+        """Replicas with naive learners."""
+        return round(self.shaping.replicas * self.naive.naive_share)
+
+    @property
+    def with_agents(self) -> int:
+        """Replicas with other meta agents."""
+        return self.shaping.replicas - self.with_naive
+
+    @property
+    def by_agent(self) -> tuple[str, ...]:
+        """The method of each agent."""
+        methods = self.shaping.methods
+        return methods * (self.shaping.meta_agents // len(methods))
+
+    @property
+    def by_lookahead(self) -> bool:
+        """Whether the agents learn by LOLA-DiCE."""
+        return LOLA_DICE in self.shaping.methods
+
+    @property
+    def naive_updating(self) -> a2c.Updating:
+        """How naive learners learn."""
+        loss = A2CSettings(gamma=self.naive.naive_gamma, reward_scale=self.naive.naive_reward_scale)
+        return a2c.Updating(loss, OptimiserSettings(learning_rate=self.naive.naive_learning_rate), iterations=1)
 
 
 PRESETS: dict[str, CoalaIPD] = {
     "paper": CoalaIPD(),
-    "quick": CoalaIPD(
+    "quick": adjust(
+        CoalaIPD(),
         replicas=16,
         naive_share=0.5,
         core="gru",
@@ -152,8 +169,8 @@ PRESETS: dict[str, CoalaIPD] = {
 }
 
 SHAPING = {
-    "paper": replace(PRESETS["paper"], naive_share=1.0, meta_agents=1),
-    "quick": replace(
+    "paper": adjust(PRESETS["paper"], naive_share=1.0, meta_agents=1),
+    "quick": adjust(
         PRESETS["quick"],
         naive_share=1.0,
         meta_agents=1,
@@ -165,11 +182,11 @@ SHAPING = {
         learning_rate=2e-3,
     ),
 }
-LOLA = {  # a GRU's small features learn to defect before they tell rounds apart; its gradient is of a reward a round
-    "paper": replace(PRESETS["paper"], methods=("lola_dice",), learning_rate=3e-3),
-    "quick": replace(
+LOLA = {  # a GRU's small features learn to defect before they tell rounds apart; its gradient is of a reward per round
+    "paper": adjust(PRESETS["paper"], methods=(LOLA_DICE,), learning_rate=3e-3),
+    "quick": adjust(
         PRESETS["quick"],
-        methods=("lola_dice",),
+        methods=(LOLA_DICE,),
         core="hawk",
         learning_rate=3e-3,
         naive_learning_rate=5e-3,
@@ -183,8 +200,8 @@ LOLA = {  # a GRU's small features learn to defect before they tell rounds apart
 }
 GROUP = ("coala", "coala", "coala", "m_fos")
 RIVALRY = {  # where naive learners are few, agents come to cooperate before they extort
-    "paper": replace(PRESETS["paper"], methods=GROUP),
-    "quick": replace(
+    "paper": adjust(PRESETS["paper"], methods=GROUP),
+    "quick": adjust(
         PRESETS["quick"],
         methods=GROUP,
         batch=4,
@@ -216,267 +233,171 @@ RECIPES = {
 }
 
 
-def panel(config: CoalaIPD) -> Panel:
+def panel(settings: CoalaIPD) -> Panel:
     """What the training curves of a run are drawn as."""
     return Panel("5", "meta agent", "iteration")
 
 
-MAY_BE_ZERO = {
-    *("seed", "seed_batch", "naive_share", "gamma", "gae_lambda", "td_lambda", "value_coefficient"),
-    *("entropy_coefficient", "entropy_end", "entropy_from", "entropy_iterations", "naive_gamma"),
-    *("lookahead_rate", "lookahead_share", "learning_rate_end", "learning_rate_from", "naive_iterations"),
-}
-SHARES = (
-    *("naive_share", "gamma", "gae_lambda", "td_lambda", "naive_gamma", "lookahead_share"),
-    *("entropy_end", "learning_rate_end"),
-)
-
-
-def check(config: CoalaIPD) -> None:
-    """Refuse a config that cannot be trained, naming the setting and what is allowed."""
-    mixed_pool.check_numbers(config, MAY_BE_ZERO)
-    for name in SHARES:
-        require(getattr(config, name) <= 1, f"{name}: must be at most 1, got {getattr(config, name)}")
-    check_core(config.core, config.hidden)
+def check(settings: CoalaIPD) -> None:
+    """Refuse settings that cannot be trained, naming the setting and what is allowed."""
+    setting_groups.check_limits(settings)
+    check_seeds(settings.run)
+    check_core(settings.network.core, settings.network.hidden)
+    methods, agents = settings.shaping.methods, settings.shaping.meta_agents
+    replicas, naive_share = settings.shaping.replicas, settings.naive.naive_share
+    known = (*ESTIMATORS, LOLA_DICE)
     require(
-        bool(config.methods) and set(config.methods) <= set(METHODS),
-        f"methods: must be of {', '.join(METHODS)}, got {', '.join(config.methods) or 'none'}",
+        bool(methods) and set(methods) <= set(known),
+        f"methods: must be of {', '.join(known)}, got {', '.join(map(str, methods)) or 'none'}",
     )
     require(
-        len(config.methods) in (1, config.meta_agents),
-        f"methods: needs one, or one for each of the {config.meta_agents} meta agents, got {len(config.methods)}",
+        len(methods) in (1, agents),
+        f"methods: needs one, or one for each of the {agents} meta agents, got {len(methods)}",
     )
     require(
-        LOLA_DICE not in config.methods or set(config.methods) == {LOLA_DICE},
-        f"methods: {LOLA_DICE} cannot be mixed with others, got {', '.join(config.methods)}",
+        not settings.by_lookahead or set(methods) == {LOLA_DICE},
+        f"methods: {LOLA_DICE} cannot be mixed with others, got {', '.join(methods)}",
     )
-    naive = config.replicas * config.naive_share
+    naive = replicas * naive_share
     require(
         abs(naive - round(naive)) < 1e-6,
-        f"replicas: {config.replicas} with naive_share = {config.naive_share} must come out in whole co-players",
+        f"replicas: {replicas} with naive_share = {naive_share} must come out in whole co-players",
     )
+    require(naive_share == 1 or agents > 1, "meta_agents: must be at least 2 where naive_share is below 1")
     require(
-        config.naive_share == 1 or config.meta_agents > 1,
-        "meta_agents: must be at least 2 where naive_share is below 1",
+        replicas % settings.ppo.minibatches == 0,
+        f"minibatches: must divide the {replicas} replicas, got {settings.ppo.minibatches}",
     )
+    rule = settings.naive.naive_rule
+    require(rule in RULES, f"naive_rule: must be one of {', '.join(RULES)}, got {rule!r}")
     require(
-        config.replicas % config.minibatches == 0,
-        f"minibatches: must divide the {config.replicas} replicas, got {config.minibatches}",
+        rule == "a2c" or not settings.by_lookahead,
+        f"naive_rule: {LOLA_DICE} looks ahead of a policy gradient of networks; needs a2c, got {rule}",
     )
-    check_iterations(config)
-    check_first(config, "naive_iterations")
-    for name in ("entropy_from", "learning_rate_from"):
-        begin = getattr(config, name)
-        require(begin < config.iterations, f"{name}: must be below iterations = {config.iterations}, got {begin}")
-    require(make_game(config).symmetric, "payoffs: must be one table, the same for both players")
+    check_iterations(settings.run)
+    check_first("naive_iterations", settings.naive.naive_iterations, settings.run)
+    check_annealing(settings)
+    game = settings.game
+    require(game.num_players == 2, f"game: shaping needs a game of two players, this one has {game.num_players}")
+    require(game.symmetric, "game: its two seats must be alike (payoffs: one table, the same for both players)")
 
 
-ESTIMATORS = {"coala": coala.COALA, "m_fos": coala.M_FOS, "batch_unaware": coala.BATCH_UNAWARE}
-LOLA_DICE = "lola_dice"
-METHODS = (*ESTIMATORS, LOLA_DICE)
+def new_network(settings: CoalaIPD, key: PRNGKeyArray) -> ActorCritic:
+    network = settings.network
+    return ActorCritic(settings.game, network.hidden, core=network.core, zero_heads=True, key=key)
 
 
-class Setting(NamedTuple):
-    """What the numerical code needs to know of a config; constants under `jit`."""
-
-    game: MatrixGame  # its rounds are T
-    core: CoreKind
-    hidden: int
-    inner_episodes: int
-    batch: int
-    naive: int  # replicas with naive learners
-    meta: int  # replicas with other meta agents
-    naive_population: int
-    naive_updating: a2c.Updating
-    methods: tuple[str, ...]  # by agent
-    lookahead: Lookahead | None  # where the method is lola_dice
-    updating: ppo.Updating
-    entropy: a2c.Schedule
-    learning_rate: a2c.Schedule
-    gamma: float
-    gae_lambda: float
-    td_lambda: float
-    reward_scale: float
-    centred: bool
-    log_every: int
+def new_seat(settings: CoalaIPD, key: PRNGKeyArray) -> Seat:
+    """A meta agent before its first iteration, and the population of naive learners that it meets."""
+    first = jax.random.fold_in(key, WEIGHTS)
+    naive = population_keys(settings, jax.random.fold_in(key, POPULATION))
+    networks = new_networks(settings, jnp.concatenate([first[None], naive]))  # all at once: a smaller program
+    network, population = (jax.tree.map(lambda leaf, at=at: leaf[at], networks) for at in (0, slice(1, None)))
+    return Seat(a2c.new_state(network, settings.optimiser), key, population)
 
 
-def make_setting(config: CoalaIPD) -> Setting:
-    """The numerical side of a config."""
-    game = make_game(config)
-    naive = round(config.replicas * config.naive_share)
+class Played(NamedTuple):
+    """One iteration's meta-trajectories of an agent, `[M * T, R, B]`. Naive co-players come first."""
 
-    def schedule(start: float, end: float, begin: int, iterations: int = 0) -> a2c.Schedule:
-        return a2c.Schedule(start, end, iterations or config.iterations - begin, "linear", begin)
+    own: Episode
+    others: Episode
+    logits: Float[Array, "actions time replicas batch"]
+    values: Float[Array, "time replicas batch"]
 
-    return Setting(
-        game=game,
-        core=config.core,
-        hidden=config.hidden,
-        inner_episodes=config.inner_episodes,
-        batch=config.batch,
-        naive=naive,
-        meta=config.replicas - naive,
-        naive_population=config.naive_population,
-        naive_updating=a2c.Updating(
-            gamma=config.naive_gamma,
-            gae_lambda=1.0,
-            td_lambda=1.0,
-            reward_scale=config.naive_reward_scale,
-            centred=True,
-            value_coefficient=0.5,
-            entropy=a2c.constant(0.0),
-            learning_rate=a2c.constant(config.naive_learning_rate),
-            max_gradient_norm=1.0,
-        ),
-        methods=config.methods * (config.meta_agents // len(config.methods)),
-        lookahead=Lookahead(
-            steps=config.lookaheads,
-            rate=config.lookahead_rate,
-            share=config.lookahead_share,
-            gamma=config.gamma,
-            learner_gamma=config.naive_gamma,
-            reward_scale=config.reward_scale,
+
+def weights(settings: CoalaIPD, played: Played) -> tuple[Float[Array, "time replicas batch"], ...]:
+    """Weights of the policy gradient, as a policy loss takes them that is a mean over all; and the value's targets. In
+    a function mapped over the agents.
+    """
+    loss, scale, values = settings.loss, settings.loss.reward_scale, played.values
+    rewards, other_rewards = scale * played.own.rewards, scale * played.others.rewards
+    split = settings.with_naive
+
+    def estimate(function: Weights, at: slice) -> Array:
+        of_replica = partial(
+            function, episode_length=settings.game.rounds, gamma=loss.gamma, gae_lambda=loss.gae_lambda
         )
-        if LOLA_DICE in config.methods
-        else None,
-        updating=ppo.Updating(
-            epochs=config.epochs,
-            minibatches=config.minibatches,
-            clip=config.clip,
-            value_coefficient=config.value_coefficient,
-            max_gradient_norm=config.max_gradient_norm,
-        ),
-        entropy=schedule(
-            config.entropy_coefficient, config.entropy_end, config.entropy_from, config.entropy_iterations
-        ),
-        learning_rate=schedule(config.learning_rate, config.learning_rate_end, config.learning_rate_from),
-        gamma=config.gamma,
-        gae_lambda=config.gae_lambda,
-        td_lambda=config.td_lambda,
-        reward_scale=config.reward_scale,
-        centred=config.centred,
-        log_every=config.log_every,
-    )
+        outcome = Outcome(rewards[:, at], values[:, at], jnp.zeros(settings.shaping.batch), other_rewards[:, at])
+        axes = Outcome(1, 1, None, 1)
+        return jax.vmap(of_replica, in_axes=(axes,), out_axes=1)(outcome)
 
+    def by_agent(function: Callable[[str], Weights], at: slice) -> Array:
+        """Every agent's own estimate: each that occurs is made for all, and every agent takes its own."""
+        known = list(dict.fromkeys(function(method) for method in sorted(set(settings.by_agent))))
+        own = jnp.asarray([known.index(function(method)) for method in settings.by_agent])
+        return jnp.stack([estimate(one, at) for one in known])[own[jax.lax.axis_index(LEARNERS)]]
 
-def new_network(setting: Setting, key: PRNGKeyArray) -> ActorCritic:
-    return ActorCritic(setting.game, setting.hidden, core=setting.core, zero_heads=True, key=key)
-
-
-def new_learner(setting: Setting, key: PRNGKeyArray) -> a2c.LearnerState:
-    """A meta agent before its first iteration."""
-    network = new_network(setting, jax.random.fold_in(key, WEIGHTS))
-    return a2c.LearnerState(network, a2c.optimiser(setting.updating.max_gradient_norm).init(network), key)
-
-
-def estimated(
-    function: Callable,
-    setting: Setting,
-    method: str,
-    rewards: Float[Array, "time replicas batch"],
-    values: Float[Array, "time replicas batch"],
-) -> Any:
-    """`coala.advantages` or `coala.advantage_parts` as a method takes them, of every replica by itself, for a loss
-    that is a mean over all.
-    """
-    estimator = ESTIMATORS[method]
-    of_replica = partial(
-        function,
-        episode_length=setting.game.rounds,
-        gamma=setting.gamma,
-        gae_lambda=setting.gae_lambda,
-        estimator=estimator,
-    )
-    parts = jax.vmap(of_replica, in_axes=(1, 1, None), out_axes=1)(rewards, values, jnp.zeros(setting.batch))
-    return jax.tree.map(lambda part: coala.policy_scale(estimator, setting.batch) * part, parts)
-
-
-def weights(
-    setting: Setting, joint: Int[Array, "time replicas batch"], values: Float[Array, "time replicas batch"]
-) -> tuple[Float[Array, "time replicas batch"], Float[Array, "time replicas batch"]]:
-    """Advantages as the policy loss takes them, a mean over all, and value targets. In a function mapped over the
-    agents. Naive co-players come first; with other meta agents every method is batch-unaware, which is exact there.
-    """
-    rewards = setting.reward_scale * setting.game.reward(joint)
-
-    def estimate(method: str, at: slice) -> Array:
-        return estimated(coala.advantages, setting, method, rewards[:, at], values[:, at])
-
-    naive, meta = slice(0, setting.naive), slice(setting.naive, None)
-    known = sorted(set(setting.methods))
-    own = jnp.asarray([known.index(method) for method in setting.methods])[jax.lax.axis_index(LEARNERS)]
     groups = []
-    if setting.naive:
-        groups.append(jnp.stack([estimate(method, naive) for method in known])[own])
-    if setting.meta:
-        groups.append(estimate("batch_unaware", meta))
-    if setting.centred:
+    if settings.with_naive:
+        groups.append(by_agent(lambda method: ESTIMATORS[method].among_learners, slice(0, split)))
+    if settings.with_agents:
+        groups.append(by_agent(lambda method: ESTIMATORS[method].among_agents, slice(split, None)))
+    if loss.centred:
         groups = [group - group.mean() for group in groups]
     end = jnp.zeros(values.shape[1:])
-    targets = coala.value_targets(rewards, values, end, gamma=setting.gamma, td_lambda=setting.td_lambda)
+    targets = coala.value_targets(rewards, values, end, gamma=loss.gamma, td_lambda=loss.td_lambda)
     return jnp.concatenate(groups, axis=1), targets
 
 
-def groups(setting: Setting, population: ActorCritic, network: ActorCritic) -> list[shaping.Group]:
+def groups(settings: CoalaIPD, population: ActorCritic, network: ActorCritic) -> list[shaping.Group]:
     """Whom an agent meets, naive learners first. In a function mapped over the agents, who lend each other their
     networks.
     """
     groups = []
-    if setting.naive:
-        groups.append(shaping.Group(shaping.NaiveLearner(population, setting.naive_updating), setting.naive))
-    if setting.meta:
-        kind = shaping.ForgetfulAgent if setting.lookahead else shaping.LastingAgent
-        groups.append(shaping.Group(kind(of_all_learners(network), jax.lax.axis_index(LEARNERS)), setting.meta))
+    if settings.with_naive:
+        rule = RULES[settings.naive.naive_rule]
+        naive = rule(settings.game, population, settings.naive_updating)
+        groups.append(shaping.Group(naive, settings.with_naive))
+    if settings.with_agents:
+        agents = RecurrentPlayer(of_all_learners(network), lasting=not settings.by_lookahead)
+        groups.append(shaping.Group(OneOf(agents, but=jax.lax.axis_index(LEARNERS)), settings.with_agents))
     return groups
 
 
-def play(
-    setting: Setting, population: ActorCritic, network: ActorCritic, key: PRNGKeyArray
-) -> shaping.MetaTrajectories:
+def play(settings: CoalaIPD, population: ActorCritic, network: ActorCritic, key: PRNGKeyArray) -> Played:
     """One iteration's meta-trajectories. In a function mapped over the agents."""
-    return shaping.play(
-        setting.game,
-        network,
-        groups(setting, population, network),
+    size = settings.shaping
+    played = shaping.play(
+        settings.game,
+        RecurrentPlayer(network, lasting=not settings.by_lookahead),
+        groups(settings, population, network),
         key,
-        batch=setting.batch,
-        inner_episodes=setting.inner_episodes,
-        lasting=setting.lookahead is None,
+        batch=size.batch,
+        inner_episodes=size.inner_episodes,
     )
+    outputs = played.notes.outputs.reshape(*played.notes.outputs.shape[:2], size.replicas, size.batch)
+    return Played(played.own, played.others, jnp.moveaxis(outputs[:, :-1], 1, 0), outputs[:, -1])
 
 
-def by_inner_episode(
-    setting: Setting, joint: Int[Array, "time replicas batch"]
-) -> dict[str, Float[Array, " episodes"]]:
-    """Mean rewards a round and rates of action 0 in each inner episode, of both sides; of other meta agents one's own
-    alone.
+def by_inner_episode(settings: CoalaIPD, played: Played) -> dict[str, Float[Array, " episodes"]]:
+    """Means in each inner episode: rewards per round, and what the game measures. Those of naive co-players too; of
+    other meta agents the agent's own alone.
     """
-    game, split = setting.game, setting.naive
+    split = settings.with_naive
 
-    def mean(values: Array) -> Array:
-        return values.reshape(setting.inner_episodes, -1).mean(1)
+    def side(name: str, view: Episode, at: slice) -> dict[str, Array]:
+        def mean(values: Array) -> Array:
+            return values[:, at].astype(jnp.float32).reshape(settings.shaping.inner_episodes, -1).mean(1)
 
-    def side(name: str, joint: Array) -> dict[str, Array]:
-        cooperates = (game.own_action(joint) == COOPERATE).astype(jnp.float32)
-        return {f"reward_{name}": mean(game.reward(joint)), f"cooperation_{name}": mean(cooperates)}
+        measures = {f"{measure}_{name}": mean(values) for measure, values in view.measures.items()}
+        return {f"reward_{name}": mean(view.rewards)} | measures
 
     means = {}
-    if setting.meta:
-        means |= side("vs_learner", joint[:, split:])
-    if setting.naive:
-        means |= side("vs_naive", joint[:, :split]) | side("of_naive", game.swap(joint[:, :split]))
+    if settings.with_agents:
+        means |= side("vs_learner", played.own, slice(split, None))
+    if settings.with_naive:
+        means |= side("vs_naive", played.own, slice(split)) | side("of_naive", played.others, slice(split))
     return means
 
 
-def play_metrics(setting: Setting, joint: Int[Array, "time replicas batch"]) -> dict[str, Array]:
+def play_metrics(settings: CoalaIPD, played: Played) -> dict[str, Array]:
     """Means over the whole meta-trajectories; rewards with naive learners also over the first and the last quarter of
     the inner episodes.
     """
-    means = by_inner_episode(setting, joint)
+    means = by_inner_episode(settings, played)
     metrics = {name: values.mean() for name, values in means.items()}
-    if setting.naive:
-        quarter = max(1, setting.inner_episodes // 4)
+    if settings.with_naive:
+        quarter = max(1, settings.shaping.inner_episodes // 4)
         for side in ("vs_naive", "of_naive"):
             metrics[f"early_reward_{side}"] = means[f"reward_{side}"][:quarter].mean()
             metrics[f"late_reward_{side}"] = means[f"reward_{side}"][-quarter:].mean()
@@ -491,20 +412,19 @@ class Improved(NamedTuple):
 
 
 def improve_by_ppo(
-    setting: Setting,
+    settings: CoalaIPD,
     learner: a2c.LearnerState,
-    played: shaping.MetaTrajectories,
+    played: Played,
     key: PRNGKeyArray,
-    entropy_coefficient: Float[Array, ""],
-    learning_rate: Float[Array, ""],
+    bonus: Float[Array, ""],
+    rate: Float[Array, ""],
 ) -> Improved:
-    """PPO's updates on the meta-trajectories just played."""
-    advantages, targets = weights(setting, played.joint, played.values)
-    actions = setting.game.own_action(played.joint)
+    """PPO's updates on the meta-trajectories just played. `bonus`: the weight of the entropy."""
+    advantages, targets = weights(settings, played)
     experience = ppo.Experience(
-        observations=shaping.observations(played.joint, setting.game.rounds),
-        actions=actions,
-        log_probabilities=pick(jax.nn.log_softmax(played.logits, axis=0), actions),
+        observations=played.own.observations,
+        actions=played.own.actions,
+        log_probabilities=pick(jax.nn.log_softmax(played.logits, axis=0), played.own.actions),
         values=played.values,
         advantages=advantages,
         targets=targets,
@@ -513,10 +433,12 @@ def improve_by_ppo(
         learner.network,
         learner.optimiser,
         experience,
-        setting.updating,
+        settings.ppo,
         key,
-        entropy_coefficient=entropy_coefficient,
-        learning_rate=learning_rate,
+        value_coefficient=settings.loss.value_coefficient,
+        max_gradient_norm=settings.optimiser.max_gradient_norm,
+        entropy_coefficient=bonus,
+        learning_rate=rate,
     )
     measured = {
         "loss_policy": losses.policy,
@@ -524,133 +446,151 @@ def improve_by_ppo(
         "entropy": losses.entropy,
         "gradient_norm": norm,
     }
-    return Improved(learner._replace(network=network, optimiser=optimiser), measured)
+    return Improved(a2c.LearnerState(network, optimiser), measured)
 
 
-def co_players(setting: Setting, population: ActorCritic, network: ActorCritic, key: PRNGKeyArray) -> ActorCritic:
+def co_players(settings: CoalaIPD, population: ActorCritic, network: ActorCritic, key: PRNGKeyArray) -> ActorCritic:
     """The networks of R co-players as they begin a meta-trajectory, each leaf with a leading axis of these. In a
     function mapped over the agents.
     """
     drawn = []
-    for index, group in enumerate(groups(setting, population, network)):
+    for index, group in enumerate(groups(settings, population, network)):
         keys = jax.random.split(jax.random.fold_in(key, index), group.replicas)
-        drawn.append(jax.vmap(lambda key, group=group: group.co_player.begin(key, setting.batch).network)(keys))
+        begin = partial(group.co_player.begin, batch=settings.shaping.batch)
+        drawn.append(jax.vmap(lambda key, begin=begin: begin(key).player.network)(keys))
     return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *drawn)
 
 
 def fit_gradient(
-    setting: Setting, network: ActorCritic, played: shaping.MetaTrajectories, entropy_coefficient: Float[Array, ""]
+    settings: CoalaIPD, network: ActorCritic, played: Played, bonus: Float[Array, ""]
 ) -> tuple[ActorCritic, dict[str, Array]]:
     """Gradient of the losses beside the policy's, for an agent who sees one inner episode at a time: of the value's
     squared error on all inner episodes just played, and of the entropy there.
     """
+    rounds = settings.game.rounds
 
-    def inner_episodes(leaf: Array) -> Array:  # [M * T, R, B] -> [T, M * R * B]
-        return jnp.moveaxis(leaf.reshape(setting.inner_episodes, setting.game.rounds, -1), 1, 0).reshape(
-            setting.game.rounds, -1
-        )
+    def inner_episodes(leaf: Array) -> Array:  # [M * T, R, B, ...] -> [T, M * R * B, ...]
+        rest = leaf.shape[3:]
+        by_episode = leaf.reshape(settings.shaping.inner_episodes, rounds, -1, *rest)
+        return jnp.moveaxis(by_episode, 1, 0).reshape(rounds, -1, *rest)
 
-    joint, values = inner_episodes(played.joint), inner_episodes(played.values)
+    observations, values = inner_episodes(played.own.observations), inner_episodes(played.values)
     targets = lambda_returns(
-        setting.reward_scale * setting.game.reward(joint),
+        settings.loss.reward_scale * inner_episodes(played.own.rewards),
         values,
         jnp.zeros(values.shape[1]),
-        gamma=setting.gamma,
-        lambda_=setting.td_lambda,
+        gamma=settings.loss.gamma,
+        lambda_=settings.loss.td_lambda,
     )
 
     def loss_of(network: ActorCritic):
-        logits, values = network.unroll(shaping.observations(joint, setting.game.rounds))
+        logits, values = network.unroll(observations)
         logs = jax.nn.log_softmax(logits, axis=0)
         error, entropy = ((values - targets) ** 2).mean(), -(jnp.exp(logs) * logs).sum(0).mean()
-        total = setting.updating.value_coefficient * error - entropy_coefficient * entropy
+        total = settings.loss.value_coefficient * error - bonus * entropy
         return total, {"loss_value": error, "entropy": entropy}
 
     return jax.grad(loss_of, has_aux=True)(network)
 
 
 def improve_by_lookahead(
-    setting: Setting,
+    settings: CoalaIPD,
     learner: a2c.LearnerState,
     population: ActorCritic,
-    played: shaping.MetaTrajectories,
+    played: Played,
     key: PRNGKeyArray,
-    entropy_coefficient: Float[Array, ""],
-    learning_rate: Float[Array, ""],
+    bonus: Float[Array, ""],
+    rate: Float[Array, ""],
 ) -> Improved:
     """One step of Adam: up the look-ahead's gradient, of scaled rewards as in the other methods, and down those of the
     value's error. In a function mapped over the agents.
     """
     meeting, looking = jax.random.split(key)
-    network = learner.network
-    others = co_players(setting, population, network, meeting)
-    ahead = lookahead.gradient(network, others, looking, batch=setting.batch, lookahead=setting.lookahead)
-    fit, measured = fit_gradient(setting, network, played, entropy_coefficient)
-    slope = jax.tree.map(lambda fit, ahead: fit - setting.reward_scale * ahead, fit, ahead)
-    steps, optimiser = a2c.optimiser(setting.updating.max_gradient_norm).update(slope, learner.optimiser, network)
-    learner = learner._replace(network=a2c.descend(network, steps, learning_rate), optimiser=optimiser)
+    network, scale = learner.network, settings.loss.reward_scale
+    others = co_players(settings, population, network, meeting)
+    ahead = lookahead.gradient(
+        settings.game,
+        network,
+        others,
+        looking,
+        batch=settings.shaping.batch,
+        lookahead=settings.lookahead,
+        gamma=settings.loss.gamma,
+        learner_gamma=settings.naive.naive_gamma,
+        reward_scale=scale,
+    )
+    fit, measured = fit_gradient(settings, network, played, bonus)
+    slope = jax.tree.map(lambda fit, ahead: fit - scale * ahead, fit, ahead)
+    steps, optimiser = adam(settings.optimiser.max_gradient_norm).update(slope, learner.optimiser, network)
+    learner = a2c.LearnerState(descend(network, steps, rate), optimiser)
     return Improved(learner, measured | {"gradient_norm": optax.tree.norm(slope)})
 
 
-def iterate(
-    setting: Setting, learner: a2c.LearnerState, population: ActorCritic, iteration: Int[Array, ""]
-) -> tuple[a2c.LearnerState, dict[str, Array]]:
+def iterate(settings: CoalaIPD, seat: Seat, iteration: Int[Array, ""]) -> tuple[Seat, dict[str, Array]]:
     """Play meta-trajectories and learn from them. Returns the metrics beside."""
-
-    def key(stream: int) -> PRNGKeyArray:
-        return jax.random.fold_in(jax.random.fold_in(learner.key, stream), iteration)
-
-    played = play(setting, population, learner.network, key(PLAY))
-    annealed = setting.entropy.at(iteration), setting.learning_rate.at(iteration)
-    if setting.lookahead:
-        learner, measured = improve_by_lookahead(setting, learner, population, played, key(LOOKAHEAD), *annealed)
+    learner, population, iterations = seat.learner, seat.frozen, settings.run.iterations
+    streams = jnp.array([PLAY, LOOKAHEAD if settings.by_lookahead else ORDER])
+    of_streams = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(seat.key, streams)
+    playing, learning = jax.vmap(jax.random.fold_in, in_axes=(0, None))(of_streams, iteration)
+    played = play(settings, population, learner.network, playing)
+    bonus = entropy_coefficient(settings.loss, settings.optimiser.annealing, iterations)(iteration)
+    rate = learning_rate(settings.optimiser, iterations)(iteration)
+    if settings.by_lookahead:
+        improved = improve_by_lookahead(settings, learner, population, played, learning, bonus, rate)
     else:
-        learner, measured = improve_by_ppo(setting, learner, played, key(ORDER), *annealed)
-    return learner, play_metrics(setting, played.joint) | measured
+        improved = improve_by_ppo(settings, learner, played, learning, bonus, rate)
+    return seat._replace(learner=improved.learner), play_metrics(settings, played) | improved.measured
 
 
-def naive_population(setting: Setting, key: PRNGKeyArray) -> ActorCritic:
+def population_keys(settings: CoalaIPD, key: PRNGKeyArray) -> Key[Array, " members"]:
+    """Keys of the initial networks of naive learners."""
+    return jax.random.split(key, settings.naive.naive_population)
+
+
+def new_networks(settings: CoalaIPD, keys: Key[Array, " members"]) -> ActorCritic:
+    """Networks from these keys, every leaf with a leading axis of members."""
+    return jax.vmap(lambda key: new_network(settings, key))(keys)
+
+
+def naive_population(settings: CoalaIPD, key: PRNGKeyArray) -> ActorCritic:
     """The initial networks of naive learners, every leaf with a leading axis of members."""
-    return jax.vmap(lambda key: new_network(setting, key))(jax.random.split(key, setting.naive_population))
+    return new_networks(settings, population_keys(settings, key))
 
 
-def train_interval(
-    setting: Setting, learner: a2c.LearnerState, start: Int[Array, ""]
-) -> tuple[a2c.LearnerState, dict[str, Array]]:
+def train_interval(settings: CoalaIPD, seat: Seat, start: Int[Array, ""]) -> tuple[Seat, dict[str, Array]]:
     """The iterations of one row of metrics, from number `start` on."""
-    population = naive_population(setting, jax.random.fold_in(learner.key, POPULATION))
-    iterations = start + jnp.arange(setting.log_every)
-    learner, metrics = jax.lax.scan(lambda learner, at: iterate(setting, learner, population, at), learner, iterations)
-    return learner, jax.tree.map(lambda values: values.mean(), metrics)
+    iterations = start + jnp.arange(settings.run.log_every)
+    seat, metrics = jax.lax.scan(lambda seat, at: iterate(settings, seat, at), seat, iterations)
+    return seat, jax.tree.map(lambda values: values.mean(), metrics)
 
 
 class Trainer(IterationTrainer):
     """The experiment as the host runs it."""
 
-    def __init__(self, config: CoalaIPD):
-        check(config)
-        setting, agents = make_setting(config), config.meta_agents
-        alone = make_setting(replace(config, naive_share=1.0))
+    def __init__(self, settings: CoalaIPD):
+        check(settings)
+        run, size = settings.run, settings.shaping
+        agents, alone = size.meta_agents, adjust(settings, naive_share=1.0)
         memory.require_fit(
-            memory_bytes(config, mixed_pool.seed_batch(config)),
+            memory_bytes(settings, mixed_pool.seed_batch(run)),
             "lower --seed-batch, --replicas, --batch, --inner-episodes or --hidden",
         )
-        initial = mixed_pool.mapped(config, lambda key, _: new_learner(setting, key), agents)
-        length = config.inner_episodes * config.rounds
+        initial = mixed_pool.mapped(run, lambda key, _: new_seat(settings, key), agents)
 
-        def mapped(setting: Setting) -> Callable:
-            return mixed_pool.mapped(config, lambda learner, start: train_interval(setting, learner, start), agents)
+        def mapped(settings: CoalaIPD) -> Callable:
+            return mixed_pool.mapped(run, lambda seat, start: train_interval(settings, seat, start), agents)
 
-        meeting, among_naive = mapped(setting), mapped(alone)
+        meeting, among_naive = mapped(settings), mapped(alone)
 
-        def train(learners: a2c.LearnerState, iteration: int):
-            return (among_naive if iteration < config.naive_iterations else meeting)(learners, iteration)
+        def train(seats: Seat, iteration: int):
+            return (among_naive if iteration < settings.naive.naive_iterations else meeting)(seats, iteration)
 
+        steps = agents * run.seeds * size.replicas * size.batch * size.inner_episodes * settings.game.rounds
         super().__init__(
-            config,
-            initial=lambda: initial(mixed_pool.keys(config, agents), 0),
+            settings,
+            initial=lambda: initial(mixed_pool.keys(run, agents), 0),
             train=train,
-            steps=lambda iteration: agents * config.seeds * config.replicas * config.batch * length,
+            steps=lambda iteration: steps,
             rate="meta_steps_per_second",
         )
 
@@ -658,52 +598,51 @@ class Trainer(IterationTrainer):
 KEPT_TWICE = 6  # what differentiating both networks twice keeps of a round, in that of one network once
 
 
-def memory_bytes(config: CoalaIPD, seed_batch: int) -> int:
+def memory_bytes(settings: CoalaIPD, seed_batch: int) -> int:
     """About how much memory a run takes, in bytes: what backpropagation through a minibatch of whole meta-trajectories
     keeps; of lola_dice, through all inner episodes at once, and twice through those of the look-ahead.
     """
-    episodes, minibatches = config.inner_episodes, config.minibatches
-    if LOLA_DICE in config.methods:
-        episodes, minibatches = config.inner_episodes + KEPT_TWICE * (1 + config.lookaheads), 1
-    kept = 4 * config.rounds * episodes * config.replicas * config.batch / minibatches * 30 * config.hidden
-    return round(config.meta_agents * seed_batch * kept)
+    size, minibatches = settings.shaping, settings.ppo.minibatches
+    episodes = size.inner_episodes
+    if settings.by_lookahead:
+        episodes, minibatches = episodes + KEPT_TWICE * (1 + settings.lookahead.lookaheads), 1
+    steps = settings.game.rounds * episodes * size.replicas * size.batch / minibatches
+    inputs = 0 if hasattr(settings.game, "payoffs") else settings.game.observation.size
+    return round(size.meta_agents * seed_batch * 4 * steps * (30 * settings.network.hidden + 2 * inputs))
 
 
 def within_meta_trajectory(
-    config: CoalaIPD, agents: dict[str, np.ndarray], key: PRNGKeyArray
+    settings: CoalaIPD, agents: dict[str, np.ndarray], key: PRNGKeyArray
 ) -> dict[str, Float[np.ndarray, "seeds agents episodes"]]:
-    """What `by_inner_episode` measures, with the agents of an agents file and `config.replicas` new co-players each."""
-    check(config)
-    setting = make_setting(config)
+    """What `by_inner_episode` measures, with the agents of an agents file and R new co-players each."""
+    check(settings)
+    run, count = settings.run, settings.shaping.meta_agents
 
     def one(network: ActorCritic, key: PRNGKeyArray):
-        population = naive_population(setting, jax.random.fold_in(key, POPULATION))
-        return by_inner_episode(setting, play(setting, population, network, key).joint)
+        population = naive_population(settings, jax.random.fold_in(key, POPULATION))
+        return by_inner_episode(settings, play(settings, population, network, key))
 
-    networks = mixed_pool.weights_of(
-        config, lambda: new_network(setting, jax.random.key(0)), agents, "network", config.meta_agents
-    )
-    keys = jax.random.split(key, (config.meta_agents, config.seeds))
+    new = partial(new_network, settings, jax.random.key(0))
+    networks = mixed_pool.weights_of(run, new, agents, "network", count)
+    keys = jax.random.split(key, (count, run.seeds))
     over_agents = jax.jit(jax.vmap(one, axis_name=LEARNERS))
     by_seed = [
         jax.tree.map(np.asarray, over_agents(jax.tree.map(lambda leaf, i=i: leaf[:, i], networks), keys[:, i]))
-        for i in range(config.seeds)
+        for i in range(run.seeds)
     ]
     return {name: np.stack([means[name] for means in by_seed]) for name in by_seed[0]}
 
 
-def match_episodes(config: CoalaIPD) -> int:
+def match_episodes(settings: CoalaIPD) -> int:
     """Episodes in a row of a match, a meta-trajectory: what most agents remember."""
-    return config.inner_episodes
+    return settings.shaping.inner_episodes
 
 
-def players(config: CoalaIPD, agents: dict[str, np.ndarray], *, phase: int, seed: int) -> list[RecurrentPlayer]:
+def players(settings: CoalaIPD, agents: dict[str, np.ndarray], *, phase: int, seed: int) -> list[RecurrentPlayer]:
     """The meta agents of one seed as players, who remember a whole meta-trajectory, or, of lola_dice, one inner episode
     at a time.
     """
-    check(config)
-    setting = make_setting(config)
-    networks = mixed_pool.learners_of(
-        config, lambda: new_network(setting, jax.random.key(0)), agents, "network", seed, config.meta_agents
-    )
-    return [RecurrentPlayer(network, lasting=setting.lookahead is None) for network in networks]
+    check(settings)
+    new, count = partial(new_network, settings, jax.random.key(0)), settings.shaping.meta_agents
+    networks = mixed_pool.learners_of(settings.run, new, agents, "network", seed, count)
+    return [RecurrentPlayer(network, lasting=not settings.by_lookahead) for network in networks]

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -13,38 +14,51 @@ from coplayer.analysis.signature import signature
 from coplayer.errors import require
 from coplayer.experiments import registry
 from coplayer.experiments.mixed_pool import pairs_of
-from coplayer.players.match import play_match
+from coplayer.play.player import Player
+from coplayer.play.rollout import play_match
+from coplayer.play.trajectory import JointActions, Trajectory
 from coplayer.runs.files import jsonable, write_atomically
 from coplayer.runs.folder import RunFolder
 
 EVALUATION_SEED = 20_26  # evaluation draws its own numbers, none of a run's
+Measured = dict[str, np.ndarray]  # what was measured in a match, by name
+Results = dict[int, dict[str, Measured]]  # [phase][opponent]
 
 
 def evaluate(
-    folder: RunFolder, phases: list[int], *, episodes: int, told: Callable[[int], None] = lambda phase: None
-) -> dict:
-    """Play the agents of these phases against the fixed opponents and against each other.
+    folder: RunFolder, phases: list[int], *, episodes: int, on_phase: Callable[[int], None] = lambda phase: None
+) -> Results:
+    """Play the agents of these phases against the fixed opponents and against each other, in a two-player game.
 
-    Returns, and writes to evaluation.json, `[phase][opponent]`: the fields of `Curves` as arrays [seed, learner,
-    round], those of `Signature` and `RewardLine` as [seed, learner] or [seed, learner, joint action]; null in the file
-    for NaN. A run with a frozen co-player has it among the opponents.
+    Returns, and writes to evaluation.json, `[phase][opponent]`: the fields of `curves` as arrays [seed, learner,
+    round]; those of `RewardLine` as [seed, learner]; in a matrix game those of `Signature`, as [seed, learner] or
+    [seed, learner, joint action]. NaN is null in the file. A run with a frozen co-player has it among the opponents.
+    `on_phase` is called with each phase that is done.
     """
-    _, config = registry.config_of(folder)
+    experiment, settings = registry.settings_of_folder(folder)
     known = folder.phases()
     require(set(phases) <= set(known), f"phases: {folder.path} has {known[:1]} to {known[-1:]}, asked for {phases}")
-    seeds = range(config.seed, config.seed + config.seeds)
+    require(
+        settings.game.num_players == 2,
+        f"game: agents are evaluated in games of two players, this one has {settings.game.num_players}",
+    )
+    seeds = range(settings.run.seed, settings.run.seed + settings.run.seeds)
     result = {}
     for phase in phases:
-        per_seed = [_one_seed(folder, phase, seed, episodes) for seed in seeds]
-        names = per_seed[0][0]
+        per_seed = []
+        for seed in seeds:
+            agents = registry.load(folder.path, phase=phase, seed=seed)
+            key = jax.random.fold_in(jax.random.fold_in(jax.random.key(EVALUATION_SEED), phase), seed)
+            inner_episodes = experiment.match_episodes(settings)
+            per_seed.append(_one_seed(settings, agents, seed, key, episodes, inner_episodes))
         result[phase] = {
             name: {
                 field: np.array([[learner[name][field] for learner in seed] for seed in per_seed])
                 for field in per_seed[0][0][name]
             }
-            for name in names
+            for name in per_seed[0][0]
         }
-        told(phase)
+        on_phase(phase)
     text = json.dumps(
         {
             "episodes": episodes,
@@ -57,36 +71,48 @@ def evaluate(
     return result
 
 
-def _one_seed(folder: RunFolder, phase: int, seed: int, episodes: int) -> list[dict[str, dict[str, np.ndarray]]]:
-    """For each learner, its curves and signature against each opponent. The learners' matches run side by side, a
-    device each.
-    """
-    module, config = registry.config_of(folder)
-    players = registry.load(folder.path, phase=phase, seed=seed)
-    game = module.make_game(config)
-    key = jax.random.fold_in(jax.random.fold_in(jax.random.key(EVALUATION_SEED), phase), seed)
-    devices = jax.local_devices()
-    seats = [game.seen_by(i % 2) for i in range(len(players))]
-    length = {"episodes": episodes, "inner_episodes": registry.match_episodes(module, config)}
-    views = [
+class Seen(NamedTuple):
+    """A match as one of its two players saw it."""
+
+    trajectory: Trajectory
+    player: int = 0
+
+
+def _one_seed(
+    settings: Any, agents: list[Player], seed: int, key: jax.Array, episodes: int, inner_episodes: int
+) -> list[dict[str, Measured]]:
+    """What is measured of each agent of one seed, by opponent. The agents' matches run side by side, a device each."""
+    game, devices = settings.game, jax.local_devices()
+    seats = [0 if game.symmetric else i % 2 for i in range(len(agents))]
+    length = {"episodes": episodes, "inner_episodes": inner_episodes}
+    fixed = [
         matches_against_fixed(
-            jax.device_put(player, devices[i % len(devices)]), seat, jax.random.fold_in(key, 1 + i), **length
+            jax.device_put(agent, devices[i % len(devices)]),
+            game,
+            jax.random.fold_in(key, 1 + i),
+            seat=seats[i],
+            **length,
         )
-        for i, (player, seat) in enumerate(zip(players, seats, strict=True))
+        for i, agent in enumerate(agents)
     ]  # dispatched, not waited for
-    for i, other in pairs_of(len(players)):
-        joint = play_match(players[i], players[other], game, jax.random.fold_in(key, i and len(players) + i), **length)
-        views[i] = {LEARNER: joint, **views[i]}
+    seen = [{name: Seen(match) for name, match in matches.items()} for matches in fixed]
+    for i, other in pairs_of(len(agents)):
+        own = jax.random.fold_in(key, i and len(agents) + i)
+        match = play_match((agents[i], agents[other]), game, own, **length)
+        seen[i] = {LEARNER: Seen(match), **seen[i]}
         if other > i:
-            views[other] = {LEARNER: game.swap(joint), **views[other]}
-    if "frozen" in registry.built_on(config):
-        for i, frozen in enumerate(registry.frozen_players(module, config, seed)):
-            frozen_key = jax.random.fold_in(key, 1 + len(players) + i)
-            views[i][FROZEN] = play_match(players[i], frozen, seats[i], frozen_key, episodes=episodes)
-    return [
-        {
-            name: curves(view, seat)._asdict() | signature(view, seat)._asdict() | reward_line(view, seat)._asdict()
-            for name, view in of_player.items()
-        }
-        for of_player, seat in zip(views, seats, strict=True)
-    ]
+            seen[other] = {LEARNER: Seen(match, 1), **seen[other]}
+    if "frozen" in registry.built_on(settings):
+        for i, frozen in enumerate(registry.frozen_players(settings, seed)):
+            own = jax.random.fold_in(key, 1 + len(agents) + i)
+            seen[i][FROZEN] = Seen(play_match((agents[i], frozen), game, own, episodes=episodes, turned=seats[i]))
+    return [{name: _measured(*match) for name, match in matches.items()} for matches in seen]
+
+
+def _measured(trajectory: Trajectory, player: int) -> Measured:
+    """What is measured of a player in a match."""
+    found = curves(trajectory, player)
+    if isinstance(trajectory, JointActions):
+        game, joint = trajectory.game, trajectory.joint
+        found |= signature(joint if player == 0 else game.swap(joint), game)._asdict()
+    return found | reward_line(trajectory, player)._asdict()

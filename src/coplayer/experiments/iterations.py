@@ -7,50 +7,30 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from coplayer.errors import require
 from coplayer.experiments import mixed_pool
-from coplayer.learning.a2c import LearnerState
+from coplayer.experiments.mixed_pool import Seat
 from coplayer.runs import checkpoint
 from coplayer.runs.training import Chunk
-
-
-def check_iterations(config: Any) -> None:
-    """Refuse iterations that do not come out in whole phases and chunks."""
-    phases = config.phases * config.log_every
-    require(
-        config.iterations % phases == 0,
-        f"iterations: must be a multiple of phases * log_every = {phases}, got {config.iterations}",
-    )
-
-
-def check_first(config: Any, first: str) -> None:
-    """Refuse a number of first iterations, the setting `first`, that are not whole chunks or leave none after them."""
-    begin = getattr(config, first)
-    require(
-        begin % config.log_every == 0 and begin < config.iterations,
-        f"{first}: must be a multiple of log_every = {config.log_every} below iterations = {config.iterations}, "
-        f"got {begin}",
-    )
 
 
 class State(NamedTuple):
     """A run between two chunks."""
 
-    learners: LearnerState  # leading axes [learner, seed]
+    learners: Seat  # leading axes [learner, seed]
     iteration: int  # iterations done
 
 
 class IterationTrainer:
-    """An experiment (see `runs.training.Experiment`) whose config has `iterations`, in `phases` equal parts, and a row
-    of metrics every `log_every` of them, which is a chunk.
+    """A training (see `runs.training.Training`) of `iterations` in `phases` equal parts. A chunk is the iterations of
+    one row of metrics.
     """
 
     def __init__(
         self,
-        config: Any,
+        settings: Any,
         *,
-        initial: Callable[[], LearnerState],
-        train: Callable[[LearnerState, int], tuple[LearnerState, dict]],
+        initial: Callable[[], Seat],
+        train: Callable[[Seat, int], tuple[Seat, dict]],
         steps: Callable[[int], int],
         rate: str,
     ):
@@ -58,7 +38,7 @@ class IterationTrainer:
         from that iteration on, and its metrics `[learner, seed]`. `steps(iteration)`: of all learners and seeds in an
         iteration, for the rate a second that is told as `rate`.
         """
-        self.config = config
+        self.settings = settings
         self._initial = initial
         self._train = train
         self._steps = steps
@@ -68,22 +48,22 @@ class IterationTrainer:
         return State(self._initial(), iteration=0)
 
     def finished(self, state: State) -> bool:
-        return state.iteration >= self.config.iterations
+        return state.iteration >= self.settings.run.iterations
 
     def progress(self, state: State) -> float:
-        return state.iteration / self.config.iterations
+        return state.iteration / self.settings.run.iterations
 
     def advance(self, state: State) -> Chunk:
         """The iterations of one row of metrics."""
-        config, begin = self.config, time.monotonic()
+        run, begin = self.settings.run, time.monotonic()
         learners, metrics = self._train(state.learners, state.iteration)
-        done = state.iteration + config.log_every
-        per_phase = config.iterations // config.phases
+        done = state.iteration + run.log_every
+        per_phase = run.iterations // run.phases
         phase = state.iteration // per_phase + 1
-        rows = mixed_pool.metric_rows(config, metrics, phase=phase, iteration=done)
-        steps = self._steps(state.iteration) * config.log_every
+        rows = mixed_pool.metric_rows(self.settings.run, metrics, phase=phase, iteration=done)
+        steps = self._steps(state.iteration) * run.log_every
         timing = {"phase": phase, self._rate: steps / (time.monotonic() - begin)}
-        agents = None if done % per_phase else checkpoint.flatten(learners.network, "network")
+        agents = None if done % per_phase else checkpoint.flatten(learners.learner.network, "network")
         return Chunk(State(learners, done), rows, timing, agents, phase)
 
     def pack(self, state: State) -> dict[str, np.ndarray]:

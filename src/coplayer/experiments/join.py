@@ -1,6 +1,5 @@
 """Finished runs of the same settings and of different seeds, put together to one: for seeds trained apart."""
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from coplayer import settings as setting_groups
 from coplayer.errors import require
-from coplayer.experiments import exact_ipd, registry
+from coplayer.experiments import registry
+from coplayer.experiments.protocol import Experiment
 from coplayer.runs import checkpoint
 from coplayer.runs.checkpoint import Checkpoint
 from coplayer.runs.files import write_atomically
@@ -17,36 +18,35 @@ from coplayer.runs.folder import RunFolder, append_rows, provenance
 
 SEED_AXIS = 1  # of all arrays: [learner, seed, ...]
 MAY_DIFFER = {"seed", "seeds", "seed_batch", "checkpoint_seconds"}
+MADE_ANEW = {"format", "experiment", "preset", "settings"}  # of config.json
 
 
 def join(paths: list[Path], out: Path) -> RunFolder:
     """Put finished runs together in the new folder `out`: metrics, agents and last state are those of one run of all
-    their seeds. To the bit where all were made on one machine, with a device for each learner and the seeds one at a
-    time, as on a CPU; otherwise up to float32's rounding, which training carries on. Their seeds must follow one
-    another. config.json tells what each was made with as `joined`; timing.jsonl has the sum of their seconds.
+    their seeds. The seeds must follow one another. config.json tells under `joined` how each run was made; timing.jsonl
+    has the sum of their seconds.
+
+    The numbers are equal to the bit where all runs were made on one machine, with a device for each learner, and one
+    seed at a time, as on a CPU. Otherwise they are equal up to the rounding of float32, which training carries on.
 
     Raises `CoplayerError` where the runs do not belong together.
     """
     require(len(paths) > 1, "join: needs two runs or more")
     folders = [RunFolder.open(path) for path in paths]
-    opened = sorted(((*registry.config_of(folder), folder) for folder in folders), key=lambda run: run[1].seed)
-    configs, folders = [config for _, config, _ in opened], [folder for *_, folder in opened]
-    module, config = opened[0][0], _joint_config(opened)
-    stored = [folder.config() for folder in folders]
-    described = {
-        "experiment": module.NAME,
-        "preset": stored[0]["preset"],
-        "settings": registry.settings_of(config, out),
-    }
-    made = [{key: run[key] for key in run if key not in described} for run in stored]
-    seeds = [list(range(config.seed, config.seed + config.seeds)) for config in configs]
-    parts = [{"seeds": its} | how for its, how in zip(seeds, made, strict=True)]
+    opened = sorted(((*registry.settings_of_folder(folder), folder) for folder in folders), key=_first_seed)
+    parts, folders = [settings for _, settings, _ in opened], [folder for *_, folder in opened]
+    experiment, settings = opened[0][0], _joint_settings(opened)
+    configs = [folder.config() for folder in folders]
+    description = registry.description(experiment, settings, out, configs[0]["preset"])
+    made = [{key: config[key] for key in config if key not in MADE_ANEW} for config in configs]
+    seeds = [list(range(part.run.seed, part.run.seed + part.run.seeds)) for part in parts]
+    joined = [{"seeds": its} | how for its, how in zip(seeds, made, strict=True)]
     saved = [checkpoint.last(folder.checkpoints) for folder in folders]
-    state = _joint_state(module, config, configs, saved)
+    state = _joint_state(settings, parts, saved)
     rows = _interleaved([_metrics(*run) for run in zip(folders, saved, strict=True)])
     agents = {phase: _joint_agents([folder.agents_file(phase) for folder in folders]) for phase in folders[0].phases()}
 
-    joint = RunFolder.create(out, described | provenance() | {"joined": parts})
+    joint = RunFolder.create(out, description | provenance() | {"joined": joined})
     append_rows(joint.metrics_file, rows)
     append_rows(joint.timing_file, _timing([row for folder in folders for row in folder.timing()]))
     for phase, data in agents.items():
@@ -55,34 +55,42 @@ def join(paths: list[Path], out: Path) -> RunFolder:
     return joint
 
 
-def _joint_config(opened: list[tuple[Any, Any, RunFolder]]) -> Any:
-    """The settings of runs in order of their seeds, with the seeds of all; refuses what does not belong together."""
-    module, first, folder = opened[0]
-    require(module is not exact_ipd, f"{folder.path}: exact runs train all their seeds side by side; name more --seeds")
-    seed = first.seed
-    for other, config, at in opened:
-        require(other is module, f"{at.path}: is of {other.NAME}, {folder.path} of {module.NAME}")
-        names = {field.name for field in dataclasses.fields(config)} - MAY_DIFFER
-        different = sorted(name for name in names if getattr(config, name) != getattr(first, name))
+def _first_seed(opened: tuple[Experiment, Any, RunFolder]) -> int:
+    return opened[1].run.seed
+
+
+def _joint_settings(opened: list[tuple[Experiment, Any, RunFolder]]) -> Any:
+    """The settings of runs in order of their seeds, with the seeds of all. Refuses what does not belong together."""
+    experiment, first, folder = opened[0]
+    require(
+        experiment.JOINABLE,
+        f"{folder.path}: runs of {experiment.NAME} cannot be joined, for each trains all its seeds side by side; "
+        "name more --seeds",
+    )
+    seed, shared = first.run.seed, setting_groups.flat(first)
+    for other, settings, at in opened:
+        require(other is experiment, f"{at.path}: is of {other.NAME}, {folder.path} of {experiment.NAME}")
+        own = setting_groups.flat(settings)
+        different = sorted(name for name in own.keys() - MAY_DIFFER if own[name] != shared[name])
         require(not different, f"{', '.join(different)}: differs between {folder.path} and {at.path}")
-        require(config.seed == seed, f"seed: {seed} must come next, and {at.path} begins at {config.seed}")
+        require(settings.run.seed == seed, f"seed: {seed} must come next, and {at.path} begins at {settings.run.seed}")
         require(
-            registry.is_finished(at, config), f"{at.path}: not finished; go on with it by 'coplayer resume {at.path}'"
+            registry.is_finished(at, settings), f"{at.path}: not finished; go on with it by 'coplayer resume {at.path}'"
         )
-        seed += config.seeds
-    return dataclasses.replace(first, seeds=seed - first.seed)
+        seed += settings.run.seeds
+    return setting_groups.adjust(first, seeds=seed - first.run.seed)
 
 
-def _joint_state(module: Any, config: Any, configs: list[Any], saved: list[Checkpoint]) -> dict[str, np.ndarray]:
+def _joint_state(settings: Any, parts: list[Any], saved: list[Checkpoint]) -> dict[str, np.ndarray]:
     """The arrays of the last checkpoint, from those of all runs."""
-    states = [registry.trainer_of(module, one).unpack(last.arrays) for one, last in zip(configs, saved, strict=True)]
+    states = [registry.trainer_of(one).unpack(last.arrays) for one, last in zip(parts, saved, strict=True)]
 
     def together(*leaves):
         if isinstance(leaves[0], int):
             return leaves[0]
         return jnp.concatenate([jax.device_put(leaf, jax.local_devices()[0]) for leaf in leaves], SEED_AXIS)
 
-    return registry.trainer_of(module, config).pack(jax.tree.map(together, *states))
+    return registry.trainer_of(settings).pack(jax.tree.map(together, *states))
 
 
 def _joint_agents(files: list[Path]) -> bytes:

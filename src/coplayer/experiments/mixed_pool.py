@@ -1,55 +1,64 @@
 """What experiments with learners in the mixed pool share (Weis et al. 2026, section 3).
 
-A config of such an experiment has the fields `payoffs`, `rounds`, `seeds`, `seed` and `seed_batch`. Arrays of all
-learners and seeds have the leading axes [learner, seed]. There are two learners, as in the paper, or more, of whom each
-meets every other one equally often. Of two, learner i sits in seat i of the game; more need a game whose seats are
-alike.
+Arrays of all learners and seeds have the leading axes [learner, seed]. There are two learners, as in the paper, or
+more, of whom each meets every other equally often. Of two, learner i sits in seat i of the game. More than two need a
+game whose seats are alike.
 
-The steps of the mechanism (spec section 6.2 to 6.4) are the same experiments with other co-players. Without episodes
-against other learners (`learner_share` 0) the learners never meet: each meets tabular players (step 1), or alone the
-frozen agent after it in a finished run (step 2, `frozen`). Then they meet each other alone, starting from where such a
-run ended (step 3, `start`).
+The steps of the mechanism are the same experiments with other co-players. Without episodes against other learners
+(`learner_share` 0) the learners never meet: each meets tabular players (step 1), or the frozen agent after it in a
+finished run (step 2, `frozen`). Then they meet each other alone, starting from where such a run ended (step 3,
+`start`).
 """
 
-import math
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Integer, Key
+from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 
 from coplayer.errors import CoplayerError, require
-from coplayer.experiments.axes import LEARNERS, map_learners_and_seeds
-from coplayer.games.matrix import COOPERATE, MatrixGame
-from coplayer.players.match import Player
-from coplayer.pools import tabular
+from coplayer.experiments.axes import LEARNERS, exchange_between_learners, map_learners_and_seeds, of_all_learners
+from coplayer.experiments.settings import CoPlayerSettings, RunSettings
+from coplayer.games.game import Game
+from coplayer.play.player import Player
+from coplayer.play.rollout import Actions, Played, play_rounds
+from coplayer.play.seating import Absent, Groups
+from coplayer.play.tables import Tables, table_keys, tables_of
+from coplayer.play.trajectory import Episode, Trajectory
+from coplayer.players.memory1 import identity
 from coplayer.runs import checkpoint
 from coplayer.runs.folder import RunFolder
 
-SEED_BOUND = 2**31  # seeds are 32-bit integers
+
+class Seat(NamedTuple):
+    """One learner of one seed, and what it needs to play."""
+
+    learner: Any  # what learning changes
+    key: PRNGKeyArray  # constant: every draw is a function of the key and of where the run stands
+    frozen: Any = None  # what it meets that does not change: a frozen player, or first networks of naive learners
 
 
 class Source(NamedTuple):
     """A finished run that another one builds on."""
 
     folder: RunFolder
-    config: Any
+    settings: Any
 
     def agents(self) -> dict[str, np.ndarray]:
         """The arrays of its last agents file."""
-        return checkpoint.load(self.folder.agents_file(self.config.phases))[1]
+        return checkpoint.load(self.folder.agents_file(self.settings.run.phases))[1]
 
     def last_state(self) -> dict[str, np.ndarray]:
         """The arrays of its last checkpoint."""
         return checkpoint.last(self.folder.checkpoints).arrays
 
-    def at_seeds_of(self, config: Any) -> slice:
-        """Where the seeds of `config` are among its own."""
-        first = config.seed - self.config.seed
-        return slice(first, first + config.seeds)
+    def at_seeds_of(self, run: RunSettings) -> slice:
+        """Where the seeds of `run` are among its own."""
+        first = run.seed - self.settings.run.seed
+        return slice(first, first + run.seeds)
 
 
 class Given(NamedTuple):
@@ -63,50 +72,39 @@ class Given(NamedTuple):
 NOTHING = Given()
 
 
-def make_game(config: Any) -> MatrixGame:
-    """The game of a config: of n * n payoffs, or of 2 * n * n where the two players' tables differ."""
-    payoffs, rounds = config.payoffs, config.rounds
-    count = len(payoffs)
-    for tables in (1, 2):
-        actions = math.isqrt(count // tables)
-        if actions >= 2 and tables * actions**2 == count:
-            return MatrixGame(np.reshape(payoffs, (tables, actions, actions)).repeat(3 - tables, 0), rounds)
-    raise CoplayerError(f"payoffs: needs n * n numbers, or 2 * n * n, for n >= 2 actions; got {count}")
-
-
-def check_numbers(config: Any, may_be_zero: set[str]) -> None:
-    """Refuse a config with a number that is not finite, or not above 0 (at least 0 for those named)."""
-    for field in fields(config):
-        value = getattr(config, field.name)
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
-            zero = field.name in may_be_zero
-            require(
-                math.isfinite(value) and (value > 0 or (zero and value == 0)),
-                f"{field.name}: must be a finite number {'of at least' if zero else 'above'} 0, got {value}",
-            )
+def check_co_players(co_players: CoPlayerSettings, game: Game) -> None:
+    """Refuse co-players that exclude each other, and games that the mixed pool is not made for."""
+    require(game.num_players == 2, f"game: the mixed pool needs a game of two players, this one has {game.num_players}")
+    require(co_players.learners >= 2, f"learners: must be at least 2, got {co_players.learners}")
     require(
-        config.seed + config.seeds <= SEED_BOUND,
-        f"seed: must be at most {SEED_BOUND - config.seeds} with {config.seeds} seed(s), got {config.seed}",
+        co_players.learners == 2 or game.symmetric,
+        f"learners: more than 2 need a game whose seats are alike, got {co_players.learners}",
+    )
+    require(
+        co_players.frozen is None or co_players.learner_share == 0,
+        f"frozen: needs learner_share = 0, for it takes the place of all others; got {co_players.learner_share}",
     )
 
 
-def check_co_players(config: Any) -> None:
-    """Refuse co-players that exclude each other."""
-    require(config.learners >= 2, f"learners: must be at least 2, got {config.learners}")
-    require(
-        config.learners == 2 or make_game(config).symmetric,
-        f"learners: more than 2 need the same payoffs for both players of the game, got {config.learners}",
-    )
-    require(config.learner_share <= 1, f"learner_share: must be at most 1, got {config.learner_share}")
-    require(
-        config.frozen is None or config.learner_share == 0,
-        f"frozen: needs learner_share = 0, for it takes the place of all others; got {config.learner_share}",
-    )
+@dataclass(frozen=True)
+class Split:
+    """How one batch of a learner's episodes is divided: first those against other learners, then those against a frozen
+    agent or tabular players.
+    """
 
+    size: int
+    against_learners: int
+    against_tabular: int
 
-def against_tabular(config: Any) -> int:
-    """Episodes of `config.episodes` that are against tabular players."""
-    return 0 if config.frozen else config.episodes - round(config.episodes * config.learner_share)
+    @classmethod
+    def of(cls, episodes: int, co_players: CoPlayerSettings) -> "Split":
+        against_learners = round(episodes * co_players.learner_share)
+        return cls(episodes, against_learners, 0 if co_players.frozen else episodes - against_learners)
+
+    @property
+    def others(self) -> int:
+        """Episodes that are not against other learners."""
+        return self.size - self.against_learners
 
 
 def pairs_of(count: int) -> list[tuple[int, int]]:
@@ -116,45 +114,92 @@ def pairs_of(count: int) -> list[tuple[int, int]]:
     return [(i, (i + 1) % count) for i in range(0, count, 2) if count > 1]
 
 
-def check_seed(config: Any, seed: int) -> None:
+def check_seed(run: RunSettings, seed: int) -> None:
     """Refuse a seed that a run does not have."""
     require(
-        config.seed <= seed < config.seed + config.seeds,
-        f"seed: this run has seeds {config.seed} to {config.seed + config.seeds - 1}, got {seed}",
+        run.seed <= seed < run.seed + run.seeds,
+        f"seed: this run has seeds {run.seed} to {run.seed + run.seeds - 1}, got {seed}",
     )
 
 
-def seed_batch(config: Any) -> int:
+def seed_batch(run: RunSettings) -> int:
     """Seeds side by side: as asked, or all on a GPU and one at a time on a CPU."""
-    asked = config.seed_batch or (1 if jax.default_backend() == "cpu" else config.seeds)
-    return min(asked, config.seeds)
+    asked = run.seed_batch or (1 if jax.default_backend() == "cpu" else run.seeds)
+    return min(asked, run.seeds)
 
 
-def mapped(config: Any, function: Callable, num_learners: int) -> Callable:
+def mapped(run: RunSettings, function: Callable, num_learners: int) -> Callable:
     """`function(mapped, shared)` of one learner and seed, compiled for all of them; consumes its first argument."""
-    both = map_learners_and_seeds(function, num_learners=num_learners, seed_batch=seed_batch(config))
+    both = map_learners_and_seeds(function, num_learners=num_learners, seed_batch=seed_batch(run))
     return jax.jit(both, donate_argnums=0)
 
 
-def keys(config: Any, num_learners: int) -> Key[Array, "learner seed"]:
-    """One key a learner and seed: equal for a seed whatever the other seeds are."""
-    seeds = config.seed + jnp.arange(config.seeds)
+def keys(run: RunSettings, num_learners: int) -> Key[Array, "learner seed"]:
+    """One key per learner and seed: equal for a seed whatever the other seeds are."""
+    seeds = run.seed + jnp.arange(run.seeds)
     by_seed = jax.vmap(jax.random.key)(seeds)
     return jax.vmap(lambda learner: jax.vmap(lambda key: jax.random.fold_in(key, learner))(by_seed))(
         jnp.arange(num_learners)
     )
 
 
-def own_payoffs(game: MatrixGame) -> Float[Array, " joint"]:
-    """The payoff vector of the learner whose turn it is in a mapped function."""
-    seats = jnp.stack([game.payoff_vector(player) for player in range(2)])
-    return seats[jax.lax.axis_index(LEARNERS) % 2]
+def seat() -> Int[Array, ""]:
+    """The seat of the learner whose turn it is in a mapped function, where only the learner itself counts."""
+    return jax.lax.axis_index(LEARNERS) % 2
 
 
-def other_payoffs(game: MatrixGame) -> Float[Array, " joint"]:
-    """The payoff vector of who sits opposite that learner, by its own joint action."""
-    seats = jnp.stack([game.payoff_vector(1 - player) for player in range(2)])
-    return seats[jax.lax.axis_index(LEARNERS) % 2]
+def tables_for(game: Game, split: Split) -> Tables:
+    """The tables of one batch of a learner's episodes, in a mapped function. The learner is player 0 at each of them;
+    its own seat is one on which the learners of a pair agree.
+    """
+    tables = tables_of(game, seat())
+    if not tables.draws:
+        return tables
+    mine = jax.lax.axis_index(LEARNERS)
+    partners = _partners(split)
+    turned = jnp.concatenate([(mine > partners).astype(jnp.int32), jnp.full((split.others,), seat())])
+    return tables_of(game, turned)
+
+
+def _partners(split: Split) -> Int[Array, " episodes"]:
+    """The other learner in each episode against one (see `exchange_between_learners`)."""
+    count = jax.lax.axis_size(LEARNERS)
+    groups = jnp.arange(split.against_learners) // max(1, split.against_learners // max(1, count - 1))
+    return (jax.lax.axis_index(LEARNERS) + 1 + groups) % count
+
+
+def keys_for(tables: Tables, split: Split, key: PRNGKeyArray) -> Key[Array, " episodes"]:
+    """A key for each table: at tables between two learners, one that both know. `key` is the learner's own."""
+    own = table_keys(key, split.size)
+    if not tables.draws or not split.against_learners:
+        return own
+    mine, count = jax.lax.axis_index(LEARNERS), jax.lax.axis_size(LEARNERS)
+    partners, size = _partners(split), split.against_learners // (count - 1)
+    everyone = jax.random.wrap_key_data(of_all_learners(jax.random.key_data(key)))
+    first, second = jnp.minimum(mine, partners), jnp.maximum(mine, partners)
+    fold = jax.vmap(jax.random.fold_in)
+    shared = fold(fold(everyone[first], second), jnp.arange(split.against_learners) % size)
+    return jnp.concatenate([shared, own[split.against_learners :]])
+
+
+def play_batch(
+    tables: Tables, learner: Player, others: Player | None, split: Split, chance: tuple[Any, Any], key: PRNGKeyArray
+) -> Played:
+    """One batch of a learner's episodes, in a function mapped over the learners, who exchange their actions in every
+    round. `others`: whom it meets beside other learners. `chance`: random numbers of both, with an axis of rounds.
+    """
+    groups = [(Absent(), split.against_learners, None), (others, split.others, chance[1])]
+    players, sizes, numbers = zip(*[group for group in groups if group[1]], strict=True)
+    opposite = Groups(players, sizes)
+    states = (learner.begin(key, split.size), opposite.begin(key, split.size))
+    world = tables.open(keys_for(tables, split, key))
+
+    def meet(actions: Actions) -> Actions:
+        own, replies = actions
+        elsewhere = exchange_between_learners(own[: split.against_learners])
+        return own, jnp.concatenate([elsewhere, replies[split.against_learners :]])
+
+    return play_rounds(tables, (learner, opposite), world, states, (chance[0], numbers), meet=meet)
 
 
 def contexts(
@@ -165,51 +210,51 @@ def contexts(
     """
     if not size:
         return jnp.zeros((0, learners + tables.shape[-1]))
-    return jnp.concatenate([jnp.zeros((size, learners)), tabular.identity(tables)], axis=1)
+    return jnp.concatenate([jnp.zeros((size, learners)), identity(tables)], axis=1)
 
 
-def play_metrics(
-    joint: Integer[Array, "*blocks rounds episodes"],
-    payoffs: Float[Array, " joint"],
-    game: MatrixGame,
-    split: int,
-    others: str = "tabular",
-    others_payoffs: Float[Array, " joint"] | None = None,
-) -> dict[str, Array]:
-    """Means over episodes, of which the first `split` are against the learner, the rest, if any, against `others`:
-    rates of action 0, rewards of the game a round, and the rate over the last quarter of the rounds. Where none are
-    against the learner, those of the others too (for which `others_payoffs` is needed).
+def play_metrics(trajectory: Trajectory, split: int, others: str = "tabular") -> dict[str, Array]:
+    """Means over episodes, of which the first `split` are against learners, the rest, if any, against `others`: what
+    the game measures, rewards per round, and the measures over the last quarter of the rounds. Where none are against
+    learners, those of the others too. The trajectory has episodes on its last axis, and may have blocks of them before.
     """
-    cooperates = (game.own_action(joint) == COOPERATE).astype(jnp.float32)
-    reward = payoffs[joint]
-    late = game.rounds - max(1, game.rounds // 4)
-    metrics = {}
+    own, metrics = trajectory.view(0), {}
+    rounds, episodes = own.rewards.shape[0], own.rewards.shape[-1]
+    late = rounds - max(1, rounds // 4)
+
+    def measure(view: Episode, side: str, at: slice) -> None:
+        for name, values in view.measures.items():
+            metrics[f"{name}_{side}"] = _mean(values[..., at])
+        metrics[f"reward_{side}"] = view.rewards[..., at].mean()
+
     if split:
-        metrics["cooperation_vs_learner"] = cooperates[..., :split].mean()
-        metrics["reward_vs_learner"] = reward[..., :split].mean()
-        metrics["late_cooperation_vs_learner"] = cooperates[..., late:, :split].mean()
-    if split < joint.shape[-1]:
-        metrics[f"cooperation_vs_{others}"] = cooperates[..., split:].mean()
-        metrics[f"reward_vs_{others}"] = reward[..., split:].mean()
+        measure(own, "vs_learner", slice(split))
+        for name, values in own.measures.items():
+            metrics[f"late_{name}_vs_learner"] = _mean(values[late:, ..., :split])
+    if split < episodes:
+        measure(own, f"vs_{others}", slice(split, None))
     if not split:
-        metrics[f"cooperation_of_{others}"] = (game.other_action(joint) == COOPERATE).astype(jnp.float32).mean()
-        metrics[f"reward_of_{others}"] = others_payoffs[game.swap(joint)].mean()
+        measure(trajectory.view(1), f"of_{others}", slice(None))
     return metrics
 
 
-def metric_rows(config: Any, values: dict[str, Any], **where: int) -> list[dict]:
-    """One row of metrics.jsonl a seed and learner, from arrays `[learner, seed]`."""
+def _mean(values: Array) -> Float[Array, ""]:
+    return values.astype(jnp.float32).mean()
+
+
+def metric_rows(run: RunSettings, values: dict[str, Any], **where: int) -> list[dict]:
+    """One row of metrics.jsonl per seed and learner, from arrays `[learner, seed]`."""
     values = {name: np.asarray(array) for name, array in values.items()}
     return [
-        {**where, "seed": config.seed + seed, "learner": learner}
+        {**where, "seed": run.seed + seed, "learner": learner}
         | {name: float(array[learner, seed]) for name, array in values.items()}
-        for seed in range(config.seeds)
+        for seed in range(run.seeds)
         for learner in range(next(iter(values.values())).shape[0])
     ]
 
 
 def weights_of(
-    config: Any,
+    run: RunSettings,
     new: Callable[[], Any],
     agents: dict[str, np.ndarray],
     prefix: str,
@@ -217,23 +262,23 @@ def weights_of(
 ) -> Any:
     """All learners of a run, leading axes [learner, seed], from an agents file's arrays; `new` makes one like them."""
     stacked = jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct((num_learners, config.seeds, *leaf.shape), leaf.dtype), jax.eval_shape(new)
+        lambda leaf: jax.ShapeDtypeStruct((num_learners, run.seeds, *leaf.shape), leaf.dtype), jax.eval_shape(new)
     )
     return checkpoint.unflatten(stacked, agents, prefix)
 
 
-def start_weights(config: Any, start: Source, new: Callable[[], Any], prefix: str) -> Any:
-    """The weights of the run that `config` starts from, at its seeds."""
+def start_weights(settings: Any, start: Source, new: Callable[[], Any], prefix: str) -> Any:
+    """The weights of the run that `settings` start from, at their seeds."""
     try:
-        weights = weights_of(start.config, new, start.agents(), prefix, config.learners)
+        weights = weights_of(start.settings.run, new, start.agents(), prefix, settings.co_players.learners)
     except CoplayerError as error:
         raise CoplayerError(f"start: {start.folder.path} has another network ({error})") from error
-    seeds = start.at_seeds_of(config)
+    seeds = start.at_seeds_of(settings.run)
     return jax.tree.map(lambda leaf: leaf[:, seeds], weights)
 
 
 def learners_of(
-    config: Any,
+    run: RunSettings,
     new: Callable[[], Any],
     agents: dict[str, np.ndarray],
     prefix: str,
@@ -241,7 +286,7 @@ def learners_of(
     num_learners: int,
 ) -> list:
     """The learners of one seed, from the arrays `[learner, seed]` of an agents file; `new` makes one like them."""
-    check_seed(config, seed)
-    learners = weights_of(config, new, agents, prefix, num_learners)
-    index = seed - config.seed
+    check_seed(run, seed)
+    learners = weights_of(run, new, agents, prefix, num_learners)
+    index = seed - run.seed
     return [jax.tree.map(lambda leaf, i=i: jnp.asarray(leaf[i, index]), learners) for i in range(num_learners)]

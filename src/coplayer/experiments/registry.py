@@ -1,175 +1,249 @@
 """All experiments by name, and what a run folder needs of them."""
 
 import dataclasses
-import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
+from coplayer import settings as setting_groups
 from coplayer.errors import CoplayerError, require
-from coplayer.experiments import a2c_mixed, coala_ipd, exact_ipd, ppi_mixed
+from coplayer.experiments import a2c_mixed, coala_ipd, exact_ipd, ppi_mixed, stored
 from coplayer.experiments.mixed_pool import Source
-from coplayer.experiments.recipes import Recipe
-from coplayer.players.match import Player
+from coplayer.experiments.protocol import Experiment, Recipe
+from coplayer.experiments.stored import built_on
+from coplayer.games import files, names
+from coplayer.games.game import Game
+from coplayer.play.player import Player
 from coplayer.runs import checkpoint, training
 from coplayer.runs.folder import RunFolder, provenance
 from coplayer.runs.training import Reporter, Silence
 
-EXPERIMENTS = {module.NAME: module for module in (ppi_mixed, a2c_mixed, exact_ipd, coala_ipd)}
-STARTING_POINTS = (ppi_mixed, a2c_mixed)  # of whose runs others may take the agents
-RECIPES: dict[str, Recipe] = {
-    name: recipe for module in EXPERIMENTS.values() for name, recipe in module.RECIPES.items()
-}
+EXPERIMENTS: dict[str, Experiment] = {}
+"""All experiments, by the name in config.json."""
+RECIPES: dict[str, Recipe] = {}
+"""All recipes, by the command of `coplayer train`."""
+TAKEN = ("out", "preset", "game", "game_file", "compilation_cache")
+"""Flags of every training command, which no setting may be named like."""
 
 
-def built_on(config: Any) -> dict[str, Path]:
-    """The folders of other runs that a config names, by the setting. config.json has them from its own folder on."""
-    named = {name: getattr(config, name) for name in _folder_settings(config)}
-    return {name: Path(value) for name, value in named.items() if value is not None}
+def register(experiment: Any) -> None:
+    """Make an experiment known: to `train`, to run folders, and to the command line.
 
-
-def _folder_settings(config: Any) -> list[str]:
-    """The settings that name folders of other runs."""
-    return [field.name for field in dataclasses.fields(config) if field.type == Path | None]
-
-
-def config_of(folder: RunFolder) -> tuple[Any, Any]:
-    """(experiment module, config) of a run folder. Settings that it does not have, since they are newer than the run,
-    have their defaults: those leave things as they were before.
+    Raises `CoplayerError` where it lacks what an experiment must have (see `experiments.protocol`), or where another
+    experiment has its name, one of its commands, or its kind of settings.
     """
-    stored = folder.config()
-    name = stored.get("experiment")
-    require(name in EXPERIMENTS, f"{folder.config_file}: experiment {name!r} is not one of {', '.join(EXPERIMENTS)}")
-    module = EXPERIMENTS[name]
-    default = module.PRESETS["quick"]
-    known = {field.name for field in dataclasses.fields(default)}
-    unknown = set(stored["settings"]) - known
-    require(not unknown, f"{folder.config_file}: unknown setting {', '.join(sorted(unknown))}")
-    settings = {name: _tuples(value) for name, value in stored["settings"].items()}
-    folders = _folder_settings(default)
-    for name, value in settings.items():
-        usual = type(None) | str if name in folders else type(getattr(default, name))
-        fits = isinstance(value, int | float if usual is float else usual)
-        mistaken = isinstance(value, bool) and usual is not bool  # which is an int
-        require(fits and not mistaken, f"{folder.config_file}: setting {name} cannot be {value!r}")
-        if name in folders and value is not None:
-            settings[name] = Path(os.path.normpath(folder.path / value))
-    return module, type(default)(**settings)
+    name = getattr(experiment, "NAME", None) or getattr(experiment, "__name__", type(experiment).__name__)
+    lacking = [member for member in _members(Experiment) if not hasattr(experiment, member)]
+    require(not lacking, f"experiment: {name} lacks {', '.join(lacking)} (see coplayer.experiments.protocol)")
+    require(isinstance(experiment, Experiment), f"experiment: {name} does not meet coplayer.experiments.protocol")
+    require(name not in EXPERIMENTS, f"experiment: the name {name} is taken")
+    recipes = experiment.RECIPES
+    require(
+        isinstance(recipes, Mapping) and next(iter(recipes), None) == name,
+        f"experiment: the first of RECIPES must be {name}, the experiment's own name",
+    )
+    for command, recipe in recipes.items():
+        require(command not in RECIPES, f"experiment: the command {command} of {name} is taken")
+        for preset in ("quick", "paper"):
+            require(preset in recipe.presets, f"experiment: the recipe {command} of {name} has no preset {preset}")
+            _check_form(name, recipe.presets[preset])
+    own = settings_type(experiment)
+    for other in EXPERIMENTS.values():
+        require(settings_type(other) is not own, f"experiment: {other.NAME} has the settings {own.__name__} already")
+    EXPERIMENTS[name] = experiment
+    RECIPES.update(recipes)
 
 
-def _tuples(value: Any) -> Any:
-    """JSON lists back to the tuples they were."""
-    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+def _members(protocol: type) -> list[str]:
+    """What a protocol asks for, by name."""
+    functions = [name for name, member in vars(protocol).items() if callable(member) and not name.startswith("_")]
+    return [*protocol.__annotations__, *functions]
 
 
-def settings_of(config: Any, out: Path) -> dict[str, Any]:
-    """The settings as config.json in `out` has them: what `config_of` reads."""
-    relative = {name: os.path.relpath(path, out) for name, path in built_on(config).items()}
-    return dataclasses.asdict(config) | relative
+def _check_form(name: str, settings: Any) -> None:
+    """Refuse settings that are no frozen dataclass of groups, or whose names are not their own."""
+
+    def frozen(value: Any) -> bool:
+        return dataclasses.is_dataclass(value) and type(value).__dataclass_params__.frozen
+
+    kind = type(settings).__name__
+    require(frozen(settings), f"experiment: the settings {kind} of {name} must be a frozen dataclass")
+    absent = dataclasses.MISSING
+    needed = [f.name for f in dataclasses.fields(settings) if f.default is absent and f.default_factory is absent]
+    require(not needed, f"experiment: the settings {kind} of {name} must have a default for every field")
+    for field in ("game", "run"):
+        require(hasattr(settings, field), f"experiment: the settings {kind} of {name} lack the field {field}")
+    for group, value in setting_groups.groups_of(settings).items():
+        require(frozen(value), f"experiment: {group} in {kind} of {name} must be a group, a frozen dataclass")
+    singles = [field.name for _, field, _ in setting_groups.each(settings)]
+    for single in singles:
+        require(single not in TAKEN, f"experiment: {name} has a setting {single}, which every command has a flag for")
+        require(singles.count(single) == 1, f"experiment: {name} has two settings of the name {single}")
 
 
-def is_finished(folder: RunFolder, config: Any) -> bool:
-    """Whether the run of `config` in `folder` has come to its end."""
-    return config.phases in folder.phases()
+def settings_type(experiment: Experiment) -> type:
+    """The class of an experiment's settings."""
+    return type(next(iter(experiment.RECIPES.values())).presets["quick"])
+
+
+def experiment_of(settings: Any) -> Experiment:
+    """The experiment that settings are of."""
+    for experiment in EXPERIMENTS.values():
+        if type(settings) is settings_type(experiment):
+            return experiment
+    raise CoplayerError(f"settings: {type(settings).__name__} belongs to no experiment")
+
+
+def settings_of_folder(folder: RunFolder) -> tuple[Experiment, Any]:
+    """The experiment and the settings of a run folder. Settings that the folder does not have, since they are newer
+    than the run, have their defaults.
+
+    Raises `CoplayerError` where the folder was made by a version whose settings had another form.
+    """
+    config, file = folder.config(), folder.config_file
+    require(
+        "format" in config,
+        f"{file}: this run was made by an earlier version of coplayer (0.1), whose settings had another form; it "
+        "cannot be read any more",
+    )
+    require(
+        config["format"] == stored.FORMAT,
+        f"{file}: has format {config['format']!r}, and this version of coplayer reads format {stored.FORMAT}",
+    )
+    name = config.get("experiment")
+    known = isinstance(name, str) and name in EXPERIMENTS
+    require(known, f"{file}: experiment {name!r} is not one of {', '.join(EXPERIMENTS)}")
+    experiment = EXPERIMENTS[name]
+    try:
+        return experiment, stored.read(config["settings"], settings_type(experiment)(), folder.path)
+    except CoplayerError as error:
+        raise CoplayerError(f"{file}: {error}") from error
+
+
+def know_game(text: str, paths: Sequence[Path]) -> None:
+    """Make the game of `path/to/file.py:ClassName` known, so that these runs of it can be read, whatever its name was
+    when they were trained. The file is run.
+    """
+    name, game = files.load(text)
+    names.register(name, game)
+    for path in paths:
+        description = RunFolder.open(path).config()["settings"].get(setting_groups.GAME)
+        trained = description.get("name") if isinstance(description, dict) else None
+        if isinstance(trained, str) and trained not in names.GAMES:
+            names.register(trained, game)
+
+
+def is_finished(folder: RunFolder, settings: Any) -> bool:
+    """Whether the run of these settings in `folder` has come to its end."""
+    return settings.run.phases in folder.phases()
 
 
 def load(path: str | Path, *, phase: int | None = None, seed: int | None = None) -> list[Player]:
-    """The learners of a finished or unfinished run, ready to play.
+    """The agents of a finished or unfinished run, ready to play.
 
     `phase` defaults to the last one done, `seed` to the run's first. Raises `CoplayerError` where there is none.
     """
     folder = RunFolder.open(path)
-    module, config = config_of(folder)
+    experiment, settings = settings_of_folder(folder)
     known = folder.phases()
-    if not known:
-        raise CoplayerError(f"{path}: no phase is done yet")
+    require(bool(known), f"{path}: no phase is done yet")
     phase = known[-1] if phase is None else phase
     require(phase in known, f"phase: {path} has phases {known[0]} to {known[-1]}, got {phase}")
     _, agents = checkpoint.load(folder.agents_file(phase))
-    return module.players(config, agents, phase=phase, seed=config.seed if seed is None else seed)
+    return experiment.players(settings, agents, phase=phase, seed=settings.run.seed if seed is None else seed)
 
 
-def source(name: str, module: Any, config: Any) -> Source:
-    """The finished run that the setting `name` of a config of `module` names."""
-    path = getattr(config, name)
+def source(name: str, settings: Any) -> Source:
+    """The finished run that the setting `name` names."""
+    path = built_on(settings)[name]
     try:
         folder = RunFolder.open(path)
+        other, found = settings_of_folder(folder)
     except CoplayerError as error:
         raise CoplayerError(f"{name}: {error}") from error
-    other, stored = config_of(folder)
-    names = " or ".join(module.NAME for module in STARTING_POINTS)
-    require(other in STARTING_POINTS, f"{name}: {path} is a run of {other.NAME}; needs one of {names}")
-    require(is_finished(folder, stored), f"{name}: {path} is not finished; go on with it by 'coplayer resume {path}'")
+    lenders = " or ".join(experiment.NAME for experiment in EXPERIMENTS.values() if experiment.LENDS_AGENTS)
+    require(other.LENDS_AGENTS, f"{name}: {path} is a run of {other.NAME}; needs one of {lenders}")
+    require(is_finished(folder, found), f"{name}: {path} is not finished; go on with it by 'coplayer resume {path}'")
+    have, need = found.run, settings.run
     require(
-        stored.seed <= config.seed and config.seed + config.seeds <= stored.seed + stored.seeds,
-        f"{name}: {path} has seeds {stored.seed} to {stored.seed + stored.seeds - 1}, these settings need "
-        f"{config.seed} to {config.seed + config.seeds - 1}",
+        have.seed <= need.seed and need.seed + need.seeds <= have.seed + have.seeds,
+        f"{name}: {path} has seeds {have.seed} to {have.seed + have.seeds - 1}, these settings need "
+        f"{need.seed} to {need.seed + need.seeds - 1}",
     )
-    require(
-        stored.learners == config.learners,
-        f"{name}: {path} has {stored.learners} learners, these settings {config.learners}",
-    )
-    require(
-        other.make_game(stored).payoffs == module.make_game(config).payoffs,
-        f"{name}: {path} is of another game, with payoffs {stored.payoffs}",
-    )
-    return Source(folder, stored)
+    theirs, ours = (setting_groups.flat(each).get("learners") for each in (found, settings))
+    require(theirs == ours, f"{name}: {path} has {theirs} learners, these settings {ours}")
+    require(same_rules(found.game, settings.game), f"{name}: {path} is of another game, {found.game}")
+    return Source(folder, found)
 
 
-def frozen_players(module: Any, config: Any, seed: int) -> list[Player]:
+def same_rules(one: Game, other: Game) -> bool:
+    """Whether two games differ in the number of rounds at most."""
+
+    def rules(game: Game) -> dict[str, Any]:
+        return {name: value for name, value in dataclasses.asdict(game).items() if name != "rounds"}
+
+    return type(one) is type(other) and rules(one) == rules(other)
+
+
+def frozen_players(settings: Any, seed: int) -> list[Player]:
     """Whom each learner of one seed meets in a run with `frozen`: the last agent of the next seat."""
-    first, *others = load(source("frozen", module, config).folder.path, seed=seed)
+    first, *others = load(source("frozen", settings).folder.path, seed=seed)
+    for player in (first, *others):
+        player.check(settings.game)
     return [*others, first]
 
 
-def trainer_of(module: Any, config: Any) -> training.Experiment:
-    """The trainer of a config, given what it takes from the runs that it names."""
-    given, named = {}, built_on(config)
+def trainer_of(settings: Any) -> training.Training:
+    """The training of some settings, given what it takes from the runs that they name."""
+    experiment, given, named = experiment_of(settings), {}, built_on(settings)
     if "frozen" in named:
-        by_seed = [frozen_players(module, config, seed) for seed in range(config.seed, config.seed + config.seeds)]
-        by_learner = zip(*by_seed, strict=True)
+        seeds = range(settings.run.seed, settings.run.seed + settings.run.seeds)
+        by_learner = zip(*[frozen_players(settings, seed) for seed in seeds], strict=True)
         stacked = [jax.tree.map(lambda *leaves: np.stack(leaves), *players) for players in by_learner]
         given["frozen"] = jax.tree.map(lambda *leaves: np.stack(leaves), *stacked)
     if "start" in named:
-        given["start"] = source("start", module, config)
+        given["start"] = source("start", settings)
         require(
-            isinstance(given["start"].config, type(config)),
-            f"start: {config.start} is not a run of {module.NAME}",
+            isinstance(given["start"].settings, type(settings)),
+            f"start: {named['start']} is not a run of {experiment.NAME}",
         )
-    return module.Trainer(config, **given)
+    return experiment.Trainer(settings, **given)
 
 
-def train(config: Any, out: str | Path, *, preset: str = "custom", reporter: Reporter | None = None) -> RunFolder:
-    """Train an experiment from its config into a new folder `out`. Returns the folder; `load(out)` gives the players.
+def train(settings: Any, out: str | Path, *, preset: str = "custom", reporter: Reporter | None = None) -> RunFolder:
+    """Train an experiment from its settings into a new folder `out`. Returns the folder; `load(out)` gives the players.
 
-    `reporter` is shown the progress (see `runs.display.Display`); None: silence.
+    `reporter` is shown the progress (see `runs.display.Display`); None: silence. Raises `CoplayerError` with the
+    setting's name where the settings cannot be trained.
     """
-    module = _module_of(config)
-    trainer = trainer_of(module, config)
-    described = {"experiment": module.NAME, "preset": preset, "settings": settings_of(config, Path(out))} | provenance()
-    folder = RunFolder.create(out, described)
-    training.train(trainer, folder, reporter or Silence(), checkpoint_seconds=config.checkpoint_seconds)
+    experiment, settings = experiment_of(settings), stored.typed(settings)
+    trainer = trainer_of(settings)
+    folder = RunFolder.create(out, description(experiment, settings, Path(out), preset) | provenance())
+    training.train(trainer, folder, reporter or Silence(), checkpoint_seconds=settings.run.checkpoint_seconds)
     return folder
+
+
+def description(experiment: Experiment, settings: Any, out: Path, preset: str) -> dict[str, Any]:
+    """What config.json in `out` tells of a run, beside how it was made."""
+    return {
+        "format": stored.FORMAT,
+        "experiment": experiment.NAME,
+        "preset": preset,
+        "settings": stored.described(settings, out),
+    }
 
 
 def resume(path: str | Path, *, reporter: Reporter | None = None) -> RunFolder:
     """Go on with a run that was stopped; does nothing to one that is finished."""
     folder = RunFolder.open(path)
-    module, config = config_of(folder)
-    trainer = trainer_of(module, config)
-    training.train(trainer, folder, reporter or Silence(), checkpoint_seconds=config.checkpoint_seconds)
+    _, settings = settings_of_folder(folder)
+    trainer = trainer_of(settings)
+    training.train(trainer, folder, reporter or Silence(), checkpoint_seconds=settings.run.checkpoint_seconds)
     return folder
 
 
-def match_episodes(module: Any, config: Any) -> int:
-    """Episodes in a row that an experiment's players are evaluated in: 1, unless they remember more than one."""
-    return module.match_episodes(config) if hasattr(module, "match_episodes") else 1
-
-
-def _module_of(config: Any) -> Any:
-    for module in EXPERIMENTS.values():
-        if type(config) is type(module.PRESETS["quick"]):
-            return module
-    raise CoplayerError(f"config: {type(config).__name__} belongs to no experiment")
+for _experiment in (ppi_mixed, a2c_mixed, exact_ipd, coala_ipd):
+    register(_experiment)

@@ -1,7 +1,8 @@
-"""Pairs of panels, reward and cooperation rate, with a band of one standard deviation over seeds: the papers' form."""
+"""Curves over training or over rounds, with bands: reward and what else is measured side by side, as in the papers."""
 
 import csv
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,89 +17,98 @@ from coplayer.runs.files import write_atomically
 
 THOUSANDS_FROM = 10_000  # an axis that goes so far is labelled in thousands
 FAR_LONGER = 10  # published points of a training more than so many times as long as ours have an axis of their own
+MOST_PANELS = 4  # side by side for one set of curves
 LABELS = {"reward": "mean reward per round", "cooperation": "cooperation rate"}
 
 
 class Line(NamedTuple):
-    """One curve with its repetitions, and the published one beside it."""
+    """One curve with its repetitions, in each of several metrics, and the published one beside it."""
 
     label: str
     x: np.ndarray  # [points]
-    reward: np.ndarray  # [seeds, points]
-    cooperation: np.ndarray  # [seeds, points]
-    published: dict[str, tuple[np.ndarray, np.ndarray]] | None = None  # of "reward" or "cooperation"
+    values: Mapping[str, np.ndarray]  # by metric, such as "reward" and "cooperation": [seeds, points]
+    published: dict[str, tuple[np.ndarray, np.ndarray]] | None = None  # (x, y) by metric
 
 
-class Pair(NamedTuple):
-    """The two panels of some curves, reward and cooperation rate."""
+class Panels(NamedTuple):
+    """The panels of some curves, one for each metric; in the papers reward and cooperation rate."""
 
     title: str
     x_label: str
     lines: list[Line]
 
+    @property
+    def metrics(self) -> list[str]:
+        """What the panels show, in their order."""
+        return list(dict.fromkeys(name for line in self.lines for name in line.values))[:MOST_PANELS]
 
-def draw(path: Path, rows: list[list[Pair]], title: str) -> None:
-    """Write rows of pairs of panels to `path` with the endings .png and .svg; rows may differ in length."""
+
+def draw(path: Path, rows: list[list[Panels]], title: str) -> None:
+    """Write rows of panels to `path` with the endings .png and .svg. Rows may differ in length."""
     columns = max(map(len, rows))
-    figure = plt.figure(figsize=(10 * columns, 3.8 * len(rows)), layout="constrained")
+    side_by_side = max(len(panels.metrics) for row in rows for panels in row)
+    figure = plt.figure(figsize=(5 * side_by_side * columns, 3.8 * len(rows)), layout="constrained")
     places = figure.subfigures(len(rows), columns, squeeze=False)
-    for row, pairs in zip(places, rows, strict=True):
-        for place, pair in zip(row, pairs, strict=False):
-            _draw_pair(place, pair)
+    for row, groups in zip(places, rows, strict=True):
+        for place, panels in zip(row, groups, strict=False):
+            _draw_panels(place, panels)
     figure.suptitle(title, fontsize=10)
     save(figure, path)
 
 
-def _draw_pair(figure: SubFigure, pair: Pair) -> None:
-    """The two panels in their part of a figure, with a legend for both below."""
-    axes = figure.subplots(1, 2)
-    for axis, (metric, label) in zip(axes, LABELS.items(), strict=True):
-        for index, line in enumerate(pair.lines):
+def _draw_panels(figure: SubFigure, panels: Panels) -> None:
+    """The panels of some curves in their part of a figure, with a legend for all below."""
+    axes = figure.subplots(1, len(panels.metrics), squeeze=False)[0]
+    for axis, metric in zip(axes, panels.metrics, strict=True):
+        drawn = [(index, line, line.values[metric]) for index, line in enumerate(panels.lines) if metric in line.values]
+        for index, line, values in drawn:
             color = f"C{index}"
-            values = getattr(line, metric)
             mean, deviation = values.mean(0), values.std(0)
             axis.plot(line.x, mean, color=color, label=line.label, linewidth=1.8)
             if len(values) > 1:
                 axis.fill_between(line.x, mean - deviation, mean + deviation, color=color, alpha=0.2, linewidth=0)
         tidy(axis)
-        axis.set_ylabel(label)
-        _draw_published(axis, pair, metric)
-        _name_x(axis, pair.x_label)
-    axes[1].set_ylim(-0.03, 1.03)
+        axis.set_ylabel(LABELS.get(metric, metric.replace("_", " ")))
+        _draw_published(axis, panels, metric)
+        _name_x(axis, panels.x_label)
+        if metric != "reward" and all((values >= 0).all() and (values <= 1).all() for *_, values in drawn):
+            axis.set_ylim(-0.03, 1.03)  # rates
     handles, labels = axes[0].get_legend_handles_labels()
-    if any(line.published for line in pair.lines):
+    if any(line.published for line in panels.lines):
         handles.append(plt.Line2D([], [], marker="o", linestyle="", color="gray", fillstyle="none", markersize=3.5))
         labels.append("published (Weis et al. 2026)")
     figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=8.5)
-    if pair.title:
-        figure.suptitle(pair.title, fontsize=9)
+    if panels.title:
+        figure.suptitle(panels.title, fontsize=9)
 
 
-def _draw_published(axis: plt.Axes, pair: Pair, metric: str) -> None:
-    """The published points of a panel: along its own axis; or, where they go on for far longer than our curves, along
-    one above it on which their training is as long as ours is below.
+def _draw_published(axis: plt.Axes, panels: Panels, metric: str) -> None:
+    """The published points of a panel, along the panel's own axis. Published trainings that are far longer than ours
+    have an axis above the panel, on which they are as long as ours is below.
     """
-    points = {f"C{i}": line.published[metric] for i, line in enumerate(pair.lines) if metric in (line.published or {})}
-    ours = max((line.x[-1] for line in pair.lines if len(line.x)), default=0)
+    points = {
+        f"C{i}": line.published[metric] for i, line in enumerate(panels.lines) if metric in (line.published or {})
+    }
+    ours = max((line.x[-1] for line in panels.lines if len(line.x)), default=0)
     theirs = max((x[-1] for x, _ in points.values()), default=0)
     if theirs > FAR_LONGER * ours > 0:
         left, right = axis.get_xlim()
         axis = axis.twiny()
         axis.set_xlim(left * theirs / ours, right * theirs / ours)
-        _name_x(axis, f"{pair.x_label}, published")
+        _name_x(axis, f"{panels.x_label}, published")
         axis.spines["right"].set_visible(False)
     for color, (x, values) in points.items():
         axis.plot(x, values, "o", color=color, markersize=3.5, fillstyle="none")
 
 
 def _name_x(axis: plt.Axes, label: str) -> None:
-    """What an axis counts, in thousands where it goes far."""
+    """Label an axis with what it counts, in thousands where it goes far."""
     axis.set_xlabel(label)
     if axis.get_xlim()[1] >= THOUSANDS_FROM:
         axis.xaxis.set_major_formatter(lambda x, _: f"{x / 1000:g}k")
 
 
-MOST_INSIDE = 3  # curves whose names find room among them
+MOST_INSIDE = 3  # curves whose names find room inside the panel
 BELOW = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.24), "ncols": 2, "columnspacing": 1.0, "handlelength": 1.3}
 
 
@@ -111,7 +121,7 @@ class Band(NamedTuple):
 
 
 class BandPanel(NamedTuple):
-    """One panel of curves, its middle and spread over seeds told by `spread`."""
+    """One panel of curves. `spread` says what is drawn of the seeds."""
 
     title: str
     x_label: str
@@ -145,7 +155,7 @@ def draw_bands(axis: plt.Axes, panel: BandPanel) -> None:
 
 
 def row_of(panels: list[BandPanel], *, more: int = 0) -> tuple[Figure, np.ndarray]:
-    """A figure with these panels drawn in one row, and `more` empty ones after them; and the axes of all."""
+    """A figure with these panels in one row and `more` empty ones after them, and the axes of all."""
     columns = len(panels) + more
     size = 4.2 * columns, 4.2 if any(panel.crowded for panel in panels) else 3.4
     figure, axes = plt.subplots(1, columns, figsize=size, layout="constrained", squeeze=False)
@@ -155,8 +165,8 @@ def row_of(panels: list[BandPanel], *, more: int = 0) -> tuple[Figure, np.ndarra
 
 
 def draw_row(path: Path, panels: list[BandPanel], title: str, *, log: bool = False) -> None:
-    """One row of panels, and their numbers as `path` with the ending .csv; `log`: with logarithmic axes, where there is
-    anything to be drawn on them.
+    """Write one row of panels to `path`, and their numbers to `path` with the ending .csv. `log`: with logarithmic
+    axes, where a value is above 0.
     """
     figure, axes = row_of(panels)
     for axis, panel in zip(axes, panels, strict=True):
@@ -168,7 +178,7 @@ def draw_row(path: Path, panels: list[BandPanel], title: str, *, log: bool = Fal
 
 
 def numbers(panels: list[BandPanel]) -> str:
-    """All points of some panels as CSV: panel, what it measures, curve, x, and a column for each repetition."""
+    """All points of some panels as CSV. The columns: panel, quantity, curve, x, and each repetition's value."""
     text = io.StringIO()
     write = csv.writer(text, lineterminator="\n").writerow
     most = max((len(band.values) for panel in panels for band in panel.bands), default=0)

@@ -1,4 +1,4 @@
-"""Tables: a quantity, the paper's value, ours with its spread over seeds, and whether a stated bound holds."""
+"""Tables of the paper's values beside ours, with our spread over seeds and whether a stated bound holds."""
 
 from typing import NamedTuple
 
@@ -12,9 +12,9 @@ class Quantity(NamedTuple):
 
     name: str
     paper: float | None
-    ours: np.ndarray  # one value a seed; NaN where a seed has none
-    at_least: float | None = None  # the bound to hold, seed by seed
-    at_most: float | None = None  # the same, from above; with both, between them
+    ours: np.ndarray  # one value per seed; NaN where a seed has none
+    at_least: float | None = None  # the lower bound that each seed is to keep
+    at_most: float | None = None  # the upper bound that each seed is to keep
 
 
 def table(quantities: list[Quantity]) -> str:
@@ -28,12 +28,12 @@ def table(quantities: list[Quantity]) -> str:
 
 
 def _defined(values: np.ndarray) -> np.ndarray:
-    """Those of the seeds that have one."""
+    """The values of the seeds that have one."""
     return values[~np.isnan(values)]
 
 
 def _ours(values: np.ndarray) -> str:
-    """Mean and deviation over the seeds that have a value, and how many these are where it is not all; nan for none."""
+    """Mean and deviation over the seeds that have a value, with their number where it is not all; nan for none."""
     defined = _defined(values)
     if not len(defined):
         return "nan"
@@ -42,7 +42,7 @@ def _ours(values: np.ndarray) -> str:
 
 
 def _by_seed(values: np.ndarray) -> str:
-    """Every value, with a dash where a seed has none; or the quartiles of many."""
+    """Every value, with a dash for a seed that has none. Many values are told by their quartiles."""
     if len(values) <= MOST_SHOWN:
         return " ".join("-" if np.isnan(value) else f"{value:.2f}" for value in values)
     low, middle, high = np.nanpercentile(values, [25, 50, 75])

@@ -1,4 +1,4 @@
-"""Points read off the papers' figures, for drawing our curves beside them. Reading error about 0.02 in y."""
+"""Points read off the papers' figures, to be drawn beside our curves. The reading error is about 0.02 in y."""
 
 import csv
 import functools
@@ -13,16 +13,16 @@ from coplayer.errors import require
 
 
 class Bound(NamedTuple):
-    """What a value is to keep, seed by seed."""
+    """The bounds that a value of each seed is to keep."""
 
     at_least: float | None = None
     at_most: float | None = None
 
 
 class Panel(NamedTuple):
-    """What an experiment's training curves are drawn as, and beside which panel of Weis et al. 2026, if any."""
+    """How an experiment's training curves are drawn, and beside which panel of Weis et al. 2026."""
 
-    name: str  # "1A"
+    name: str  # of the published panel, such as "1A"
     label: str  # the learners' kind, for the legend
     x: str  # "phase" or "iteration": the metrics' column, and the axis
     curves: Mapping[str, str] = MappingProxyType({})  # published ones by side ("vs_learner", "of_frozen", ...)

@@ -7,15 +7,17 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from coplayer.figures.panels import save
+from coplayer.games.matrix import COOPERATE, MatrixGame
 
 
-def draw_signatures(path: Path, rates: Mapping[str, Mapping[str, np.ndarray]], *, num_actions: int, title: str) -> None:
-    """Write a table of P(cooperate) to `path` with the endings .png and .svg: a row an opponent, a column a situation.
+def draw_signatures(path: Path, rates: Mapping[str, Mapping[str, np.ndarray]], *, game: MatrixGame, title: str) -> None:
+    """Write a table of P(cooperate) to `path` with the endings .png and .svg: a row per opponent, a column per
+    situation.
 
     `rates[opponent]` has the fields of `analysis.signature.Signature`, with any leading axes, which are averaged.
     """
-    letters = "CD" if num_actions == 2 else "0123456789abcde"
-    pairs = [letters[a] + letters[b] for a in range(num_actions) for b in range(num_actions)]
+    letters = "0123456789abcde" if game.num_actions > 2 else "CD" if game.cooperation == COOPERATE else "DC"
+    pairs = [own + other for own in letters[: game.num_actions] for other in letters[: game.num_actions]]
     columns = ["first", *(f"{pair} early" for pair in pairs), *(f"{pair} late" for pair in pairs), "after D", "after C"]
     rows = np.array([_row(fields) for fields in rates.values()])
     figure, axis = plt.subplots(figsize=(2.5 + 0.62 * len(columns), 1.2 + 0.42 * len(rows)), layout="constrained")
@@ -30,7 +32,7 @@ def draw_signatures(path: Path, rates: Mapping[str, Mapping[str, np.ndarray]], *
 
 
 def _row(fields: Mapping[str, np.ndarray]) -> list[float]:
-    """All rates of an opponent in the order of the columns; NaN where nothing was seen by any seed or learner."""
+    """All rates of an opponent in the order of the columns; NaN for a situation that no seed or learner saw."""
     single = {name: fields[name].reshape(-1, 1) for name in ("first_move", "after_defection", "after_cooperation")}
     by_joint = {name: fields[name].reshape(-1, fields[name].shape[-1]) for name in ("early", "late")}
     parts = (single["first_move"], *by_joint.values(), single["after_defection"], single["after_cooperation"])

@@ -1,58 +1,79 @@
-"""Iterated two-player matrix games: rules only, as pure functions of integer arrays.
+"""Iterated two-player matrix games.
 
 Everything is told in the first person, own action first. With n actions a round has n * n joint actions
 
     joint = own * n + other                     in 0 .. n*n - 1
     observation of the next round = 1 + joint   (0 is START, before the first round)
 
-A whole episode, seen by one player, is therefore one byte a round.
+A whole episode, seen by one player, is therefore one byte per round.
 """
 
-import equinox as eqx
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Integer
+from jaxtyping import Array, Bool, Float, Int, Integer, PRNGKeyArray
 
 from coplayer.errors import CoplayerError, require
+from coplayer.games.game import Symbol
 
 START = 0
 COOPERATE, DEFECT = 0, 1
+MOST_ACTIONS = 15  # a round is one byte
 
 
-class MatrixGame(eqx.Module):
-    """A two-player simultaneous-move game, repeated for `rounds` rounds.
+@dataclass(frozen=True)
+class MatrixGame:
+    """A two-player simultaneous-move game, repeated for `rounds` rounds; a `Game` (see `games.game`)."""
 
-    `payoffs[i, own, other]` is player i's reward when it plays `own` and its co-player plays `other`.
-    Kept as nested tuples, so a game is hashable and a constant under `jit`.
-    """
+    payoffs: tuple[float, ...]
+    """Own reward for each own action (rows) and co-player's action (columns), row by row: n * n numbers, or 2 * n * n
+    where the two players' tables differ. From Python also nested: (n, n) or (2, n, n)."""
+    rounds: int = 100
+    """Rounds of an episode."""
+    cooperation: int = COOPERATE
+    """The action that counts as cooperation in what is reported."""
 
-    payoffs: tuple = eqx.field(static=True)
-    rounds: int = eqx.field(static=True)
+    num_players: ClassVar[int] = 2
 
-    def __init__(self, payoffs, rounds: int = 100):
-        """`payoffs`: shape (n, n) for a symmetric game, or (2, n, n), each player's table with its own action first."""
-        try:
-            table = np.asarray(payoffs, dtype=float)
-        except (TypeError, ValueError) as error:
-            raise CoplayerError("payoffs: every row must have the same length and hold numbers only") from error
-        if table.ndim == 2:
-            table = np.stack([table, table])
+    def __init__(self, payoffs: Any, rounds: int = 100, cooperation: int = COOPERATE):
+        """Check all settings, and keep the payoffs flat: n * n numbers where both tables are equal, else 2 * n * n."""
+        tables = _tables(payoffs)
         require(
-            table.ndim == 3 and table.shape[0] == 2 and table.shape[1] == table.shape[2] >= 2,
-            f"payoffs: shape must be (n, n) or (2, n, n) with n >= 2, got {np.shape(payoffs)}",
+            tables.shape[1] <= MOST_ACTIONS,
+            f"payoffs: at most {MOST_ACTIONS} actions (a round is one byte), got {tables.shape[1]}",
         )
-        require(table.shape[1] <= 15, f"payoffs: at most 15 actions (a round is one byte), got {table.shape[1]}")
-        require(bool(np.isfinite(table).all()), "payoffs: every entry must be finite")
+        require(bool(np.isfinite(tables).all()), "payoffs: every entry must be finite")
+        for name, value, least in (("rounds", rounds, 1), ("cooperation", cooperation, 0)):
+            require(
+                isinstance(value, (int, np.integer)) and value >= least,
+                f"{name}: must be a whole number of at least {least}, got {value!r}",
+            )
         require(
-            isinstance(rounds, (int, np.integer)) and rounds >= 1,
-            f"rounds: must be a whole number of at least 1, got {rounds!r}",
+            cooperation < tables.shape[1],
+            f"cooperation: must be one of the actions 0 to {tables.shape[1] - 1}, got {cooperation}",
         )
-        self.payoffs = tuple(tuple(tuple(float(x) for x in row) for row in player) for player in table)
-        self.rounds = int(rounds)
+        alike = bool((tables[0] == tables[1]).all())
+        given = tables[0] if alike else tables
+        object.__setattr__(self, "payoffs", tuple(float(x) for x in given.ravel()))
+        object.__setattr__(self, "rounds", int(rounds))
+        object.__setattr__(self, "cooperation", int(cooperation))
+
+    @property
+    def tables(self) -> Float[np.ndarray, "2 own other"]:
+        """Each player's rewards by own and co-player's action."""
+        return _tables(self.payoffs)
+
+    @property
+    def symmetric(self) -> bool:
+        """Whether both players face the same table."""
+        return len(self.payoffs) == self.num_joint
 
     @property
     def num_actions(self) -> int:
-        return len(self.payoffs[0])
+        return _tables(self.payoffs).shape[1]
 
     @property
     def num_joint(self) -> int:
@@ -60,22 +81,37 @@ class MatrixGame(eqx.Module):
         return self.num_actions**2
 
     @property
-    def num_observations(self) -> int:
-        """START and one observation a joint action, 1 + n * n."""
-        return 1 + self.num_joint
+    def observation(self) -> Symbol:
+        """START and one symbol for each joint action: 1 + n * n."""
+        return Symbol(1 + self.num_joint)
 
     @property
-    def symmetric(self) -> bool:
-        """Whether both players face the same table."""
-        return self.payoffs[0] == self.payoffs[1]
+    def measures(self) -> tuple[str, ...]:
+        return ("cooperation",)
+
+    def reset(self, key: PRNGKeyArray) -> Int[Array, ""]:
+        """The state is what the player in seat 0 observes."""
+        return jnp.asarray(START)
+
+    def step(
+        self, state: Int[Array, ""], actions: Int[Array, " players"], key: PRNGKeyArray
+    ) -> tuple[Int[Array, ""], Float[Array, " players"]]:
+        joint = self.joint(actions[0], actions[1])
+        return observe(joint), jnp.stack([self.reward(joint, 0), self.reward(self.swap(joint), 1)])
+
+    def observe(self, state: Int[Array, ""], player: int | Int[Array, ""]) -> Int[Array, ""]:
+        return jnp.where(player == 0, state, self.seen_opposite(state))
+
+    def measure(self, before, actions, after, player) -> dict[str, Bool[Array, ""]]:
+        return {"cooperation": actions[player] == self.cooperation}
 
     def seen_by(self, player: int) -> "MatrixGame":
         """The same game with `player` in the first seat."""
-        return self if player == 0 else MatrixGame(self.payoffs[::-1], self.rounds)
+        return self if player == 0 or self.symmetric else MatrixGame(self.tables[::-1], self.rounds, self.cooperation)
 
     def payoff_vector(self, player: int = 0) -> Float[Array, " joint"]:
         """Rewards of `player`, indexed by its joint action."""
-        return jnp.asarray(self.payoffs[player], dtype=jnp.float32).reshape(-1)
+        return jnp.asarray(self.tables[player], dtype=jnp.float32).reshape(-1)
 
     def joint(self, own: Integer[Array, "..."], other: Integer[Array, "..."]) -> Integer[Array, "..."]:
         """The joint action in the view of the player whose action is `own`."""
@@ -91,9 +127,38 @@ class MatrixGame(eqx.Module):
         """The same round in the co-player's view."""
         return self.joint(self.other_action(joint), self.own_action(joint))
 
+    def seen_opposite(self, observation: Integer[Array, "..."]) -> Integer[Array, "..."]:
+        """What the co-player observes where one observes this."""
+        return jnp.where(observation == START, START, observe(self.swap(observation - 1)))
+
     def reward(self, joint: Integer[Array, "..."], player: int = 0) -> Float[Array, "..."]:
         """Reward of `player` for its joint action."""
         return self.payoff_vector(player)[joint]
+
+    def cooperates(self, action: Integer[Array, "..."]) -> Bool[Array, "..."]:
+        """Which of these actions count as cooperation."""
+        return action == self.cooperation
+
+
+def _tables(payoffs) -> Float[np.ndarray, "2 own other"]:
+    """Both players' tables from flat or nested payoffs."""
+    try:
+        table = np.asarray(payoffs, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise CoplayerError("payoffs: every row must have the same length and hold numbers only") from error
+    if table.ndim == 1:
+        for players in (1, 2):
+            actions = math.isqrt(table.size // players)
+            if actions >= 2 and players * actions**2 == table.size:
+                return table.reshape(players, actions, actions).repeat(3 - players, 0)
+        raise CoplayerError(f"payoffs: needs n * n numbers, or 2 * n * n, for n >= 2 actions; got {table.size}")
+    if table.ndim == 2:
+        table = np.stack([table, table])
+    require(
+        table.ndim == 3 and table.shape[0] == 2 and table.shape[1] == table.shape[2] >= 2,
+        f"payoffs: shape must be (n, n) or (2, n, n) with n >= 2, got {np.shape(payoffs)}",
+    )
+    return table
 
 
 def observe(joint: Integer[Array, "..."]) -> Integer[Array, "..."]:
@@ -103,4 +168,4 @@ def observe(joint: Integer[Array, "..."]) -> Integer[Array, "..."]:
 
 def prisoners_dilemma(rounds: int = 100) -> MatrixGame:
     """The iterated prisoner's dilemma of Weis et al. 2026: CC 1, CD -1, DC 2, DD 0 (cooperate = 0, defect = 1)."""
-    return MatrixGame([[1.0, -1.0], [2.0, 0.0]], rounds=rounds)
+    return MatrixGame((1.0, -1.0, 2.0, 0.0), rounds)

@@ -7,74 +7,64 @@ the last round is worth 0, or, with `bootstrap`, the value there. One update is 
 weights that played it.
 """
 
-from typing import Literal, NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, Integer
 
-from coplayer.games.matrix import observe
+from coplayer.learning.optimisation import (
+    LossSettings,
+    OptimiserSettings,
+    adam,
+    descend,
+    entropy_coefficient,
+    falling,
+    learning_rate,
+)
 from coplayer.learning.returns import generalised_advantages, lambda_returns
 from coplayer.networks.actor_critic import ActorCritic, Trace, replay
 from coplayer.networks.layers import pick
-from coplayer.players.match import Player
-
-ADAM_EPSILON = 1e-5
+from coplayer.settings import setting
 
 
 class LearnerState(NamedTuple):
-    """All that one learner carries; a pytree, so learners and seeds are further axes."""
+    """What learning changes; a pytree, so learners and seeds are further axes."""
 
     network: ActorCritic
     optimiser: optax.OptState
-    key: PRNGKeyArray  # constant: every draw is a function of it and of the iteration
-    frozen: Player | None = None  # whom it meets instead of tabular players
 
 
-class Schedule(NamedTuple):
-    """A number that goes from `start` to `start * end` in `iterations` from iteration `begin` on, and stays there."""
+@dataclass(frozen=True)
+class A2CSettings(LossSettings):
+    """Returns and loss"""
 
-    start: float
-    end: float  # as a share of `start`
-    iterations: int
-    shape: Literal["linear", "cosine"]
-    begin: int = 0
-
-    def at(self, iteration: Int[Array, ""]) -> Float[Array, ""]:
-        progress = jnp.clip((iteration - self.begin) / self.iterations, 0.0, 1.0)
-        left = 1 - progress if self.shape == "linear" else 0.5 * (1 + jnp.cos(jnp.pi * progress))
-        return self.start * (self.end + (1 - self.end) * left)
-
-
-def constant(value: float) -> Schedule:
-    """A number that stays as it is."""
-    return Schedule(value, 1.0, 1, "linear")
+    normalised: bool = setting(False)
+    """Divide the advantages by their standard deviation, separately for each kind of co-player; by a reward of 1 where
+    that is more."""
+    bootstrap: bool = setting(False)
+    """Take an episode for part of an endless game, as PPI's planner does: what lies beyond the last round is worth what
+    the value says there, instead of 0."""
+    lambda_iterations: int = setting(0, at_least=0)
+    """Iterations in which gae_lambda and td_lambda rise to 1; 0: both stay as they are."""
 
 
 class Updating(NamedTuple):
     """How a batch of episodes becomes an update."""
 
-    gamma: float
-    gae_lambda: float | Float[Array, ""]  # of the advantages
-    td_lambda: float | Float[Array, ""]  # of the value's targets
-    reward_scale: float  # of the rewards in the losses only
-    centred: bool  # advantages, separately by the kind of co-player
-    value_coefficient: float
-    entropy: Schedule
-    learning_rate: Schedule
-    max_gradient_norm: float
-    bootstrap: bool = False  # an episode is part of an endless game: beyond its last round lies the value there
-    lambda_gap: Schedule = constant(1.0)  # factor on what both lambdas lack of 1
-    normalised: bool = False  # advantages in units of their deviation, separately by the kind of co-player
+    loss: A2CSettings
+    optimiser: OptimiserSettings
+    iterations: int  # of the whole training, over which numbers fall that are not told otherwise
 
-    def at(self, iteration: Int[Array, ""]) -> "Updating":
-        """The same with the two lambdas of an iteration."""
-        if self.lambda_gap.end == 1.0:
-            return self
-        gap = self.lambda_gap.at(iteration)
-        return self._replace(gae_lambda=1 - gap * (1 - self.gae_lambda), td_lambda=1 - gap * (1 - self.td_lambda))
+    def lambdas(self, iteration: Int[Array, ""]) -> tuple[float | Float[Array, ""], float | Float[Array, ""]]:
+        """gae_lambda and td_lambda in an iteration."""
+        loss = self.loss
+        if not loss.lambda_iterations:
+            return loss.gae_lambda, loss.td_lambda
+        gap = falling(1.0, 0.0, loss.lambda_iterations, self.optimiser.annealing)(iteration)
+        return 1 - gap * (1 - loss.gae_lambda), 1 - gap * (1 - loss.td_lambda)
 
 
 class Losses(NamedTuple):
@@ -86,10 +76,11 @@ class Losses(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Episodes just played, in the learner's own view; the first `split` ones (static) are against the learner."""
+    """Episodes just played, in the learner's own view; the first `split` of them (static) are against learners."""
 
-    joint: Int[Array, "rounds batch"]
+    actions: Integer[Array, "rounds batch"]
     rewards: Float[Array, "rounds batch"]  # the game's own
+    beyond: Integer[Array, " batch"] | Float[Array, "batch size"]  # what is observed after the last round
     context: Float[Array, "context batch"]
     trace: Trace
 
@@ -116,22 +107,25 @@ def _kinds(advantages: Float[Array, "rounds batch"], split: int) -> list[Float[A
 def losses(
     logits: Float[Array, "actions rounds batch"],
     values: Float[Array, "rounds batch"],
-    actions: Int[Array, "rounds batch"],
+    actions: Integer[Array, "rounds batch"],
     rewards: Float[Array, "rounds batch"],
     end: Float[Array, " batch"],
     split: int,
-    updating: Updating,
+    loss: A2CSettings,
+    *,
+    gae_lambda: float | Float[Array, ""],
+    td_lambda: float | Float[Array, ""],
 ) -> Losses:
     """The parts of the loss, to be differentiated by `logits` and `values`. `rewards` are the game's, unscaled; `end`
-    is what lies beyond the last round, in scaled rewards.
+    is what lies beyond the last round, in scaled rewards. The two lambdas take the place of those of `loss`.
     """
-    rewards, fixed = updating.reward_scale * rewards, jax.lax.stop_gradient(values)
-    advantages = generalised_advantages(rewards, fixed, end, gamma=updating.gamma, lambda_=updating.gae_lambda)
-    targets = lambda_returns(rewards, fixed, end, gamma=updating.gamma, lambda_=updating.td_lambda)
-    if updating.centred:
+    rewards, fixed = loss.reward_scale * rewards, jax.lax.stop_gradient(values)
+    advantages = generalised_advantages(rewards, fixed, end, gamma=loss.gamma, lambda_=gae_lambda)
+    targets = lambda_returns(rewards, fixed, end, gamma=loss.gamma, lambda_=td_lambda)
+    if loss.centred:
         advantages = centre(advantages, split)
-    if updating.normalised:
-        advantages = normalise(advantages, split, updating.reward_scale)
+    if loss.normalised:
+        advantages = normalise(advantages, split, loss.reward_scale)
     logs = jax.nn.log_softmax(logits, axis=0)
     return Losses(
         policy=-(pick(logs, actions) * advantages).mean(),
@@ -143,39 +137,46 @@ def losses(
 def value_beyond(network: ActorCritic, batch: Batch) -> Float[Array, " batch"]:
     """The value after the last round, with its outcome observed."""
     last = jax.tree.map(lambda leaf: leaf[-1], batch.trace.state)
-    return network.step(last, observe(batch.joint[-1])).outputs[-1]
-
-
-def optimiser(max_gradient_norm: float) -> optax.GradientTransformation:
-    """Adam behind a bound on the gradient's norm, for a unit learning rate (see `descend`)."""
-    return optax.chain(optax.clip_by_global_norm(max_gradient_norm), optax.scale_by_adam(eps=ADAM_EPSILON))
-
-
-def descend(network: ActorCritic, steps: ActorCritic, learning_rate: float | Float[Array, ""]) -> ActorCritic:
-    """The network after the optimiser's steps against the gradient."""
-    return eqx.apply_updates(network, jax.tree.map(lambda step: -learning_rate * step, steps))
+    return network.step(last, batch.beyond).outputs[-1]
 
 
 def gradient(
-    network: ActorCritic, batch: Batch, split: int, updating: Updating, entropy_coefficient: Float[Array, ""]
+    network: ActorCritic, batch: Batch, split: int, updating: Updating, iteration: Int[Array, ""]
 ) -> tuple[ActorCritic, Losses]:
     """Gradient of the loss by the network's weights, through whole episodes; and the loss's parts."""
-    end = value_beyond(network, batch) if updating.bootstrap else jnp.zeros(batch.rewards.shape[1:])
+    loss = updating.loss
+    end = value_beyond(network, batch) if loss.bootstrap else jnp.zeros(batch.rewards.shape[1:])
+    gae_lambda, td_lambda = updating.lambdas(iteration)
+    bonus = entropy_coefficient(loss, updating.optimiser.annealing, updating.iterations)(iteration)
 
     def loss_of(network: ActorCritic):
         logits, values = replay(network, batch.context, batch.trace)
-        parts = losses(logits, values, network.game.own_action(batch.joint), batch.rewards, end, split, updating)
-        total = parts.policy + updating.value_coefficient * parts.value - entropy_coefficient * parts.entropy
-        return total, parts
+        parts = losses(
+            logits,
+            values,
+            batch.actions,
+            batch.rewards,
+            end,
+            split,
+            loss,
+            gae_lambda=gae_lambda,
+            td_lambda=td_lambda,
+        )
+        return parts.policy + loss.value_coefficient * parts.value - bonus * parts.entropy, parts
 
     return jax.grad(loss_of, has_aux=True)(network)
+
+
+def new_state(network: ActorCritic, optimiser: OptimiserSettings) -> LearnerState:
+    """A learner before its first update."""
+    return LearnerState(network, adam(optimiser.max_gradient_norm).init(network))
 
 
 def update(
     learner: LearnerState, batch: Batch, split: int, updating: Updating, iteration: Int[Array, ""]
 ) -> tuple[LearnerState, Losses, Float[Array, ""]]:
     """The learner after one update, the loss's parts, and the gradient's norm before its bound."""
-    slope, parts = gradient(learner.network, batch, split, updating.at(iteration), updating.entropy.at(iteration))
-    steps, state = optimiser(updating.max_gradient_norm).update(slope, learner.optimiser, learner.network)
-    network = descend(learner.network, steps, updating.learning_rate.at(iteration))
-    return learner._replace(network=network, optimiser=state), parts, optax.tree.norm(slope)
+    slope, parts = gradient(learner.network, batch, split, updating, iteration)
+    steps, state = adam(updating.optimiser.max_gradient_norm).update(slope, learner.optimiser, learner.network)
+    rate = learning_rate(updating.optimiser, updating.iterations)(iteration)
+    return LearnerState(descend(learner.network, steps, rate), state), parts, optax.tree.norm(slope)

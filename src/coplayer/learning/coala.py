@@ -38,23 +38,23 @@ from coplayer.errors import require
 from coplayer.learning.returns import backup, lambda_returns, next_values, one_step_errors
 
 
-class Estimator(NamedTuple):
+class Switches(NamedTuple):
     """The two switches of algorithm 1."""
 
     average_future_episodes: bool  # what comes after the current inner episode: a mean over all B games, or one's own
     normalize_current_episode: bool  # divide the current inner episode's rewards by B
 
 
-COALA = Estimator(average_future_episodes=True, normalize_current_episode=True)
-M_FOS = Estimator(average_future_episodes=True, normalize_current_episode=False)
-BATCH_UNAWARE = Estimator(average_future_episodes=False, normalize_current_episode=False)
+COALA = Switches(average_future_episodes=True, normalize_current_episode=True)
+M_FOS = Switches(average_future_episodes=True, normalize_current_episode=False)
+BATCH_UNAWARE = Switches(average_future_episodes=False, normalize_current_episode=False)
 
 
-def policy_scale(estimator: Estimator, batch: int) -> float:
+def policy_scale(switches: Switches, batch: int) -> float:
     """The factor on a policy loss that is a *mean* over the B games of a replica, for the sum or mean of the formulas
     above: B where the current inner episode's rewards are divided by B, else 1.
     """
-    return float(batch) if estimator.normalize_current_episode else 1.0
+    return float(batch) if switches.normalize_current_episode else 1.0
 
 
 def batch_lambda_returns(
@@ -65,7 +65,7 @@ def batch_lambda_returns(
     episode_length: int,
     gamma: float,
     lambda_: float,
-    estimator: Estimator,
+    switches: Switches,
 ) -> Float[Array, "time batch"]:
     """Batch lambda returns (Meulemans et al. 2025, algorithm 1). From the last step to the first, with g = gamma and
     norm = B or 1:
@@ -83,8 +83,8 @@ def batch_lambda_returns(
         episode_length >= 1 and steps % episode_length == 0,
         f"episode_length: must divide the {steps} steps of a meta-trajectory, got {episode_length}",
     )
-    scaled = rewards / batch if estimator.normalize_current_episode else rewards
-    if not estimator.average_future_episodes:
+    scaled = rewards / batch if switches.normalize_current_episode else rewards
+    if not switches.average_future_episodes:
         return lambda_returns(scaled, values, final_value, gamma=gamma, lambda_=lambda_)
 
     def step(following, at):
@@ -107,7 +107,7 @@ def advantages(
     episode_length: int,
     gamma: float,
     gae_lambda: float,
-    estimator: Estimator,
+    switches: Switches,
 ) -> Float[Array, "time batch"]:
     """The weights A of grad log pi: batch lambda returns of the errors delta_t = r_t + gamma V_{t+1} - V_t, discounted
     by gamma * gae_lambda, from 0 (Meulemans et al. 2025, section 3 and algorithm 1).
@@ -121,7 +121,7 @@ def advantages(
         episode_length=episode_length,
         gamma=gamma * gae_lambda,
         lambda_=1.0,
-        estimator=estimator,
+        switches=switches,
     )
 
 
@@ -140,17 +140,17 @@ def advantage_parts(
     episode_length: int,
     gamma: float,
     gae_lambda: float,
-    estimator: Estimator,
+    switches: Switches,
 ) -> AdvantageParts:
     """`advantages`, in two parts that add up to them (Meulemans et al. 2025, figure 12).
 
     The parts are of the errors delta: the current part holds gamma V at the first step of the next inner episode, the
     future part takes it away. With `values` and `final_value` of 0 they are the parts of the rewards.
     """
-    settings = {"episode_length": episode_length, "gamma": gamma, "gae_lambda": gae_lambda, "estimator": estimator}
+    settings = {"episode_length": episode_length, "gamma": gamma, "gae_lambda": gae_lambda, "switches": switches}
     whole = advantages(rewards, values, final_value, **settings)
     errors = one_step_errors(rewards, values, final_value, gamma=gamma)
-    scaled = errors / rewards.shape[1] if estimator.normalize_current_episode else errors
+    scaled = errors / rewards.shape[1] if switches.normalize_current_episode else errors
     episodes = scaled.reshape(-1, episode_length, rewards.shape[1]).swapaxes(0, 1)
     none = jnp.zeros(episodes.shape[1:])
     current = lambda_returns(episodes, episodes, none, gamma=gamma * gae_lambda, lambda_=1.0)

@@ -4,11 +4,11 @@ A *method* is a function of three arguments that gives the direction in which a 
 
     method(values, own, other) -> direction [params, ...]
 
-    values(own, other) -> [2, ...]      one's own value and the co-player's, to be made large
+    values(own, other) -> [2, ...]      one's own value and the co-player's value, each to be made large
     own, other: [params, ...]           parameters; every element of the batch axes is a game of its own
 
-Parameters lie on the first axis and batches on the last ones, where the arithmetic is vectorised. As the games of a
-batch are independent, the gradient of the sum of their values holds each one's gradient. The two players move by
+Parameters lie on the first axis and batches on the last ones, where the arithmetic is vectorised. The games of a batch
+are independent, so the gradient of the sum of their values holds the gradient of each value. The two players move by
 `method(values, first, second)` and `method(swapped(values), second, first)`. To add a method, write such a function;
 settings are keywords, bound with `functools.partial`.
 """
@@ -37,10 +37,12 @@ def naive(values: Values, own: Params, other: Params) -> Params:
 def naive_learning(
     values: Values, own: Params, learner: Params, *, steps: int, rate: float
 ) -> tuple[Float[Array, "steps 2 ..."], Params]:
-    """A co-player that climbs its own value's exact gradient while `own` stands still, differentiable in both.
+    """A co-player that climbs the exact gradient of its own value while `own` stands still:
 
-    learner <- learner + rate * d V_learner(own, learner) / d learner, `steps` times. Returns both players' values
-    before each step (own first), and the learner's parameters after the last.
+        learner <- learner + rate * d V_learner(own, learner) / d learner,      `steps` times.
+
+    Returns both players' values before each step (own first), and the learner's parameters after the last step. All of
+    that is differentiable in `own` and in `learner`.
     """
 
     def step(learner, _):
@@ -56,10 +58,10 @@ def naive_learning(
 
 
 def shaping(values: Values, own: Params, learner: Params, *, steps: int, rate: float) -> Params:
-    """The gradient of one's mean value over `steps` episodes, the co-player making a naive step after each.
+    """The gradient of one's mean value over M = `steps` episodes, with a naive step of the co-player after each.
 
-    Of (1 / M) sum over m < M of V_own(own, learner after m naive steps), differentiated through those steps
-    (Meulemans et al. 2025, section 4 and appendix C).
+    This is the gradient by `own` of (1 / M) sum over m < M of V_own(own, learner after m naive steps), through these
+    steps (Meulemans et al. 2025, section 4 and appendix C).
     """
 
     def value(own):
@@ -69,9 +71,10 @@ def shaping(values: Values, own: Params, learner: Params, *, steps: int, rate: f
 
 
 def lookahead(values: Values, own: Params, other: Params, *, steps: int, rate: float) -> Params:
-    """The gradient of one's value after `steps` naive steps of the co-player, differentiated through them.
+    """The gradient of one's value after `steps` naive steps of the co-player, taken through these steps.
 
-    LOLA in the form of LOLA-DiCE (Foerster et al. 2018b), with exact values: V_own(own, other after `steps` steps).
+    This is LOLA in the form of LOLA-DiCE (Foerster et al. 2018b), with exact values: the gradient by `own` of
+    V_own(own, other after `steps` steps).
     """
 
     def value(own):
@@ -82,8 +85,10 @@ def lookahead(values: Values, own: Params, other: Params, *, steps: int, rate: f
 
 
 def lola(values: Values, own: Params, other: Params, *, rate: float) -> Params:
-    """The first LOLA (Foerster et al. 2018a): the gradient, and the co-player's next step as far as one's own
-    parameters shape it, d V_own / d own + rate * (d^2 V_other / d own d other) (d V_own / d other).
+    """LOLA in its first form (Foerster et al. 2018a). To the gradient comes the effect of one's own parameters on the
+    co-player's next step:
+
+        d V_own / d own + rate * (d^2 V_other / d own d other) (d V_own / d other)
     """
     return naive(values, own, other) + rate * _shaping_term(values, own, other)
 
@@ -91,11 +96,13 @@ def lola(values: Values, own: Params, other: Params, *, rate: float) -> Params:
 def sos(values: Values, own: Params, other: Params, *, rate: float, safety: float = 0.5, radius: float = 0.1) -> Params:
     """Stable opponent shaping (Letcher et al. 2019): look-ahead plus p times LOLA's shaping term.
 
-    With xi both players' gradients, xi_0 = xi + rate H_offdiagonal xi their look-ahead and chi their shaping terms,
+    Let xi be both players' gradients, xi_0 = xi + rate H_offdiagonal xi their look-ahead, and chi their shaping terms.
+
         p_1 = 1 if <rate chi, xi_0> >= 0, else min(1, -safety |xi_0|^2 / <rate chi, xi_0>)
         p_2 = |xi|^2 if |xi| < radius, else 1
-        direction = own part of xi_0 + min(p_1, p_2) rate chi:
-    shaping never turns a player against the look-ahead, and fades near fixed points.
+        direction = own part of xi_0 + min(p_1, p_2) rate chi
+
+    By p_1, shaping never turns a player against the look-ahead; by p_2, shaping fades near fixed points.
     """
     sides = ((values, own, other), (swapped(values), other, own))
     plain = jnp.concatenate([naive(*side) for side in sides])
@@ -115,7 +122,7 @@ def mixture(*weighted: tuple[float, Method]) -> Method:
 
 
 def rescaled(method: Method, factor: float) -> Method:
-    """The method on values `factor` times as large: for those whose settings are stated for other units."""
+    """The method on values `factor` times as large, for methods whose settings are stated in other units."""
     return lambda values, own, other: method(lambda one, two: factor * values(one, two), own, other)
 
 

@@ -3,57 +3,78 @@
 A learner repeats two steps. *Learn*: fit the sequence model to every episode in the data set, in one's own view.
 *Improve*: play new episodes with the policy that planning inside the model gives, and add them to the data set.
 
-The data set starts with episodes of tabular players among themselves. Each row is one episode in the learner's view, a
-joint action a round in one byte. With `fresh_tabular` those first episodes are not stored: whenever one is due in a
-batch, a new one is drawn, so they can never be overfitted.
+Each row of the data set is one episode in the learner's view, one joint action per round, a byte each. The first
+episodes of the data set may be *fresh*: they are not stored. Whenever one is due in a batch, a new one is drawn in its
+place, so fresh episodes can never be overfitted.
 
-Where the learner is told whom it meets (the ablation with opponent identity), each row has that name beside it.
+Where the learner is told whom it meets (the ablation with opponent identity), a vector that names the co-player is
+stored with each row.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt8
+from jaxtyping import Array, Float, Int, Integer, PRNGKeyArray, UInt8
 
-from coplayer.games.matrix import MatrixGame
+from coplayer.learning.optimisation import descend
 from coplayer.networks.world_model import EpisodeLoss, WorldModel
-from coplayer.players.match import Player
-from coplayer.pools import tabular
+from coplayer.settings import setting
+
+Batch = tuple[Integer[Array, "rounds batch"], Float[Array, "context batch"] | None]
+"""Episodes, and the vectors that name their co-players."""
+Fresh = Callable[[PRNGKeyArray, int], Batch]
+"""`fresh(key, count)` draws `count` episodes."""
 
 
 class LearnerState(NamedTuple):
-    """All that one learner carries; a pytree, so learners and seeds are further axes."""
+    """What learning and playing change; a pytree, so learners and seeds are further axes."""
 
     model: WorldModel
     optimiser: optax.OptState
     episodes: UInt8[Array, "capacity rounds"]  # filled from the start
-    key: PRNGKeyArray  # constant: every draw is a function of it and of where the run stands
-    contexts: Float[Array, "capacity context"] | None = None  # what names each row's co-player; None: it is not told
-    frozen: Player | None = None  # whom it meets instead of tabular players
+    contexts: Float[Array, "capacity context"] | None = None  # names each row's co-player; None: the learner isn't told
 
 
-class Fitting(NamedTuple):
-    """How the sequence model is fitted."""
+@dataclass(frozen=True)
+class FittingSettings:
+    """Fitting: AdamW behind a bound on the gradient's norm"""
 
-    batch: int
-    learning_rate: float
-    learning_rate_end: float  # as a share of `learning_rate`, reached by a cosine over the phase
-    weight_decay: float
-    beta1: float
-    beta2: float
-    max_gradient_norm: float
-    observation_weight: float
-    action_weight: float
-    reward_weight: float
-    fresh_tabular: int  # this many first episodes are drawn anew for each batch; 0: all are stored
-    pool: tabular.TabularPool = tabular.UNIFORM  # of which these episodes' players are
+    batch: int = setting(256)
+    """Episodes in a batch."""
+    epochs: int = setting(10)
+    """Passes over the data set in a phase, where --first-updates or --updates is 0."""
+    first_updates: int = setting(0, at_least=0)
+    """Updates in the first phase; 0: as many as --epochs takes."""
+    updates: int = setting(0, at_least=0)
+    """Updates in every phase but the first; 0: as many as --epochs takes."""
+    warm_start: bool = setting(False)
+    """Carry the model's weights on from phase to phase, instead of drawing new ones."""
+    learning_rate: float = setting(1e-4)
+    """AdamW's learning rate."""
+    learning_rate_end: float = setting(1.0, at_least=0, at_most=1)
+    """Share of the learning rate that is left at the end of a phase. It falls by a cosine."""
+    weight_decay: float = setting(1e-2, at_least=0)
+    """AdamW's weight decay."""
+    beta1: float = setting(0.9, at_least=0, below=1)
+    """AdamW's decay of the gradient's running mean."""
+    beta2: float = setting(0.98, at_least=0, below=1)
+    """AdamW's decay of the gradient's running square."""
+    max_gradient_norm: float = setting(1.0)
+    """Bound on the gradient's norm."""
+    observation_weight: float = setting(1.0, at_least=0)
+    """Weight of the loss on observations, which name the co-player's actions."""
+    action_weight: float = setting(1.0, at_least=0)
+    """Weight of the loss on one's own actions."""
+    reward_weight: float = setting(1.0, at_least=0)
+    """Weight of the loss on rewards."""
 
 
-def optimiser(fitting: Fitting) -> optax.GradientTransformation:
-    """AdamW behind a bound on the gradient's norm, for a unit learning rate."""
+def optimiser(fitting: FittingSettings) -> optax.GradientTransformation:
+    """AdamW behind a bound on the gradient's norm, for a unit learning rate (see `optimisation.descend`)."""
     return optax.chain(
         optax.clip_by_global_norm(fitting.max_gradient_norm),
         optax.scale_by_adam(b1=fitting.beta1, b2=fitting.beta2),
@@ -61,19 +82,28 @@ def optimiser(fitting: Fitting) -> optax.GradientTransformation:
     )
 
 
-def learning_rate(fitting: Fitting, progress: Float[Array, ""]) -> Float[Array, ""]:
+def learning_rate(fitting: FittingSettings, progress: Float[Array, ""]) -> Float[Array, ""]:
     """Learning rate at `progress` in [0, 1] through a phase."""
-    end = fitting.learning_rate_end
-    return fitting.learning_rate * (end + (1 - end) * 0.5 * (1 + jnp.cos(jnp.pi * progress)))
+    return optax.cosine_decay_schedule(fitting.learning_rate, 1, alpha=fitting.learning_rate_end)(progress)
 
 
-def total_loss(fitting: Fitting, loss: EpisodeLoss) -> Float[Array, ""]:
+def total_loss(fitting: FittingSettings, loss: EpisodeLoss) -> Float[Array, ""]:
     """L = lam_obs L_obs + lam_act L_act + lam_rew L_rew (Weis et al. 2026, equation of section 3.1)."""
     return (
         fitting.observation_weight * loss.observation
         + fitting.action_weight * loss.action
         + fitting.reward_weight * loss.reward
     )
+
+
+def new_state(
+    model: WorldModel,
+    fitting: FittingSettings,
+    episodes: UInt8[Array, "capacity rounds"],
+    contexts: Float[Array, "capacity context"] | None = None,
+) -> LearnerState:
+    """A learner before its first update."""
+    return LearnerState(model, optimiser(fitting).init(model), episodes, contexts)
 
 
 def updates_per_epoch(available: int | Int[Array, ""], batch: int) -> int | Int[Array, ""]:
@@ -88,27 +118,27 @@ def epoch_order(key: PRNGKeyArray, available: Int[Array, ""], capacity: int) -> 
 
 
 def take_batch(
-    learner: LearnerState, fitting: Fitting, game: MatrixGame, indices: Int[Array, " batch"], key: PRNGKeyArray
-) -> tuple[Int[Array, "rounds batch"], Float[Array, "context batch"] | None]:
-    """The episodes of these indices, and what names their co-players. The first `fitting.fresh_tabular` indices mean
-    fresh tabular episodes.
-    """
-    stored = jnp.maximum(indices - fitting.fresh_tabular, 0)
+    learner: LearnerState,
+    indices: Int[Array, " batch"],
+    key: PRNGKeyArray,
+    *,
+    fresh: Fresh | None = None,
+    fresh_count: int = 0,
+) -> Batch:
+    """The episodes of these indices, of which the first `fresh_count` mean fresh ones."""
+    stored = jnp.maximum(indices - fresh_count, 0)
     joint = learner.episodes[stored].T.astype(jnp.int32)
     context = None if learner.contexts is None else learner.contexts[stored].T
-    if not fitting.fresh_tabular:
+    if not fresh_count:
         return joint, context
-    is_fresh, drawn = indices < fitting.fresh_tabular, (key, game, indices.shape[0], fitting.pool)
-    joint = jnp.where(is_fresh, tabular.play(*drawn), joint)
-    if context is not None:
-        context = jnp.where(is_fresh, tabular.identity(tabular.opponents(*drawn)), context)
-    return joint, context
+    is_fresh, (drawn, names) = indices < fresh_count, fresh(key, indices.shape[0])
+    joint = jnp.where(is_fresh, drawn, joint)
+    return joint, None if context is None else jnp.where(is_fresh, names, context)
 
 
 def fit(
     learner: LearnerState,
-    fitting: Fitting,
-    game: MatrixGame,
+    fitting: FittingSettings,
     payoffs: Float[Array, " joint"],
     *,
     available: Int[Array, ""],
@@ -116,11 +146,16 @@ def fit(
     stop: Int[Array, ""],
     total: Int[Array, ""],
     key: PRNGKeyArray,
+    fresh: Fresh | None = None,
+    fresh_count: int = 0,
 ) -> tuple[LearnerState, EpisodeLoss]:
-    """Updates number `start` to `stop` - 1 of the `total` of a phase, on the first `available` episodes; they must not
-    cross the end of an epoch. Returns the learner and the mean losses. `key` is the phase's key.
+    """Updates number `start` to `stop` - 1 of the `total` of a phase, on the first `available` episodes. They must not
+    cross the end of an epoch. Returns the learner and the mean losses.
+
+    `payoffs`: the learner's rewards by joint action. `key`: the phase's. The first `fresh_count` episodes are drawn by
+    `fresh`.
     """
-    capacity = learner.episodes.shape[0] + fitting.fresh_tabular
+    capacity = learner.episodes.shape[0] + fresh_count
     per_epoch = updates_per_epoch(available, fitting.batch)
     order = epoch_order(jax.random.fold_in(jax.random.fold_in(key, 0), start // per_epoch), available, capacity)
     transform = optimiser(fitting)
@@ -134,11 +169,10 @@ def fit(
         position = (index % per_epoch) * fitting.batch
         indices = order[(position + jnp.arange(fitting.batch)) % available]
         batch_key = jax.random.fold_in(jax.random.fold_in(key, 1), index)
-        joint, context = take_batch(learner, fitting, game, indices, batch_key)
+        joint, context = take_batch(learner, indices, batch_key, fresh=fresh, fresh_count=fresh_count)
         gradient, loss = jax.grad(loss_of, has_aux=True)(model, joint, context)
         steps, optimiser_state = transform.update(gradient, optimiser_state, model)
-        rate = learning_rate(fitting, index / total)
-        model = eqx.apply_updates(model, jax.tree.map(lambda step: -rate * step, steps))
+        model = descend(model, steps, learning_rate(fitting, index / total))
         return model, optimiser_state, jax.tree.map(jnp.add, losses, loss)
 
     zero = EpisodeLoss(*jnp.zeros((3,)))

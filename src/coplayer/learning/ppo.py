@@ -8,34 +8,39 @@ once, before the first update, with the weights that played the batch. They are 
 minibatch's advantages by their deviation would undo the 1/B of the learning-aware estimators.
 """
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, Integer, PRNGKeyArray
 
 from coplayer.errors import require
-from coplayer.learning.a2c import Losses, descend, optimiser
+from coplayer.learning.a2c import Losses
+from coplayer.learning.optimisation import adam, descend
 from coplayer.networks.actor_critic import ActorCritic
 from coplayer.networks.layers import pick
+from coplayer.settings import setting
 
 
-class Updating(NamedTuple):
-    """How a batch of trajectories becomes updates. One epoch of one minibatch makes one update, that of A2C."""
+@dataclass(frozen=True)
+class PPOSettings:
+    """PPO"""
 
-    epochs: int
-    minibatches: int
-    clip: float
-    value_coefficient: float
-    max_gradient_norm: float
+    epochs: int = setting(4)
+    """PPO's passes over the meta-trajectories of an iteration. With 1 epoch of 1 minibatch the update is A2C's."""
+    minibatches: int = setting(2)
+    """Minibatches of each PPO pass; each is made of whole replicas."""
+    clip: float = setting(0.2)
+    """PPO's bound on the ratio of probabilities, and on the change of a value."""
 
 
 class Experience(NamedTuple):
     """Whole trajectories just played, and what is to be learned from them."""
 
-    observations: Int[Array, "time replicas batch"]
-    actions: Int[Array, "time replicas batch"]
+    observations: Integer[Array, "time replicas batch"] | Float[Array, "time replicas batch size"]
+    actions: Integer[Array, "time replicas batch"]
     log_probabilities: Float[Array, "time replicas batch"]  # of the actions, when they were taken
     values: Float[Array, "time replicas batch"]
     advantages: Float[Array, "time replicas batch"]  # scaled so that the policy's loss is a mean over all
@@ -47,7 +52,7 @@ def losses(
     values: Float[Array, "time *batch"],
     old_log_probabilities: Float[Array, "time *batch"],
     old_values: Float[Array, "time *batch"],
-    actions: Int[Array, "time *batch"],
+    actions: Integer[Array, "time *batch"],
     advantages: Float[Array, "time *batch"],
     targets: Float[Array, "time *batch"],
     *,
@@ -101,20 +106,26 @@ def improve(
     network: ActorCritic,
     state: optax.OptState,
     experience: Experience,
-    updating: Updating,
+    settings: PPOSettings,
     key: PRNGKeyArray,
     *,
+    value_coefficient: float,
+    max_gradient_norm: float,
     entropy_coefficient: float | Float[Array, ""],
     learning_rate: float | Float[Array, ""],
 ) -> tuple[ActorCritic, optax.OptState, Losses, Float[Array, ""]]:
     """The network and the optimiser's state after all updates on one batch; means over the updates of the loss's parts
     and of the gradient's norm before its bound.
     """
-    transform = optimiser(updating.max_gradient_norm)
+    transform = adam(max_gradient_norm)
 
     def update(carry, replicas: Int[Array, " size"]):
         network, state = carry
-        part = jax.tree.map(lambda leaf: leaf[:, replicas].reshape(len(leaf), -1), experience)
+
+        def in_a_row(leaf: Array) -> Array:  # [time, replicas, batch, ...] -> [time, tables, ...]
+            return leaf[:, replicas].reshape(len(leaf), -1, *leaf.shape[3:])
+
+        part = jax.tree.map(in_a_row, experience)
 
         def loss_of(network: ActorCritic):
             parts = losses(
@@ -124,11 +135,11 @@ def improve(
                 part.actions,
                 part.advantages,
                 part.targets,
-                clip=updating.clip,
+                clip=settings.clip,
             )
             total = total_loss(
                 parts,
-                value_coefficient=updating.value_coefficient,
+                value_coefficient=value_coefficient,
                 entropy_coefficient=entropy_coefficient,
             )
             return total, parts
@@ -138,8 +149,8 @@ def improve(
         return (descend(network, steps, learning_rate), state), (parts, optax.tree.norm(slope))
 
     order = minibatches(
-        key, experience.actions.shape[1], minibatches=updating.minibatches, epochs=updating.epochs
-    ).reshape(updating.epochs * updating.minibatches, -1)
+        key, experience.actions.shape[1], minibatches=settings.minibatches, epochs=settings.epochs
+    ).reshape(settings.epochs * settings.minibatches, -1)
     (network, state), measured = jax.lax.scan(update, (network, state), order)
     parts, norm = jax.tree.map(jnp.mean, measured)
     return network, state, parts, norm

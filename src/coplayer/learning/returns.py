@@ -1,7 +1,7 @@
 """Returns and advantages along a trajectory: pure functions of arrays, time on the first axis.
 
-Index t runs over the T rounds; the value after the last one, V_T, is given apart as `final_value` (zeros where the
-trajectory ends with the episode). All are in units of the discounted sum of the rewards given.
+Index t runs over the T rounds. The value after the last round, V_T, is an argument of its own, `final_value`: zeros
+where the trajectory ends with the episode. Values, returns and advantages have the unit of the rewards.
 """
 
 import jax
@@ -21,7 +21,7 @@ def lambda_returns(
 
         G_t = r_t + gamma * ((1 - lambda) * V_{t+1} + lambda * G_{t+1}),      G_T = V_T
 
-    lambda = 1 gives the discounted return, 0 the one-step target.
+    lambda = 1 gives the discounted return, lambda = 0 the one-step target.
     """
 
     def step(following, at):
@@ -39,7 +39,7 @@ def backup(
     gamma: float | Float[Array, ""],
     lambda_: float | Float[Array, ""],
 ) -> Float[Array, "*batch"]:
-    """G_t of the lambda returns from r_t, V_{t+1} and `following`, G_{t+1}."""
+    """One step of the recursion of `lambda_returns`: G_t from r_t, V_{t+1} and `following` = G_{t+1}."""
     return reward + gamma * ((1 - lambda_) * next_value + lambda_ * following)
 
 
@@ -56,7 +56,7 @@ def generalised_advantages(
     delta_t = r_t + gamma * V_{t+1} - V_t
     A_t = delta_t + gamma * lambda * A_{t+1},      A_T = 0
 
-    so A is the return of the errors delta, discounted by gamma * lambda.
+    So A is the return of the errors delta, discounted by gamma * lambda.
     """
     errors = one_step_errors(rewards, values, final_value, gamma=gamma)
     return lambda_returns(errors, values, jnp.zeros_like(final_value), gamma=gamma * lambda_, lambda_=1.0)

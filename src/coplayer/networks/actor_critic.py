@@ -1,7 +1,8 @@
 """Recurrent actor-critic (Weis et al. 2026, model-free learner): observations in, policy and value out.
 
-One recurrent step a round, on the one-hot observation alone. Where the network has a context (the ablation in which the
-co-player is named), a vector joins the first round's observation; in all later rounds its place holds zeros.
+One recurrent step per round, on the observation alone (see `networks.encoders`). Where the network has a context (the
+ablation in which the co-player is named), a vector joins the first round's observation. In all later rounds zeros take
+its place.
 
 Observations, contexts and outputs have the batch on their last axis. There are two ways to train on an episode:
 
@@ -15,13 +16,15 @@ from typing import NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, Integer, PRNGKeyArray, PyTree
 
-from coplayer.games.matrix import MatrixGame
-from coplayer.networks.core import CoreKind, OnCore, new_core
-from coplayer.networks.gru import Gates
+from coplayer.games.game import Game, Symbol, Vector
+from coplayer.networks.core import OnCore, new_core
+from coplayer.networks.encoders import Observations, encode
+from coplayer.networks.gru import GRU, Gates
 from coplayer.networks.layers import new_linear
 
+Sequences = Integer[Array, "time batch"] | Float[Array, "time batch size"]
 Outputs = tuple[Float[Array, "actions time batch"], Float[Array, "time batch"]]
 
 
@@ -30,7 +33,7 @@ class Trace(NamedTuple):
     policy and, last, the value. A GRU's state is `[hidden, batch]`.
     """
 
-    observation: Int[Array, "*time batch"]
+    observation: Integer[Array, "*time batch"] | Float[Array, "*time batch size"]
     state: PyTree
     gates: Gates | None  # of a GRU
     outputs: Float[Array, "*time outputs batch"]
@@ -41,15 +44,16 @@ class ActorCritic(OnCore):
 
     head_weights: Float[Array, "outputs hidden"]
     head_bias: Float[Array, " outputs"]
-    game: MatrixGame = eqx.field(static=True)
+    observation: Symbol | Vector = eqx.field(static=True)
+    num_actions: int = eqx.field(static=True)
     context: int = eqx.field(static=True)
 
     def __init__(
         self,
-        game: MatrixGame,
+        game: Game,
         hidden: int,
         *,
-        core: CoreKind = "gru",
+        core: str = "gru",
         context: int = 0,
         zero_heads: bool = False,
         key: PRNGKeyArray,
@@ -57,8 +61,9 @@ class ActorCritic(OnCore):
         """`context`: length of the vector that the first round's input may hold beside the observation; 0: none.
         `zero_heads`: the heads' weights start at 0, so the policy is uniform and the value 0.
         """
-        super().__init__(new_core(core, game.num_observations + context, hidden, jax.random.fold_in(key, 0)))
-        self.game = game
+        super().__init__(new_core(core, game.observation.size + context, hidden, jax.random.fold_in(key, 0)))
+        self.observation = game.observation
+        self.num_actions = game.num_actions
         self.context = context
         weights, self.head_bias = new_linear(jax.random.fold_in(key, 1), hidden, game.num_actions + 1)
         self.head_weights = jnp.zeros_like(weights) if zero_heads else weights
@@ -66,34 +71,32 @@ class ActorCritic(OnCore):
     def initial_state(self, batch: int) -> PyTree:
         """The recurrent state before the first observation."""
         state = self.core.initial_state(batch)
-        return state if self.gru is None else state.T
+        return state.T if isinstance(self.core, GRU) else state
 
     def no_context(self, batch: int) -> Float[Array, "context batch"]:
         """What a learner is named by, and what every round but the first has: zeros."""
         return jnp.zeros((self.context, batch))
 
     def step(
-        self, state: PyTree, observation: Int[Array, " batch"], context: Float[Array, "context batch"] | None = None
+        self, state: PyTree, observation: Observations, context: Float[Array, "context batch"] | None = None
     ) -> Trace:
         """One round: the state after `observation`, and the outputs there."""
         context = self.no_context(len(observation)) if context is None else context
         inputs = self._inputs(observation, context)
-        if self.gru is None:
+        if isinstance(self.core, GRU):
+            state, gates = self.core.column_step(state, inputs)
+            features = self.core.features(state)
+        else:
             state, gates = self.core.step(state, inputs.T), None
             features = self.core.features(state).T
-        else:
-            state, gates = self.gru.column_step(state, inputs)
-            features = self.gru.features(state)
         return Trace(observation, state, gates, _heads(self.head_weights, self.head_bias, features))
 
-    def unroll(
-        self, observation: Int[Array, "time batch"], context: Float[Array, "context batch"] | None = None
-    ) -> Outputs:
+    def unroll(self, observation: Sequences, context: Float[Array, "context batch"] | None = None) -> Outputs:
         """Logits of the policy and values V of whole episodes, from the first observation on, `context` in the first
         round. Differentiable by the network, through the whole episodes, and again by reverse mode.
         """
         context = self.no_context(observation.shape[1]) if context is None else context
-        if self.gru is not None:
+        if isinstance(self.core, GRU):
             return _unroll_gru(self, context, observation)
         contexts = jnp.zeros((len(observation) - 1, *context.shape))
         inputs = jax.vmap(self._inputs)(observation, jnp.concatenate([context[None], contexts]))
@@ -102,17 +105,16 @@ class ActorCritic(OnCore):
         return outputs[:-1], outputs[-1]
 
     def _inputs(self, observation, context):
-        choices = jnp.arange(self.game.num_observations)
-        return jnp.concatenate([(observation == choices[:, None]).astype(jnp.float32), context])
+        return jnp.concatenate([encode(self.observation, observation), context])
 
 
 def replay(network: ActorCritic, context: Float[Array, "context batch"], trace: Trace) -> Outputs:
     """Logits of the policy and values V of the episodes in `trace`, which `network.step` gave with these weights, from
-    START on, `context` in the first round. Differentiable by `network` alone, once, through the whole episode.
+    the first on, `context` in the first round. Differentiable by `network` alone, once, through the whole episode.
     """
-    if network.gru is None:
-        return network.unroll(trace.observation, context)
-    return _replay_gru(network, context, trace)
+    if isinstance(network.core, GRU):
+        return _replay_gru(network, context, trace)
+    return network.unroll(trace.observation, context)
 
 
 def _heads(weights, bias, features):
@@ -160,7 +162,7 @@ def _backward(residuals, bars):
     first = jnp.arange(len(before)) == 0
 
     def heads(weights, bias, state):
-        return _heads(weights, bias, network.gru.features(state))
+        return _heads(weights, bias, network.core.features(state))
 
     def step(carry, at):
         gradient, state_bar = carry
@@ -168,13 +170,13 @@ def _backward(residuals, bars):
         _, heads_vjp = jax.vjp(heads, network.head_weights, network.head_bias, now.state)
         weights_bar, bias_bar, here_bar = heads_vjp(output_bar)
         inputs = network._inputs(now.observation, jnp.where(first, context, 0.0))
-        gru_bar, before_bar = network.gru.column_step_backward(state_bar + here_bar, before, inputs, now.gates)
+        gru_bar, before_bar = network.core.column_step_backward(state_bar + here_bar, before, inputs, now.gates)
         return (jax.tree.map(jnp.add, gradient, (gru_bar, weights_bar, bias_bar)), before_bar), None
 
-    parts = (network.gru, network.head_weights, network.head_bias)
+    parts = (network.core, network.head_weights, network.head_bias)
     start = (jax.tree.map(jnp.zeros_like, parts), network.initial_state(batch))
     (gradient, _), _ = jax.lax.scan(step, start, (outputs_bar, before, trace, first), reverse=True)
-    network_bar = eqx.tree_at(lambda n: (n.gru, n.head_weights, n.head_bias), network, gradient)
+    network_bar = eqx.tree_at(lambda n: (n.core, n.head_weights, n.head_bias), network, gradient)
     return network_bar, None, None
 
 

@@ -1,23 +1,26 @@
 """Recurrent cores: what models ask of a recurrent network, whichever it is.
 
-A model on a core is an `OnCore`. Arrays have the batch first, as rows; a state is a pytree of such arrays.
+A new core is one file with a class that meets `Core`, and an entry in `CORES`. A model on a core is an `OnCore`. Arrays
+have the batch first, as rows; a state is a pytree of such arrays.
 """
 
-from typing import Literal, Protocol, get_args, runtime_checkable
+from collections.abc import Callable
+from typing import Protocol, runtime_checkable
 
 import equinox as eqx
+import jax
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from coplayer.errors import require
 from coplayer.networks.gru import GRU
-from coplayer.networks.hawk import Hawk, check_width
-
-CoreKind = Literal["gru", "hawk"]
+from coplayer.networks.hawk import Hawk
 
 
 @runtime_checkable
 class Core(Protocol):
-    """A recurrent network without read-outs."""
+    """A recurrent network without read-outs. It is made by `cls(inputs, hidden, key=key)`, an equinox Module whose
+    features have length `hidden`.
+    """
 
     @property
     def width(self) -> int:
@@ -36,29 +39,25 @@ class Core(Protocol):
         """The features after each input: the same as by steps, faster where a gradient is taken."""
 
 
+CORES: dict[str, Callable[..., Core]] = {"gru": GRU, "hawk": Hawk}
+"""Cores by name, as `--core` takes them."""
+
+
 def check_core(kind: str, hidden: int) -> None:
-    """Refuse a core that cannot be made."""
-    require(kind in get_args(CoreKind), f"core: must be gru or hawk, got {kind!r}")
-    if kind == "hawk":
-        check_width(hidden)
+    """Refuse a core that cannot be made, without making it."""
+    jax.eval_shape(lambda key: new_core(kind, 1, hidden, key), jax.random.key(0))
 
 
-def new_core(kind: CoreKind, inputs: int, hidden: int, key: PRNGKeyArray) -> GRU | Hawk:
-    """A core whose features have length `hidden`: a GRU, or a Hawk of one block with two heads."""
-    check_core(kind, hidden)
-    return GRU(inputs, hidden, key=key) if kind == "gru" else Hawk(inputs, hidden, key=key)
+def new_core(kind: str, inputs: int, hidden: int, key: PRNGKeyArray) -> Core:
+    """A core of the kind `kind`, for inputs of length `inputs`, whose features have length `hidden`.
+
+    Raises `CoplayerError` for a kind that is not in `CORES`, and for a width that the core cannot have.
+    """
+    require(kind in CORES, f"core: must be one of {', '.join(CORES)}, got {kind!r}")
+    return CORES[kind](inputs, hidden, key=key)
 
 
 class OnCore(eqx.Module):
-    """A model on one core, which is kept under the name of its kind: so are its arrays in the files of a run."""
+    """A model on one core."""
 
-    gru: GRU | None
-    hawk: Hawk | None
-
-    def __init__(self, core: GRU | Hawk):
-        self.gru = core if isinstance(core, GRU) else None
-        self.hawk = core if isinstance(core, Hawk) else None
-
-    @property
-    def core(self) -> GRU | Hawk:
-        return self.hawk if self.gru is None else self.gru
+    core: Core

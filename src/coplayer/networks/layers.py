@@ -27,3 +27,15 @@ def affine(
     """
     flat = rows.reshape(-1, rows.shape[-1]) @ weights + bias
     return flat.reshape(*rows.shape[:-1], -1)
+
+
+def sample(probabilities: Float[Array, "choices ..."], uniform: Float[Array, "..."]) -> Int[Array, "..."]:
+    """Draw a choice by inverting the cumulative distribution at `uniform` in [0, 1). The choices lie on the first
+    axis, so the long axis stays the contiguous one; the probabilities may be unnormalised by rounding.
+    """
+    index = jnp.zeros(uniform.shape, dtype=jnp.int32)
+    total = jnp.zeros_like(uniform)
+    for choice in range(probabilities.shape[0] - 1):
+        total = total + probabilities[choice]
+        index = index + (uniform >= total)
+    return index

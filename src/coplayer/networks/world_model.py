@@ -1,30 +1,31 @@
 """Sequence models of an episode that are world model and policy prior at once (Weis et al. 2026, section 3.1).
 
-Two models share one interface, so the planner and the learner do not care which they hold:
+Two models share one interface, so planner and learner need not know which of the two they hold:
 
-* `RoundModel`: one recurrent step a round. In a matrix game the observation names both actions and so the reward,
-  hence it is the only input. Heads: own action, the co-player's action given one's own, each joint action's reward.
-* `TokenModel`: the paper's model, three recurrent steps a round (observation, reward, action, in this order), each
-  predicting the next token.
+* `RoundModel`: one recurrent step per round. In a matrix game the observation names both actions and so the reward.
+  Hence the observation is the only input. Heads: own action, the co-player's action given one's own, each joint
+  action's reward.
+* `TokenModel`: the paper's model, three recurrent steps per round (observation, reward, action, in this order). Each
+  step predicts the next token.
 
-Where a model has a context (the ablation in which the co-player is named), a vector joins the first round's
-observation; in all later rounds its place holds zeros.
+A model may have a context (the ablation in which the co-player is named). A vector then joins the first round's
+observation; in all later rounds zeros take its place.
 
-A *state* is what the model remembers when it is about to act. Probabilities come with their choices on the first axis
-(`[actions, batch]`): the batch is then the contiguous axis, which is several times faster on a CPU.
+Models see, and never act: `see` gives the *state* in which the model is about to act, from the state before. A new
+model is one class that meets `WorldModel`. Probabilities have their choices on the first axis (`[actions, batch]`). The
+batch is then the contiguous axis, which is several times faster on a CPU.
 """
 
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, Int, Integer, PRNGKeyArray, PyTree
 
 from coplayer.games.matrix import START, MatrixGame, observe
-from coplayer.networks.core import CoreKind, OnCore, new_core
-from coplayer.networks.layers import new_linear, pick
-from coplayer.players.memory1 import sample
+from coplayer.networks.core import OnCore, new_core
+from coplayer.networks.layers import new_linear, pick, sample
 
 
 class EpisodeLoss(NamedTuple):
@@ -37,28 +38,47 @@ class EpisodeLoss(NamedTuple):
 
 @runtime_checkable
 class WorldModel(Protocol):
-    """What planner and learner ask of a sequence model. `S` below is the batch of states, any length.
-
-    A model that can also average an imagined reward over the co-player's replies has `expected_reward` (`RoundModel`).
+    """What planner and learner ask of a sequence model, an equinox Module. `S` below is the batch of states, any
+    length.
     """
 
     game: MatrixGame
-    context: int  # length of the vector that the first round's observation may come with; 0: none
+    context: int
+    """Length of the vector that may join the first round's observation; 0: none."""
+    gives_expected_rewards: bool
+    """Whether the model can average an imagined reward over the co-player's replies."""
 
-    def initial_state(self, batch: int, context: Float[Array, "context batch"] | None = None):
-        """State before the first round, START observed; `context` beside it, None: zeros."""
+    def initial_state(self, batch: int) -> PyTree:
+        """The recurrent state before anything was seen: arrays with a leading axis of the batch."""
 
-    def action_logits(self, state) -> Float[Array, "actions S"]:
+    def see(
+        self,
+        state: PyTree,
+        observation: Int[Array, " S"],
+        reward: Float[Array, " S"],
+        context: Float[Array, "context S"] | None = None,
+    ) -> PyTree:
+        """The state in which the model is about to act, from the state before.
+
+        `observation` names the round before, with one's own action in it, and `reward` is what that round paid. Where
+        the observation is START, the state has to be `initial_state`, the reward 0, and `context` joins (None: zeros).
+        """
+
+    def action_logits(self, state: PyTree) -> Float[Array, "actions S"]:
         """The prior over one's own next action, log p(a_t | x_{<=t}), up to normalisation."""
 
-    def observe(self, state, joint: Int[Array, " S"], reward: Float[Array, " S"]):
-        """The state after a real round: own action taken, outcome and reward seen."""
-
-    def imagine(self, state, action: Int[Array, " S"], uniform: Float[Array, " S"]):
+    def imagine(
+        self, state: PyTree, action: Int[Array, " S"], uniform: Float[Array, " S"]
+    ) -> tuple[PyTree, Float[Array, " S"]]:
         """(next state, predicted reward) of an imagined round in which one plays `action`."""
 
-    def reply_logs(self, state, action: Int[Array, " S"]) -> Float[Array, "actions S"]:
-        """Log-probability, in nats, of the outcome of a round in which one plays `action`, for each reply to it."""
+    def reply_logs(self, state: PyTree, action: Int[Array, " S"]) -> Float[Array, "actions S"]:
+        """Log-probability, in nats, of each reply to `action`: of the outcome of a round in which one plays it."""
+
+    def expected_reward(self, state: PyTree) -> Float[Array, "actions S"]:
+        """Mean imagined reward of the coming round for each own action, over the co-player's reply. Only asked of a
+        model that `gives_expected_rewards`.
+        """
 
     def episode_loss(
         self,
@@ -66,22 +86,37 @@ class WorldModel(Protocol):
         reward: Float[Array, "rounds batch"],
         context: Float[Array, "context batch"] | None = None,
     ) -> EpisodeLoss:
-        """Prediction losses on whole episodes; `context` as in `initial_state`."""
+        """Prediction losses on whole episodes; `context` as in `see`."""
 
 
-def _one_hot(
+def _one_hot(model: "RoundModel | TokenModel", observation: Integer[Array, "..."]) -> Float[Array, "... inputs"]:
+    """One-hot observations, with zeros in the context's place."""
+    return jax.nn.one_hot(observation, model.game.observation.size + model.context)
+
+
+def _in_place(model: "RoundModel | TokenModel", context: Float[Array, "context batch"]) -> Float[Array, "batch inputs"]:
+    """The context in its place among the inputs, with zeros in the observation's."""
+    return jnp.pad(context.T, ((0, 0), (model.game.observation.size, 0)))
+
+
+def _round_inputs(
     model: "RoundModel | TokenModel",
-    observation: Int[Array, "..."],
+    observation: Integer[Array, " batch"],
     context: Float[Array, "context batch"] | None = None,
-) -> Float[Array, "... inputs"]:
-    """One-hot observations, `context` beside those of the first round, zeros beside all where it is None. With a
-    context the observations are [batch] in the first round, or [rounds, batch] of whole episodes.
-    """
-    inputs = jax.nn.one_hot(observation, model.game.num_observations + model.context)
-    if context is None:
-        return inputs
-    named = jnp.pad(context.T, ((0, 0), (model.game.num_observations, 0)))
-    return inputs + named if inputs.ndim == 2 else inputs.at[0].add(named)
+) -> Float[Array, "batch inputs"]:
+    """The inputs of one round, `context` where an episode opens."""
+    inputs = _one_hot(model, observation)
+    return inputs if context is None else inputs + _in_place(model, jnp.where(observation == START, context, 0.0))
+
+
+def _episode_inputs(
+    model: "RoundModel | TokenModel",
+    observation: Integer[Array, "rounds batch"],
+    context: Float[Array, "context batch"] | None = None,
+) -> Float[Array, "rounds batch inputs"]:
+    """The inputs of whole episodes, `context` in the first round."""
+    inputs = _one_hot(model, observation)
+    return inputs if context is None else inputs.at[0].add(_in_place(model, context))
 
 
 def _nll(logits: Float[Array, "choices ..."], choice: Int[Array, "..."]) -> Float[Array, ""]:
@@ -91,15 +126,18 @@ def _nll(logits: Float[Array, "choices ..."], choice: Int[Array, "..."]) -> Floa
 
 
 class RoundModel(OnCore):
-    """One recurrent step a round; the state is the recurrent state."""
+    """One recurrent step per round; the state is the recurrent state."""
 
     head_weights: Float[Array, "outputs hidden"]
     head_bias: Float[Array, " outputs"]
     game: MatrixGame = eqx.field(static=True)
     context: int = eqx.field(static=True)
 
-    def __init__(self, game: MatrixGame, hidden: int, *, core: CoreKind = "gru", context: int = 0, key: PRNGKeyArray):
-        super().__init__(new_core(core, game.num_observations + context, hidden, jax.random.fold_in(key, 0)))
+    gives_expected_rewards: ClassVar[bool] = True
+
+    def __init__(self, game: MatrixGame, hidden: int, *, core: str = "gru", context: int = 0, key: PRNGKeyArray):
+        """`hidden`: width of the core, whose kind is a name among `networks.core.CORES`."""
+        super().__init__(new_core(core, game.observation.size + context, hidden, jax.random.fold_in(key, 0)))
         self.game = game
         self.context = context
         outputs = game.num_actions + 2 * game.num_joint
@@ -118,34 +156,32 @@ class RoundModel(OnCore):
         square = (n, n, *outputs.shape[1:])
         return outputs[:n], outputs[n : n + n * n].reshape(square), outputs[n + n * n :].reshape(square)
 
-    def initial_state(self, batch, context=None) -> PyTree:
-        start = _one_hot(self, jnp.full((batch,), START), context)
-        return self.core.step(self.core.initial_state(batch), start)
+    def initial_state(self, batch):
+        return self.core.initial_state(batch)
+
+    def see(self, state, observation, reward, context=None):
+        return self.core.step(state, _round_inputs(self, observation, context))
 
     def action_logits(self, state):
         return self.heads(state)[0]
 
-    def observe(self, state, joint, reward):
-        return self.core.step(state, _one_hot(self, observe(joint)))
-
     def imagine(self, state, action, uniform):
         _, replies, rewards = self.heads(state)
         reply = sample(jax.nn.softmax(pick(replies, action), axis=0), uniform)
-        joint = self.game.joint(action, reply)
-        return self.observe(state, joint, None), pick(pick(rewards, action), reply)
+        following = self.core.step(state, _one_hot(self, observe(self.game.joint(action, reply))))
+        return following, pick(pick(rewards, action), reply)
 
     def reply_logs(self, state, action):
         return pick(jax.nn.log_softmax(self.heads(state)[1], axis=1), action)
 
-    def expected_reward(self, state) -> Float[Array, "actions S"]:
-        """Mean imagined reward of the coming round for each own action, over the co-player's reply."""
+    def expected_reward(self, state):
         _, replies, rewards = self.heads(state)
         return (jax.nn.softmax(replies, axis=1) * rewards).sum(1)
 
     def episode_loss(self, joint, reward, context=None):
         batch = joint.shape[1]
-        inputs = _one_hot(self, jnp.concatenate([jnp.full((1, batch), START), observe(joint[:-1])]), context)
-        features = self.core.sequence(self.core.initial_state(batch), inputs)
+        seen = jnp.concatenate([jnp.full((1, batch), START), observe(joint[:-1])])
+        features = self.core.sequence(self.core.initial_state(batch), _episode_inputs(self, seen, context))
         actions, replies, rewards = self._read(features.reshape(-1, self.core.width))
         joint, reward = joint.reshape(-1), reward.reshape(-1)
         own, other = self.game.own_action(joint), self.game.other_action(joint)
@@ -158,9 +194,10 @@ class RoundModel(OnCore):
 
 
 class TokenModel(OnCore):
-    """The paper's model: tokens o_t, r_t, a_t in turn, one linear embedding and one linear head a modality.
+    """The paper's model: tokens o_t, r_t, a_t in turn, one linear embedding and one linear head per modality.
 
-    The state is the recurrent state after the reward token, whose head gives the action.
+    The state in which the model acts is the recurrent state after the reward token, whose head gives the action. The
+    action itself comes in when the next observation is seen, which names it.
     """
 
     embeddings: tuple  # (weights [outputs, inputs], bias), for observation, reward and action
@@ -170,25 +207,32 @@ class TokenModel(OnCore):
     game: MatrixGame = eqx.field(static=True)
     context: int = eqx.field(static=True)
 
+    gives_expected_rewards: ClassVar[bool] = False
+
     def __init__(
         self,
         game: MatrixGame,
         hidden: int,
         embedding: int = 32,
         *,
-        core: CoreKind = "gru",
+        core: str = "gru",
         context: int = 0,
         key: PRNGKeyArray,
     ):
+        """`hidden`: width of the core, whose kind is a name among `networks.core.CORES`. `embedding`: width of a
+        token's embedding.
+        """
+
         def named(name: int) -> PRNGKeyArray:
             return jax.random.fold_in(key, name)
 
         super().__init__(new_core(core, embedding, hidden, named(0)))
         self.game = game
         self.context = context
-        sizes = (game.num_observations + context, 1, game.num_actions)
+        observations = game.observation.size
+        sizes = (observations + context, 1, game.num_actions)
         self.embeddings = tuple(new_linear(named(1 + i), size, embedding) for i, size in enumerate(sizes))
-        self.observation_head = new_linear(named(4), hidden, game.num_observations)
+        self.observation_head = new_linear(named(4), hidden, observations)
         self.reward_head = new_linear(named(5), hidden, 1)
         self.action_head = new_linear(named(6), hidden, game.num_actions)
 
@@ -196,8 +240,8 @@ class TokenModel(OnCore):
         weights, bias = self.embeddings[modality]
         return inputs @ weights.T + bias
 
-    def _embed_observation(self, observation, context=None):
-        return self._embed(0, _one_hot(self, observation, context))
+    def _embed_observation(self, inputs):
+        return self._embed(0, inputs)
 
     def _embed_reward(self, reward):
         return self._embed(1, reward[..., None])
@@ -213,25 +257,27 @@ class TokenModel(OnCore):
     def _head(self, head, state):
         return self._read(head, self.core.features(state))
 
-    def _see(self, state, observation, reward, context=None):
-        state = self.core.step(state, self._embed_observation(observation, context))
-        return self.core.step(state, self._embed_reward(reward))
+    def initial_state(self, batch):
+        return self.core.initial_state(batch)
 
-    def initial_state(self, batch, context=None) -> PyTree:
-        before = self.core.initial_state(batch)
-        return self._see(before, jnp.full((batch,), START), jnp.zeros((batch,)), context)
+    def see(self, state, observation, reward, context=None):
+        own = self.game.own_action(jnp.maximum(observation - 1, 0))
+        acted, opens = self.core.step(state, self._embed_action(own)), observation == START
+
+        def unless_it_opens(before: Array, after: Array) -> Array:
+            return jnp.where(opens.reshape(-1, *[1] * (after.ndim - 1)), before, after)
+
+        state = jax.tree.map(unless_it_opens, state, acted)
+        state = self.core.step(state, self._embed_observation(_round_inputs(self, observation, context)))
+        return self.core.step(state, self._embed_reward(reward))
 
     def action_logits(self, state):
         return self._head(self.action_head, state)
 
-    def observe(self, state, joint, reward):
-        state = self.core.step(state, self._embed_action(self.game.own_action(joint)))
-        return self._see(state, observe(joint), reward)
-
     def imagine(self, state, action, uniform):
         state = self.core.step(state, self._embed_action(action))
         observation = sample(jax.nn.softmax(self._head(self.observation_head, state), axis=0), uniform)
-        state = self.core.step(state, self._embed_observation(observation))
+        state = self.core.step(state, self._embed_observation(_one_hot(self, observation)))
         reward = self._head(self.reward_head, state)[0]
         return self.core.step(state, self._embed_reward(reward)), reward
 
@@ -242,6 +288,9 @@ class TokenModel(OnCore):
         n = self.game.num_actions
         return pick(logs[1:].reshape(n, n, *action.shape), action)
 
+    def expected_reward(self, state):
+        raise NotImplementedError("a TokenModel gives no reward before the outcome is drawn")
+
     def episode_loss(self, joint, reward, context=None):
         """Tokens o_0 r_0 a_0 ... o_{T-1} r_{T-1} a_{T-1} o_T: r_T would be the reward of the last round, and its head
         reads the state after o_T. START and its reward of 0 are given, not predicted.
@@ -251,10 +300,10 @@ class TokenModel(OnCore):
         start = jnp.full((1, batch), START)
         observations = jnp.concatenate([start, observe(joint)])  # [T + 1, batch]
         rewards = jnp.concatenate([jnp.zeros((1, batch)), reward])
-        seen = self._embed_observation(observations[:-1], context)
+        seen = self._embed_observation(_episode_inputs(self, observations[:-1], context))
         tokens = jnp.stack([seen, self._embed_reward(rewards[:-1]), self._embed_action(own)], 1)
         tokens = tokens.reshape(3 * rounds, batch, -1)
-        tokens = jnp.concatenate([tokens, self._embed_observation(observations[-1:])])
+        tokens = jnp.concatenate([tokens, self._embed_observation(_one_hot(self, observations[-1:]))])
         features = self.core.sequence(self.core.initial_state(batch), tokens)
         after_observation, after_reward, after_action = features[3::3], features[1::3], features[2::3]
         predicted = self._read(self.reward_head, after_observation)[0]

@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Integer
 
 from coplayer.errors import CoplayerError, require
-from coplayer.games.matrix import START, observe
+from coplayer.games.game import Game, Symbol
+from coplayer.networks.layers import sample
+from coplayer.play.player import Player, uniform
 
 # P(cooperate) after START, CC, CD, DC, DD (own action first).
 PRISONERS_DILEMMA_STRATEGIES: Mapping[str, tuple[float, ...]] = {
@@ -23,8 +24,11 @@ PRISONERS_DILEMMA_STRATEGIES: Mapping[str, tuple[float, ...]] = {
 }
 
 
-class Memory1(eqx.Module):
-    """One memory-1 player, or a batch of them: `probabilities[..., observation, action]`."""
+LEAST_PROBABILITY = 1e-4  # smaller probabilities count as this where a logarithm is taken
+
+
+class Memory1(Player):
+    """One memory-1 player, or a batch of them: `probabilities[..., observation, action]`, of a matrix game."""
 
     probabilities: Float[Array, "*batch observations actions"]
 
@@ -44,20 +48,75 @@ class Memory1(eqx.Module):
         self.probabilities = jnp.asarray(probabilities, dtype=float)  # float64 where JAX has it enabled
 
     @property
-    def num_actions(self) -> int:
-        return self.probabilities.shape[-1]
+    def takes_uniforms(self) -> bool:
+        return True
 
-    def initial_state(self, batch: int) -> Int[Array, " batch"]:
-        """The state is the last observation."""
-        return jnp.full((batch,), START)
+    def check(self, game: Game) -> None:
+        _check_table(game, *self.probabilities.shape[-2:])
 
-    def act(self, state: Int[Array, " batch"], key: PRNGKeyArray) -> Int[Array, " batch"]:
-        table = jnp.broadcast_to(self.probabilities, (*state.shape, *self.probabilities.shape[-2:]))
-        rows = jnp.take_along_axis(table, state[:, None, None], axis=1)[:, 0]
-        return sample(jnp.moveaxis(rows, -1, 0), jax.random.uniform(key, state.shape))
+    def begin(self, key, batch):
+        return None
 
-    def update(self, state, joint: Int[Array, " batch"], reward: Float[Array, " batch"]) -> Int[Array, " batch"]:
-        return observe(joint)
+    def act(self, state, observation, key):
+        table = jnp.broadcast_to(self.probabilities, (*observation.shape, *self.probabilities.shape[-2:]))
+        chosen = jnp.take_along_axis(table, observation[:, None, None], axis=1)[:, 0]
+        return state, sample(jnp.moveaxis(chosen, -1, 0), uniform(key, observation.shape)), None
+
+
+class TabularPlayers(Player):
+    """A table of action distributions for each of a batch of episodes, in any game whose observations are symbols. The
+    batch comes last, for speed.
+    """
+
+    tables: Float[Array, "observations actions batch"]
+
+    @property
+    def takes_uniforms(self) -> bool:
+        return True
+
+    def check(self, game: Game) -> None:
+        _check_table(game, *self.tables.shape[-3:-1])
+
+    def begin(self, key, batch):
+        return None
+
+    def act(self, state, observation, key):
+        return state, sample(rows(self.tables, observation), uniform(key, observation.shape)), None
+
+
+def _check_table(game: Game, observations: int, actions: int) -> None:
+    require(
+        isinstance(game.observation, Symbol),
+        "player: a table of probabilities needs a game whose observations are symbols, those of this game are vectors",
+    )
+    require(
+        actions == game.num_actions,
+        f"player: its table is made for {actions} actions, this game has {game.num_actions}",
+    )
+    require(
+        observations == game.observation.size,
+        f"player: its table is made for {observations} observations, this game has {game.observation.size}",
+    )
+
+
+def rows(
+    tables: Float[Array, "observations actions _"], observation: Integer[Array, " batch"]
+) -> Float[Array, "actions batch"]:
+    """Each player's action distribution after its own `observation`; one table for all, or one each."""
+    return sum(jnp.where(observation == o, tables[o], 0.0) for o in range(tables.shape[0]))
+
+
+def identity_size(game: Game) -> int:
+    """Length of what names a tabular player."""
+    return game.observation.size * game.num_actions
+
+
+def identity(tables: Float[Array, "observations actions batch"]) -> Float[Array, "identity batch"]:
+    """What names each tabular player to a learner that is told its co-player: log pi(a | o), in nats, observation by
+    observation (Weis et al. 2026, the ablation with opponent identity). Probabilities below `LEAST_PROBABILITY` count
+    as that.
+    """
+    return jnp.log(jnp.maximum(tables, LEAST_PROBABILITY)).reshape(-1, tables.shape[-1])
 
 
 def _numbers(probabilities) -> np.ndarray:
@@ -81,15 +140,3 @@ def named_strategy(name: str) -> Memory1:
         f"strategy: {name!r} is not one of {', '.join(PRISONERS_DILEMMA_STRATEGIES)}",
     )
     return cooperation(PRISONERS_DILEMMA_STRATEGIES[name])
-
-
-def sample(probabilities: Float[Array, "choices ..."], uniform: Float[Array, "..."]) -> Int[Array, "..."]:
-    """Draw a choice by inverting the cumulative distribution at `uniform` in [0, 1). The choices lie on the first
-    axis, so the long axis stays the contiguous one; the probabilities may be unnormalised by rounding.
-    """
-    index = jnp.zeros(uniform.shape, dtype=jnp.int32)
-    total = jnp.zeros_like(uniform)
-    for choice in range(probabilities.shape[0] - 1):
-        total = total + probabilities[choice]
-        index = index + (uniform >= total)
-    return index

@@ -7,33 +7,50 @@ After the forced action a rollout samples the co-player and one's own prior in t
 rollout ignores the end of the episode.
 """
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from coplayer.errors import require
+from coplayer.games.game import Game
+from coplayer.games.matrix import START, MatrixGame
+from coplayer.networks.layers import sample
 from coplayer.networks.world_model import WorldModel
-from coplayer.players.memory1 import sample
-from coplayer.pools import tabular
+from coplayer.play.player import Player
+from coplayer.players.memory1 import identity
+from coplayer.settings import setting
 
 
-class PlannerSettings(NamedTuple):
-    """How Q is estimated. The two switches leave its mean as it is and only lower its variance."""
+@dataclass(frozen=True)
+class PlannerSettings:
+    """Planner: rollouts inside the sequence model"""
 
-    rollouts: int
-    horizon: int
-    temperature: float
-    expected_rewards: bool  # average each imagined round's reward over both actions (needs RoundModel)
-    common_random_numbers: bool  # the same draws for every candidate action
+    rollouts: int = setting(20)
+    """Imagined rollouts for each candidate action."""
+    horizon: int = setting(15)
+    """Imagined rounds of a rollout."""
+    temperature: float = setting(0.01)
+    """Temperature of the improved policy, prior * exp(Q / temperature), in reward summed over the horizon."""
+    expected_rewards: bool = setting(False)
+    """Average each imagined round's reward over both players' actions, which makes planning less noisy. Needs --model
+    round."""
+    common_random_numbers: bool = setting(True)
+    """Use the same random draws for all candidate actions, which makes planning less noisy."""
 
 
-def estimate_q(model: WorldModel, state, key: PRNGKeyArray, settings: PlannerSettings) -> Float[Array, "actions batch"]:
-    """Monte Carlo estimate of Q for each state and first action, in units of summed reward."""
+def estimate_q(
+    model: WorldModel, state: PyTree, key: PRNGKeyArray, settings: PlannerSettings
+) -> Float[Array, "actions batch"]:
+    """Monte Carlo estimate of Q for each state and first action, in units of summed reward. Its mean does not depend on
+    `expected_rewards`, nor on `common_random_numbers`.
+
+    Raises `CoplayerError` where the model cannot give expected rewards.
+    """
     require(
-        not settings.expected_rewards or hasattr(model, "expected_reward"),
+        model.gives_expected_rewards or not settings.expected_rewards,
         f"expected_rewards: a {type(model).__name__} cannot give them; use a RoundModel",
     )
     actions = model.game.num_actions
@@ -84,18 +101,32 @@ def improved_policy(
     return jax.nn.log_softmax(jax.nn.log_softmax(logits, axis=0) + (q - q.max(0)) / temperature, axis=0)
 
 
-class PPIPlayer(eqx.Module):
-    """A player that plans in its sequence model before every action. `context` names its co-players, where the model
-    takes that and where they are tabular (see `told`); without it they are learners.
+class PPIPlayer(Player):
+    """A player that plans in its sequence model before every action, in a matrix game. Its state is the model's.
+
+    `context` names its co-players, where the model takes that and where they are tabular (see `told`); without it they
+    are learners.
     """
 
     model: WorldModel
     settings: PlannerSettings = eqx.field(static=True)
     context: Float[Array, "context batch"] | None = None
+    payoffs: Float[Array, " joint"] | None = None
+    """Its rewards by its own joint action; None: those of the model's game in the first seat (see `in_seat`)."""
 
-    @property
-    def num_actions(self) -> int:
-        return self.model.game.num_actions
+    def check(self, game: Game) -> None:
+        require(
+            isinstance(game, MatrixGame), "player: a planner needs a matrix game, whose observations name the round"
+        )
+        own = self.model.game
+        require(
+            own.num_actions == game.num_actions,
+            f"player: its model is made for {own.num_actions} actions, this game has {game.num_actions}",
+        )
+        require(
+            game.payoffs in [own.seen_by(seat).payoffs for seat in range(2)],
+            "player: its model was fitted to a game of other payoffs",
+        )
 
     def told(self, probabilities: Float[Array, "batch observations actions"]) -> "PPIPlayer":
         """The player who knows the memory-1 co-player of each of its next `batch` episodes, if its model takes a
@@ -103,16 +134,27 @@ class PPIPlayer(eqx.Module):
         """
         if not self.model.context:
             return self
-        return PPIPlayer(self.model, self.settings, tabular.identity(jnp.moveaxis(probabilities, 0, -1)))
+        return PPIPlayer(self.model, self.settings, identity(jnp.moveaxis(probabilities, 0, -1)), self.payoffs)
 
-    def initial_state(self, batch: int):
-        return self.model.initial_state(batch, self.context)
+    def in_seat(self, seat: int) -> "PPIPlayer":
+        """The player with the payoffs of a seat of its model's game."""
+        return PPIPlayer(self.model, self.settings, self.context, self.model.game.payoff_vector(seat))
 
-    def act(self, state, key: PRNGKeyArray) -> Int[Array, " batch"]:
+    def rewards(self, observation: Int[Array, "*batch"]) -> Float[Array, "*batch"]:
+        """What the round that an observation names paid the player; 0 at START."""
+        payoffs = self.model.game.payoff_vector() if self.payoffs is None else self.payoffs
+        return jnp.where(observation == START, 0.0, payoffs[jnp.maximum(observation - 1, 0)])
+
+    def see(self, state: PyTree, observation: Int[Array, " batch"]) -> PyTree:
+        """The state in which the player is about to act, from the state before."""
+        return self.model.see(state, observation, self.rewards(observation), self.context)
+
+    def begin(self, key, batch):
+        return self.model.initial_state(batch)
+
+    def act(self, state, observation, key):
+        state = self.see(state, observation)
         logits = self.model.action_logits(state)
         q = estimate_q(self.model, state, jax.random.fold_in(key, 0), self.settings)
         policy = jnp.exp(improved_policy(logits, q, self.settings.temperature))
-        return sample(policy, jax.random.uniform(jax.random.fold_in(key, 1), logits.shape[1:]))
-
-    def update(self, state, joint: Int[Array, " batch"], reward: Float[Array, " batch"]):
-        return self.model.observe(state, joint, reward)
+        return state, sample(policy, jax.random.uniform(jax.random.fold_in(key, 1), logits.shape[1:])), None

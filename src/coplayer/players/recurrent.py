@@ -1,42 +1,32 @@
-"""A trained recurrent actor as a player."""
+"""A recurrent actor-critic as a player, in matches and in training."""
 
 from typing import NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
+from jaxtyping import Array, Bool, Float, PyTree
 
-from coplayer.games.matrix import START, observe
-from coplayer.networks.actor_critic import ActorCritic, Trace
-from coplayer.players.memory1 import sample
-from coplayer.pools import tabular
+from coplayer.errors import require
+from coplayer.games.game import Game
+from coplayer.networks.actor_critic import ActorCritic
+from coplayer.networks.layers import sample
+from coplayer.play.player import Player, uniform
+from coplayer.players.memory1 import identity
 
 
 class Memory(NamedTuple):
-    """What the player remembers when it is about to act."""
+    """What the player remembers when it is about to see the next observation."""
 
     state: PyTree
-    logits: Float[Array, "actions batch"]
-    before: PyTree | None  # of a lasting player: the state before the last observation
+    opens: Bool[Array, ""]  # whether the context comes with it
 
 
-def act(
-    network: ActorCritic,
-    state: PyTree,
-    observation: Int[Array, " batch"],
-    uniform: Float[Array, " batch"],
-    context: Float[Array, "context batch"] | None = None,
-) -> tuple[Trace, Int[Array, " batch"]]:
-    """One round of a policy in training: its step, and the actions drawn with these uniform numbers."""
-    now = network.step(state, observation, context)
-    return now, sample(jax.nn.softmax(now.outputs[:-1], axis=0), uniform)
+class RecurrentPlayer(Player):
+    """Samples its actions from the policy of an `ActorCritic`. Its notes are the network's `Trace`.
 
-
-class RecurrentPlayer(eqx.Module):
-    """Samples its actions from the policy of an `ActorCritic`. `context` names its co-players, where the network takes
-    that and where they are tabular (see `told`); without it they are learners. A `lasting` player remembers all inner
-    episodes of a match.
+    `context` names its co-players, where the network takes that and where they are tabular (see `told`); without it
+    they are learners. A `lasting` player remembers all episodes of a match.
     """
 
     network: ActorCritic
@@ -44,8 +34,19 @@ class RecurrentPlayer(eqx.Module):
     lasting: bool = eqx.field(static=True, default=False)
 
     @property
-    def num_actions(self) -> int:
-        return self.network.game.num_actions
+    def takes_uniforms(self) -> bool:
+        return True
+
+    def check(self, game: Game) -> None:
+        actions, observation = self.network.num_actions, self.network.observation
+        require(
+            actions == game.num_actions,
+            f"player: its network is made for {actions} actions, this game has {game.num_actions}",
+        )
+        require(
+            observation == game.observation,
+            f"player: its network is made for observations of {observation}, this game has {game.observation}",
+        )
 
     def told(self, probabilities: Float[Array, "batch observations actions"]) -> "RecurrentPlayer":
         """The player who knows the memory-1 co-player of each of its next `batch` episodes, if its network takes a
@@ -53,25 +54,16 @@ class RecurrentPlayer(eqx.Module):
         """
         if not self.network.context:
             return self
-        return RecurrentPlayer(self.network, tabular.identity(jnp.moveaxis(probabilities, 0, -1)), self.lasting)
+        return RecurrentPlayer(self.network, identity(jnp.moveaxis(probabilities, 0, -1)), self.lasting)
 
-    def initial_state(self, batch: int) -> Memory:
-        return self._see(self.network.initial_state(batch), jnp.full((batch,), START), self.context)
+    def begin(self, key, batch):
+        return Memory(self.network.initial_state(batch), jnp.ones((), bool))
 
-    def act(self, state: Memory, key: PRNGKeyArray) -> Int[Array, " batch"]:
-        policy = jax.nn.softmax(state.logits, axis=0)
-        return sample(policy, jax.random.uniform(key, policy.shape[1:]))
+    def act(self, state, observation, key):
+        context = None if self.context is None else jnp.where(state.opens, self.context, 0.0)
+        now = self.network.step(state.state, observation, context)
+        action = sample(jax.nn.softmax(now.outputs[:-1], axis=0), uniform(key, now.outputs.shape[1:]))
+        return Memory(now.state, jnp.zeros((), bool)), action, now
 
-    def update(self, state: Memory, joint: Int[Array, " batch"], reward: Float[Array, " batch"]) -> Memory:
-        return self._see(state.state, observe(joint))
-
-    def next_episode(self, state: Memory) -> Memory:
-        batch = state.logits.shape[1]
-        if not self.lasting:
-            return self.initial_state(batch)
-        # START takes the place of what the last round came to, as in training (see `shaping.observations`).
-        return self._see(state.before, jnp.full((batch,), START))
-
-    def _see(self, state, observation, context=None) -> Memory:
-        now = self.network.step(state, observation, context)
-        return Memory(now.state, now.outputs[:-1], state if self.lasting else None)
+    def learn(self, state, episode, notes, key):
+        return state if self.lasting else self.begin(key, episode.actions.shape[1])

@@ -1,65 +1,77 @@
-"""Sampled LOLA-DiCE of recurrent agents in a matrix game (Foerster et al. 2018b; Meulemans et al. 2025, section 5).
+"""Sampled LOLA-DiCE of recurrent agents (Foerster et al. 2018b; Meulemans et al. 2025, section 5), in any two-player
+game.
 
-The mathematics is that of `learning.lola`, for any players and any game; here are the game's two functions, an
-`ActorCritic` on each side. All rewards are mean rewards a round.
+The mathematics is that of `learning.lola`, for any players and any game; here are the game's two functions, with an
+`ActorCritic` on each side. All rewards are mean rewards per round.
 """
 
+from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Int, PRNGKeyArray
+from jaxtyping import PRNGKeyArray
 
+from coplayer.games.game import Game
 from coplayer.learning import lola
 from coplayer.networks.actor_critic import ActorCritic
 from coplayer.networks.layers import pick
-from coplayer.players.match import play_match
+from coplayer.play.rollout import play_match
+from coplayer.play.trajectory import Trajectory
 from coplayer.players.recurrent import RecurrentPlayer
-from coplayer.pools.shaping import observations
+from coplayer.settings import setting
 
 
-class Lookahead(NamedTuple):
-    """What an agent takes its co-player's learning for."""
+@dataclass(frozen=True)
+class LookaheadSettings:
+    """Look-ahead of lola_dice"""
 
-    steps: int  # naive steps that it looks ahead
-    rate: float  # their step size, on the co-player's reward a round
-    share: float  # weight of the look-ahead's gradient; the rest is the plain gradient's
-    gamma: float
-    learner_gamma: float  # the co-player's
-    reward_scale: float  # factor on the rewards that the networks' values are fitted to
+    lookaheads: int = setting(1)
+    """Learning steps of a co-player that lola_dice looks ahead. Each step is on new inner episodes."""
+    lookahead_rate: float = setting(1.0, at_least=0)
+    """Step size that lola_dice assumes for its co-player, on the reward per round. A Hawk needs a small step size."""
+    lookahead_share: float = setting(1.0, at_least=0, at_most=1)
+    """Weight of the look-ahead's gradient in lola_dice; the rest is the plain gradient's."""
 
 
 def course(
-    own: ActorCritic, other: ActorCritic, joint: Int[Array, "rounds batch"], *, reward_scale: float
+    game: Game, own: ActorCritic, other: ActorCritic, trajectory: Trajectory, *, reward_scale: float
 ) -> lola.Course:
-    """What inner episodes, in one's own view, mean to both players; differentiable by both networks, twice. Each one's
-    value head gives its baselines.
+    """What inner episodes mean to both players; differentiable by both networks, twice. Each one's value head, fitted
+    to rewards times `reward_scale`, gives its baselines.
     """
-    game = own.game
     logs, rewards, baselines = [], [], []
-    for player, (network, view) in enumerate(((own, joint), (other, game.swap(joint)))):
-        logits, values = network.unroll(observations(view, game.rounds))
-        logs.append(pick(jax.nn.log_softmax(logits, axis=0), game.own_action(view)))
-        rewards.append(game.reward(view, player) / game.rounds)
+    for player, network in enumerate((own, other)):
+        view = trajectory.view(player)
+        logits, values = network.unroll(view.observations)
+        logs.append(pick(jax.nn.log_softmax(logits, axis=0), view.actions))
+        rewards.append(view.rewards / game.rounds)
         baselines.append(values / (reward_scale * game.rounds))
     return lola.Course(*map(jnp.stack, (logs, rewards, baselines)))
 
 
 def gradient(
-    own: ActorCritic, others: ActorCritic, key: PRNGKeyArray, *, batch: int, lookahead: Lookahead
+    game: Game,
+    own: ActorCritic,
+    others: ActorCritic,
+    key: PRNGKeyArray,
+    *,
+    batch: int,
+    lookahead: LookaheadSettings,
+    gamma: float,
+    learner_gamma: float,
+    reward_scale: float,
 ) -> ActorCritic:
-    """The direction to climb for one's reward a round, mean over the co-players; each leaf of `others` has a leading
-    axis of these. Every learning step, and the play after the last, takes `batch` new episodes of `own.game.rounds`
-    rounds, which both players begin without a memory.
+    """The direction to climb for the own reward per round, mean over the co-players; each leaf of `others` has a
+    leading axis of these. Every learning step, and the play after the last, takes `batch` new episodes, which both
+    players begin without a memory. `learner_gamma`: the co-player's discount.
     """
 
-    def sample(key: PRNGKeyArray, own: ActorCritic, other: ActorCritic) -> Int[Array, "rounds batch"]:
-        played = play_match(RecurrentPlayer(own), RecurrentPlayer(other), own.game, key, episodes=batch)
-        return played.astype(jnp.int32)
+    def sample(key: PRNGKeyArray, own: ActorCritic, other: ActorCritic) -> Trajectory:
+        return play_match((RecurrentPlayer(own), RecurrentPlayer(other)), game, key, episodes=batch)
 
-    def evaluate(own: ActorCritic, other: ActorCritic, joint: Int[Array, "rounds batch"]) -> lola.Course:
-        return course(own, other, joint, reward_scale=lookahead.reward_scale)
+    def evaluate(own: ActorCritic, other: ActorCritic, trajectory: Trajectory) -> lola.Course:
+        return course(game, own, other, trajectory, reward_scale=reward_scale)
 
     def one(other: ActorCritic, key: PRNGKeyArray) -> ActorCritic:
         ahead_key, plain_key = jax.random.split(key)
@@ -69,16 +81,16 @@ def gradient(
             ahead_key,
             own,
             other,
-            steps=lookahead.steps,
-            rate=lookahead.rate,
-            gamma=lookahead.gamma,
-            learner_gamma=lookahead.learner_gamma,
+            steps=lookahead.lookaheads,
+            rate=lookahead.lookahead_rate,
+            gamma=gamma,
+            learner_gamma=learner_gamma,
         )
-        share = lookahead.share
+        share = lookahead.lookahead_share
         if share == 1:
             return ahead
         plain = jax.grad(partial(lola.sampled_objective, sample, evaluate, plain_key))(
-            own, other, player=0, gamma=lookahead.gamma
+            own, other, player=0, gamma=gamma
         )
         return jax.tree.map(lambda ahead, plain: share * ahead + (1 - share) * plain, ahead, plain)
 

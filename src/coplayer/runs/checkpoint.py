@@ -1,4 +1,4 @@
-"""Checkpoints: named arrays and a small JSON head in one compressed file, complete or not there.
+"""Checkpoints: named arrays and a small JSON head in one compressed file, which is complete or absent.
 
 The two newest are kept. A damaged one is named in the error, with the one before it as the way out.
 """
@@ -86,7 +86,7 @@ def flatten(tree: Any, prefix: str) -> dict[str, np.ndarray]:
 
 
 def unflatten(like: Any, arrays: dict[str, np.ndarray], prefix: str) -> Any:
-    """The pytree of `like`'s structure (its arrays, or their shapes) with the values from `arrays`."""
+    """A pytree with the structure of `like`, which has arrays or their shapes, and the values from `arrays`."""
 
     def value(path, leaf):
         name = prefix + jax.tree_util.keystr(path)

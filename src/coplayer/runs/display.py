@@ -1,4 +1,4 @@
-"""Progress of a run: a live panel on a terminal, a line a phase elsewhere."""
+"""Progress of a run: a live panel on a terminal, elsewhere one line per phase."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""Writing files so that a reader never sees half of one, and a full disk is one clear line."""
+"""Writing files: a reader never sees half a file, and a full disk is one clear line."""
 
 import contextlib
 import errno
@@ -11,7 +11,7 @@ from coplayer.errors import CoplayerError
 
 
 def jsonable(array: np.ndarray, digits: int) -> list:
-    """Nested lists of so many digits, and None for NaN, which JSON does not have."""
+    """Nested lists with every number rounded to `digits` digits, and None for NaN, which JSON does not have."""
     rounded = np.round(array, digits)
     return np.where(np.isnan(rounded), None, rounded).tolist()
 
@@ -33,7 +33,7 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def append(path: Path, data: bytes) -> None:
-    """Append and flush to the disk."""
+    """Append `data` to a file and flush it to the disk."""
     try:
         with open(path, "ab") as file:
             file.write(data)

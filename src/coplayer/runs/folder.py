@@ -1,11 +1,11 @@
 """A run's folder.
 
 config.json          all settings, versions, commit, random-number implementation
-metrics.jsonl        one JSON object a line; a function of the settings alone
-timing.jsonl         seconds and rates, which are not
+metrics.jsonl        one JSON object per line; they depend on the settings alone
+timing.jsonl         seconds and rates, one JSON object per chunk of training
 checkpoints/         the newest two states of the run, each complete
 agents/              weights at the end of each phase, enough to play with
-figures/, summary.md made at the end, or by `coplayer evaluate`
+figures/, summary.md written when the run ends, or by `coplayer evaluate`
 """
 
 import contextlib
@@ -39,8 +39,8 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: str | Path, config: dict) -> "RunFolder":
-        """A new folder, `config` written to it. Never touches one that has a file in it, but for what is left of a
-        process killed here: nothing, or half a config.
+        """Make a new folder and write `config` to it. A folder that has a file in it is refused, except for the remains
+        of a process that was killed here: no file, or half a config.
         """
         folder = cls(path)
         untouched = (entry.is_dir() or entry.suffix == ".partial" for entry in folder.path.rglob("*"))
@@ -65,7 +65,7 @@ class RunFolder:
         return folder
 
     def config(self) -> dict:
-        """What config.json holds: an object with the run's settings among others."""
+        """The contents of config.json: an object with the run's settings and how the run was made."""
         try:
             stored = json.loads(self.config_file.read_bytes())
         except (OSError, ValueError) as error:
@@ -76,7 +76,7 @@ class RunFolder:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the folder, so that no two processes train in it at once."""
+        """Hold the folder, so that no other process trains in it."""
         with open(self.path / ".lock", "w") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -102,8 +102,10 @@ class RunFolder:
     def over_training(
         self, name: str, x: str = "phase", *, learners: Sequence[int] | None = None
     ) -> tuple[Num[np.ndarray, " points"], Float[np.ndarray, "seeds points"]]:
-        """A metric of training, averaged over these learners (None: all), and over all rows of the same `x`:
-        "phase", or "iteration" where metrics come by iteration. Returns the xs and the values.
+        """A metric of training by `x`: "phase", or "iteration" where metrics come by iteration.
+
+        Values are means over these learners (None: all) and over all rows of the same `x`. Returns the xs and the
+        values.
         """
         rows = [row for row in self.metrics() if name in row and (learners is None or row["learner"] in learners)]
         require(bool(rows), f"{self.path}: no phase is done yet")
@@ -132,7 +134,7 @@ def append_rows(path: Path, rows: list[dict]) -> None:
 
 
 def keep_rows(path: Path, count: int) -> None:
-    """Cut a file of rows back to its first `count`: what a checkpoint knew of."""
+    """Cut a file of rows back to its first `count`, those from before a checkpoint."""
     data = path.read_bytes() if path.exists() else b""
     lines = data.split(b"\n")[:-1]
     require(len(lines) >= count, f"{path}: has {len(lines)} rows, and the checkpoint was made after {count}")
@@ -142,7 +144,7 @@ def keep_rows(path: Path, count: int) -> None:
 
 
 def provenance() -> dict:
-    """What a result depends on besides its settings."""
+    """The versions, commit and device that a result depends on beside its settings."""
     names = ("jax", "jaxlib", "equinox", "optax", "numpy")
     device = jax.local_devices()[0]
     return {
@@ -156,7 +158,7 @@ def provenance() -> dict:
 
 
 def _commit() -> str | None:
-    """The commit of the source tree, with a mark if it was changed since; None for an installed package."""
+    """The commit of the source tree, with a mark if files were changed since; None for an installed package."""
     root = Path(__file__).resolve().parents[3]
     if not (root / ".git").exists():
         return None

@@ -1,4 +1,4 @@
-"""Whether a run fits the device it is to run on, asked before it starts."""
+"""Whether a run fits the memory of its device, asked before the run starts."""
 
 import jax
 
@@ -6,7 +6,7 @@ from coplayer.errors import require
 
 
 def available_bytes() -> int | None:
-    """Memory a run may use on one device: a GPU's own, or what the machine has left. None where it cannot be told."""
+    """Memory in bytes that a run may use on one device: a GPU's own, or what the machine has left; None: unknown."""
     stats = jax.local_devices()[0].memory_stats()
     if stats and "bytes_limit" in stats:
         return stats["bytes_limit"] - stats.get("bytes_in_use", 0)
@@ -19,7 +19,7 @@ def available_bytes() -> int | None:
 
 
 def require_fit(needed: int, advice: str) -> None:
-    """Raise `CoplayerError` if `needed` bytes are more than there are; `advice` names the settings that lower them."""
+    """Raise `CoplayerError` if `needed` bytes are more than are free. `advice` names the settings that need less."""
     available = available_bytes()
     require(
         available is None or needed <= available,

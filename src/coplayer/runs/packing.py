@@ -1,4 +1,4 @@
-"""Episodes on disk: as few bits a round as its joint actions need (two for two actions each)."""
+"""Episodes on disk: as few bits per round as the joint actions need (two for two actions each)."""
 
 import numpy as np
 

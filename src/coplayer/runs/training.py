@@ -1,7 +1,7 @@
-"""The host's side of training: chunks, metrics, checkpoints, progress, and going on after a stop.
+"""The host's side of training: chunks, metrics, checkpoints, progress, and resuming after a stop.
 
-An experiment is a pure function of its settings, cut into chunks. What is written to metrics.jsonl and what the weights
-become does not depend on where a run was stopped, nor on how often its state was saved.
+A training is a pure function of its settings, cut into chunks. Its metrics and weights do not depend on where the run
+was stopped, nor on how often its state was saved.
 """
 
 import time
@@ -17,7 +17,7 @@ from coplayer.runs.folder import RunFolder, append_rows, keep_rows
 
 
 class Chunk(NamedTuple):
-    """What one chunk of training gives back."""
+    """The results of one chunk of training."""
 
     state: Any
     rows: list[dict]  # for metrics.jsonl
@@ -27,8 +27,8 @@ class Chunk(NamedTuple):
 
 
 @runtime_checkable
-class Experiment(Protocol):
-    """What the host needs to know of an experiment."""
+class Training(Protocol):
+    """A training as the host runs it: a state that advances chunk by chunk to the end."""
 
     def initial_state(self) -> Any:
         """The state before the first chunk."""
@@ -51,11 +51,13 @@ class Experiment(Protocol):
 
 @runtime_checkable
 class Reporter(Protocol):
-    """Who shows a run to its user."""
+    """Shows the progress of a run to its user."""
 
-    def resumed(self, chunk: int) -> None: ...
+    def resumed(self, chunk: int) -> None:
+        """The run goes on after this many chunks."""
 
-    def advanced(self, chunk: Chunk, progress: float) -> None: ...
+    def advanced(self, chunk: Chunk, progress: float) -> None:
+        """A chunk is done; `progress` is the share of the work done, in [0, 1]."""
 
 
 class Silence:
@@ -68,14 +70,14 @@ class Silence:
         pass
 
 
-def train(experiment: Experiment, folder: RunFolder, reporter: Reporter, *, checkpoint_seconds: float) -> None:
-    """Run an experiment to its end in `folder`, from its newest checkpoint if it has one.
+def train(training: Training, folder: RunFolder, reporter: Reporter, *, checkpoint_seconds: float) -> None:
+    """Run a training to its end in `folder`, from its newest checkpoint if it has one.
 
     The state is saved at the end of each phase and whenever `checkpoint_seconds` have passed since the last time.
     """
     with folder.locked():
         try:
-            _train(experiment, folder, reporter, checkpoint_seconds)
+            _train(training, folder, reporter, checkpoint_seconds)
         except jax.errors.JaxRuntimeError as error:
             if "RESOURCE_EXHAUSTED" not in str(error):
                 raise
@@ -85,22 +87,22 @@ def train(experiment: Experiment, folder: RunFolder, reporter: Reporter, *, chec
             ) from error
 
 
-def _train(experiment: Experiment, folder: RunFolder, reporter: Reporter, checkpoint_seconds: float) -> None:
+def _train(training: Training, folder: RunFolder, reporter: Reporter, checkpoint_seconds: float) -> None:
     saved = checkpoint.newest(folder.checkpoints)
     require(
         saved is not None or not folder.phases(),
         f"{folder.path}: has the agents of {len(folder.phases())} phases but no checkpoint to go on from",
     )
-    state = experiment.unpack(saved.arrays) if saved else experiment.initial_state()
+    state = training.unpack(saved.arrays) if saved else training.initial_state()
     step, rows = (saved.step, saved.rows) if saved else (0, 0)
     if saved:
         reporter.resumed(step)
     keep_rows(folder.metrics_file, rows)
 
     last_save = time.monotonic()
-    while not experiment.finished(state):
+    while not training.finished(state):
         begin = time.monotonic()
-        chunk = experiment.advance(state)
+        chunk = training.advance(state)
         state, step = chunk.state, step + 1
         _stop_at_nan(chunk, folder)
         append_rows(folder.metrics_file, chunk.rows)
@@ -110,13 +112,13 @@ def _train(experiment: Experiment, folder: RunFolder, reporter: Reporter, checkp
             agents = checkpoint.dump(chunk.agents, {"phase": chunk.phase})
             write_atomically(folder.agents_file(chunk.phase), agents)
         if chunk.agents is not None or time.monotonic() - last_save >= checkpoint_seconds:
-            checkpoint.write(folder.checkpoints, step, rows, experiment.pack(state))
+            checkpoint.write(folder.checkpoints, step, rows, training.pack(state))
             last_save = time.monotonic()
-        reporter.advanced(chunk, experiment.progress(state))
+        reporter.advanced(chunk, training.progress(state))
 
 
 def _stop_at_nan(chunk: Chunk, folder: RunFolder) -> None:
-    """Refuse to go on, or to save, once a number of the metrics or of the weights is not finite."""
+    """Refuse to go on, and to save, once a number of the metrics or of the weights is not finite."""
     bad = [name for row in chunk.rows for name, value in row.items() if not np.all(np.isfinite(value))]
     bad += [name for name, array in (chunk.agents or {}).items() if not np.isfinite(array).all()]
     if bad:

@@ -1,0 +1,101 @@
+"""The groups of settings that experiments share, each described once."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from coplayer.errors import require
+from coplayer.settings import setting
+
+SEED_BOUND = 2**31  # seeds are 32-bit integers
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """Run"""
+
+    seeds: int = setting(1)
+    """Independent repetitions, numbered from --seed."""
+    seed: int = setting(0, at_least=0)
+    """Number of the first seed."""
+    phases: int = setting(20)
+    """Equal parts of the training. The agents at the end of each part are kept."""
+    seed_batch: int = setting(0, at_least=0)
+    """Seeds trained side by side by vmap; 0: all on a GPU, one at a time on a CPU."""
+    checkpoint_seconds: float = setting(60.0)
+    """Most seconds from one checkpoint to the next. The end of each phase is a checkpoint too."""
+
+
+@dataclass(frozen=True)
+class IterationSettings(RunSettings):
+    """Run"""
+
+    iterations: int = setting(3000)
+    """Iterations of the training. In each the agents play a batch of episodes and learn from it."""
+    log_every: int = setting(10)
+    """Iterations per row of metrics, which is their mean. A run that is killed loses the rows it had not saved."""
+
+
+@dataclass(frozen=True)
+class NetworkSettings:
+    """Network"""
+
+    core: str = setting("gru")
+    """Kind of recurrent core: gru, or hawk (one Hawk block)."""
+    hidden: int = setting(128)
+    """Width of the recurrent core."""
+
+
+@dataclass(frozen=True)
+class CoPlayerSettings:
+    """Co-players"""
+
+    pool: tuple[str, ...] = setting(("uniform",))
+    """Tabular players, one drawn per episode, each entry equally likely. An entry is "uniform" (a fresh random player),
+    the name of a strategy such as tit_for_tat, or probabilities of action 0 such as 1,1,0,1,0 (after START, CC, CD, DC,
+    DD)."""
+    learners: int = setting(2)
+    """Learners. Each has its own weights and its own episodes, and meets every other learner equally often."""
+    learner_share: float = setting(0.5, at_least=0, at_most=1)
+    """Share of a learner's episodes that are against the other learners; the rest is against tabular players."""
+    frozen: Path | None = None
+    """Folder of a finished run. Each learner meets that run's last agent of the next seat and the same seed, instead of
+    tabular players; that agent no longer learns. Needs --learner-share 0."""
+    start: Path | None = None
+    """Folder of a finished run of the same kind, from whose agents and data the training starts."""
+    opponent_identity: bool = False
+    """Tell the learner whom it meets (ablation): the first observation comes with a tabular co-player's
+    log-probabilities, or with zeros for a learner."""
+
+
+def check_seeds(run: RunSettings) -> None:
+    """Refuse seeds that are no 32-bit integers."""
+    require(
+        run.seed + run.seeds <= SEED_BOUND,
+        f"seed: must be at most {SEED_BOUND - run.seeds} with {run.seeds} seed(s), got {run.seed}",
+    )
+
+
+def check_iterations(run: IterationSettings) -> None:
+    """Refuse iterations that do not come out in whole phases and rows of metrics."""
+    rows = run.phases * run.log_every
+    require(
+        run.iterations % rows == 0,
+        f"iterations: must be a multiple of phases * log_every = {rows}, got {run.iterations}",
+    )
+
+
+def check_first(name: str, value: int, run: IterationSettings) -> None:
+    """Refuse a number of first iterations that are not whole rows of metrics, or that leave none after them."""
+    require(
+        value % run.log_every == 0 and value < run.iterations,
+        f"{name}: must be a multiple of log_every = {run.log_every} below iterations = {run.iterations}, got {value}",
+    )
+
+
+def check_annealing(settings: Any) -> None:
+    """Refuse a fall of the learning rate or of the entropy coefficient that begins after the training."""
+    iterations = settings.run.iterations
+    starts = {"entropy_from": settings.loss.entropy_from, "learning_rate_from": settings.optimiser.learning_rate_from}
+    for name, begin in starts.items():
+        require(begin < iterations, f"{name}: must be below iterations = {iterations}, got {begin}")

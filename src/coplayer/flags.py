@@ -1,0 +1,137 @@
+"""The settings of an experiment as flags of the command line.
+
+Every setting is a flag of its own name, such as `--hidden`; those of the game begin with its name: `--game.rounds`. The
+help shows the flags by group. A group's docstring is its title, and perhaps, after a colon, a line on it; the docstring
+under a setting is the flag's help.
+"""
+
+import ast
+import dataclasses
+import functools
+import inspect
+import textwrap
+import typing
+from itertools import pairwise
+from typing import Annotated, Any, Literal, TypeVar
+
+import tyro
+
+from coplayer.errors import require
+from coplayer.games import files, names
+from coplayer.games.game import Game
+from coplayer.networks.core import CORES
+from coplayer.settings import groups_of
+
+T = TypeVar("T")
+RULES = "rules"  # the field of the flags that has the game's own settings
+NEEDED = {"matrix": "payoffs"}  # the setting that a game by name cannot do without
+
+
+def value_of(flag: str, arguments: list[str]) -> str | None:
+    """The value of a flag among the arguments, for flags that decide which others there are."""
+    given = None
+    for name, value in pairwise([*arguments, ""]):
+        if name == flag:
+            given = value
+        elif name.startswith(f"{flag}="):
+            given = name.partition("=")[2]
+    return given
+
+
+def is_given(flag: str, arguments: list[str]) -> bool:
+    """Whether a flag is among the arguments."""
+    return any(word.partition("=")[0] == flag for word in arguments)
+
+
+def know_game(text: str) -> str:
+    """The name of the game that `--game` asks for. A game from a file becomes known by it."""
+    if files.names_a_file(text):
+        name, game = files.load(text)
+        names.register(name, game)
+        return name
+    require(text in names.GAMES, f"game: {text!r} is not one of {', '.join(names.GAMES)}, nor {files.FORM}")
+    return text
+
+
+def game_of(name: str, own: Game) -> Game:
+    """The game of a name with its default settings. `own`: a recipe's own game, whose rounds a game of the same kind
+    has too.
+    """
+    if name == names.described(own)["name"]:
+        return own
+    game = names.GAMES[name]
+    alike = type(game) is type(own) and "rounds" in {field.name for field in dataclasses.fields(game)}
+    return dataclasses.replace(game, rounds=own.rounds) if alike else game
+
+
+def check_needed(game: str, arguments: list[str]) -> None:
+    """Refuse a game by name whose settings have no default."""
+    needed = NEEDED.get(game)
+    require(
+        needed is None or is_given(f"--game.{needed}", arguments),
+        f"game.{needed}: --game {game} needs --game.{needed}, such as --game.{needed} 4 0 3 2",
+    )
+
+
+def flags_of(settings: Any, game: str, *, base: type) -> type:
+    """A dataclass for tyro: the fields of `base`, and those of all groups of the settings and of their game, whose name
+    is `game`.
+    """
+    rules = _described(settings.game)
+    shown = tyro.conf.arg(name="game", help=f"Settings of --game {game}")
+    fields = [(RULES, Annotated[rules, shown], rules())]
+    for name, group in groups_of(settings).items():
+        title, _, about = " ".join((type(group).__doc__ or name).split()).partition(":")
+        shown = tyro.conf.arg(name=title.lower(), help=about.strip())
+        kind = _described(group)
+        fields.append((_group_field(name), Annotated[tyro.conf.OmitArgPrefixes[kind], shown], kind()))
+    name = f"{type(settings).__name__}Flags"
+    return dataclasses.make_dataclass(name, fields, bases=(base,), frozen=True, kw_only=True)
+
+
+def settings_from(flags: Any, settings: T) -> T:
+    """The settings with the values of parsed flags, which were made by `flags_of` from them."""
+    groups = {
+        name: dataclasses.replace(group, **vars(getattr(flags, _group_field(name))))
+        for name, group in groups_of(settings).items()
+    }
+    game = dataclasses.replace(settings.game, **vars(getattr(flags, RULES)))
+    return dataclasses.replace(settings, game=game, **groups)
+
+
+def _group_field(name: str) -> str:
+    return f"{name}_group"
+
+
+def _described(group: Any) -> type:
+    """A dataclass like a group's, with its values as defaults, and with what the help says of each field."""
+    kinds, texts = typing.get_type_hints(type(group), include_extras=True), documentation(type(group))
+    fields = [
+        (field.name, Annotated[_kind(field, kinds[field.name]), tyro.conf.arg(help=texts.get(field.name, ""))], value)
+        for field in dataclasses.fields(group)
+        for value in [getattr(group, field.name)]
+        if field.init
+    ]
+    return dataclasses.make_dataclass(type(group).__name__, fields, frozen=True)
+
+
+def _kind(field: dataclasses.Field, annotated: Any) -> Any:
+    """The type of a flag: where a setting is one of several words, these."""
+    words = tuple(CORES) if field.name == "core" else field.metadata.get("among")
+    return Literal[words] if words else annotated
+
+
+@functools.cache
+def documentation(cls: type) -> dict[str, str]:
+    """The docstring under each field of a dataclass, on one line."""
+    texts = {}
+    for base in reversed(cls.__mro__):
+        try:
+            body = ast.parse(textwrap.dedent(inspect.getsource(base))).body[0].body
+        except (OSError, TypeError, SyntaxError):  # not written in a file
+            continue
+        for field, text in pairwise(body):
+            documented = isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant)
+            if isinstance(field, ast.AnnAssign) and documented and isinstance(text.value.value, str):
+                texts[field.target.id] = " ".join(text.value.value.split())
+    return texts

@@ -1,0 +1,46 @@
+"""A user's own game from a file: what `--game path/to/file.py:ClassName` means."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+from coplayer.errors import CoplayerError, require
+from coplayer.games.game import Game
+
+FORM = "path/to/file.py:ClassName"
+
+
+def names_a_file(text: str) -> bool:
+    """Whether a text has the form of a file and a class in it."""
+    return text.rpartition(":")[0].endswith(".py")
+
+
+def load(text: str) -> tuple[str, Game]:
+    """Run the file of `path/to/file.py:ClassName` and make the game of that class, with its default settings.
+
+    Returns the name under which the game is kept, `file.py:ClassName`, and the game. The name does not depend on the
+    folder from which the file was named. Raises `CoplayerError` where there is no such file, class, or game.
+    """
+    require(names_a_file(text), f"game: {text!r} must have the form {FORM}")
+    file, _, name = text.rpartition(":")
+    path = Path(file)
+    require(path.is_file(), f"game: {path}: no such file")
+    spec = importlib.util.spec_from_file_location(f"coplayer_game_{path.stem}", path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where dataclasses and help texts look for it
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise CoplayerError(f"game: {path} cannot be run ({type(error).__name__}: {_first_line(error)})") from error
+    require(hasattr(module, name), f"game: {path} has no class {name}")
+    try:
+        game = getattr(module, name)()
+    except Exception as error:
+        reason = f"{type(error).__name__}: {_first_line(error)}"
+        raise CoplayerError(f"game: {name} of {path} cannot be made without arguments ({reason})") from error
+    require(isinstance(game, Game), f"game: {name} of {path} is not a game (see coplayer.games.game.Game)")
+    return f"{path.name}:{name}", game
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [""])[0]

@@ -1,0 +1,70 @@
+"""Games by name: what `--game NAME` and config.json mean."""
+
+import dataclasses
+from typing import Any
+
+from coplayer.errors import CoplayerError, require
+from coplayer.games.game import Game
+from coplayer.games.matrix import MatrixGame, prisoners_dilemma
+from coplayer.games.public_goods import PublicGoods
+
+GAMES: dict[str, Game] = {
+    "ipd": prisoners_dilemma(),
+    "matrix": MatrixGame((1.0, -1.0, 2.0, 0.0)),
+    "public-goods": PublicGoods(),
+}
+"""Each game by its name, with its default settings: those are the fields of the game."""
+
+
+def register(name: str, game: Game) -> None:
+    """Make a game known under a name, with its default settings: to `--game`, and to runs that are read back.
+
+    Raises `CoplayerError` unless the game is a frozen dataclass with all members of `games.game.Game`.
+    """
+    require(isinstance(game, Game), f"game: {type(game).__name__} lacks what a game must have (see games.game.Game)")
+    require(
+        dataclasses.is_dataclass(game) and type(game).__dataclass_params__.frozen,
+        f"game: {type(game).__name__} must be a frozen dataclass",
+    )
+    GAMES[name] = game
+
+
+def described(game: Game) -> dict[str, Any]:
+    """A game as config.json has it: its name among `GAMES`, and its settings.
+
+    Raises `CoplayerError` for a game of a kind that is not among `GAMES`.
+    """
+    for name, known in GAMES.items():
+        if type(known) is type(game) and (name != "ipd" or game.payoffs == known.payoffs):
+            return {"name": name} | dataclasses.asdict(game)
+    raise CoplayerError(f"game: {type(game).__name__} has no name; give it one by coplayer.register_game(name, game)")
+
+
+def from_description(description: Any) -> Game:
+    """The inverse of `described`. Settings that are not given have the defaults of the game of that name.
+
+    Raises `CoplayerError` for an unknown name or setting, and for values that the game refuses.
+    """
+    require(
+        isinstance(description, dict),
+        f"game: must be an object with a name and settings, got {description!r}",
+    )
+    name, settings = description.get("name"), {k: v for k, v in description.items() if k != "name"}
+    require(
+        isinstance(name, str) and name in GAMES,
+        f"game: {name!r} is not one of {', '.join(GAMES)}; register a game of your own before its run is read",
+    )
+    known = {field.name for field in dataclasses.fields(GAMES[name])}
+    require(settings.keys() <= known, f"game: {name} has no setting {', '.join(sorted(settings.keys() - known))}")
+    try:
+        return dataclasses.replace(GAMES[name], **{k: _tuples(v) for k, v in settings.items()})
+    except CoplayerError:
+        raise
+    except (TypeError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        raise CoplayerError(f"game: the settings of {name} are damaged ({reason})") from error
+
+
+def _tuples(value: Any) -> Any:
+    """JSON lists back to the tuples they were."""
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value

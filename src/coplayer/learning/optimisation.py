@@ -1,0 +1,88 @@
+"""What all gradient learners share: the optimiser, its settings, and those of the loss."""
+
+from dataclasses import dataclass
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, PyTree
+
+from coplayer.settings import setting
+
+ADAM_EPSILON = 1e-5
+
+
+@dataclass(frozen=True)
+class OptimiserSettings:
+    """Optimiser: Adam behind a bound on the gradient's norm"""
+
+    learning_rate: float = setting(1e-3)
+    """Adam's learning rate."""
+    learning_rate_end: float = setting(1.0, at_least=0, at_most=1)
+    """Share of the learning rate that is left after it has fallen; 1: it stays as it is."""
+    learning_rate_from: int = setting(0, at_least=0)
+    """Iteration from which the learning rate falls."""
+    learning_rate_iterations: int = setting(0, at_least=0)
+    """Iterations in which the learning rate falls; 0: all that are left."""
+    annealing: str = setting("linear", among=("linear", "cosine"))
+    """Shape in which the learning rate and the entropy coefficient fall: linear or cosine."""
+    max_gradient_norm: float = setting(1.0)
+    """Bound on the gradient's norm."""
+
+
+@dataclass(frozen=True)
+class LossSettings:
+    """Returns and loss"""
+
+    gamma: float = setting(0.99, at_least=0, at_most=1)
+    """Discount per round."""
+    gae_lambda: float = setting(1.0, at_least=0, at_most=1)
+    """Lambda of the generalised advantage estimates."""
+    td_lambda: float = setting(1.0, at_least=0, at_most=1)
+    """Lambda of the returns that the value is fitted to."""
+    reward_scale: float = setting(1.0)
+    """Factor on the rewards in the loss; what is reported is unscaled."""
+    centred: bool = setting(True)
+    """Subtract the mean from the advantages, separately for each kind of co-player."""
+    value_coefficient: float = setting(0.5, at_least=0)
+    """Weight of the value's squared error in the loss."""
+    entropy_coefficient: float = setting(0.0, at_least=0)
+    """Weight of the policy's entropy in the loss."""
+    entropy_end: float = setting(1.0, at_least=0, at_most=1)
+    """Share of the entropy coefficient that is left after it has fallen; 1: it stays as it is."""
+    entropy_from: int = setting(0, at_least=0)
+    """Iteration from which the entropy coefficient falls."""
+    entropy_iterations: int = setting(0, at_least=0)
+    """Iterations in which the entropy coefficient falls; 0: all that are left."""
+
+
+def falling(start: float, end: float, iterations: int, shape: str, begin: int = 0) -> optax.Schedule:
+    """A number that goes from `start` to `start * end` in `iterations` from iteration `begin` on, and stays there."""
+    if shape == "linear":
+        return optax.linear_schedule(start, start * end, iterations, transition_begin=begin)
+    cosine = optax.cosine_decay_schedule(start, iterations, alpha=end)
+    return lambda iteration: cosine(jnp.maximum(iteration - begin, 0))
+
+
+def learning_rate(optimiser: OptimiserSettings, iterations: int) -> optax.Schedule:
+    """The learning rate by iteration, of a training of so many."""
+    begin = optimiser.learning_rate_from
+    count = optimiser.learning_rate_iterations or iterations - begin
+    return falling(optimiser.learning_rate, optimiser.learning_rate_end, count, optimiser.annealing, begin)
+
+
+def entropy_coefficient(loss: LossSettings, annealing: str, iterations: int) -> optax.Schedule:
+    """The weight of the policy's entropy by iteration, of a training of so many."""
+    count = loss.entropy_iterations or iterations - loss.entropy_from
+    return falling(loss.entropy_coefficient, loss.entropy_end, count, annealing, loss.entropy_from)
+
+
+def adam(max_gradient_norm: float) -> optax.GradientTransformation:
+    """Adam behind a bound on the gradient's norm, for a unit learning rate (see `descend`)."""
+    return optax.chain(optax.clip_by_global_norm(max_gradient_norm), optax.scale_by_adam(eps=ADAM_EPSILON))
+
+
+def descend(model: PyTree, steps: PyTree, learning_rate: float | Float[Array, ""]) -> PyTree:
+    """The model after the optimiser's steps against the gradient."""
+    return eqx.apply_updates(model, jax.tree.map(lambda step: -learning_rate * step, steps))

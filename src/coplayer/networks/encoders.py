@@ -1,0 +1,15 @@
+"""How an observation becomes the input of a recurrent core: one column per table, `[inputs, batch]`."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Integer
+
+from coplayer.games.game import Symbol, Vector
+
+Observations = Integer[Array, " batch"] | Float[Array, "batch size"]
+
+
+def encode(kind: Symbol | Vector, observation: Observations) -> Float[Array, "inputs batch"]:
+    """A symbol one-hot, a vector as it is."""
+    if isinstance(kind, Vector):
+        return observation.T
+    return (observation == jnp.arange(kind.size)[:, None]).astype(jnp.float32)

@@ -1,0 +1,159 @@
+"""The one loop of rounds, and matches: whoever plays, and whatever for, plays through `play_rounds`."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Int, PRNGKeyArray
+
+from coplayer.errors import CoplayerError, require
+from coplayer.games.game import Game
+from coplayer.play.player import Player
+from coplayer.play.tables import Tables, table_keys, tables_of
+from coplayer.play.trajectory import Trajectory
+
+BEGIN, TABLES, LEARN = (2**32 - 1 - i for i in range(3))  # streams beside those of the rounds, counted from 0
+Actions = tuple[Int[Array, " batch"], ...]
+
+
+class Played(NamedTuple):
+    """Rounds just played, and what is needed to go on from there."""
+
+    records: Any  # of the tables, with a leading axis of rounds
+    notes: tuple[Any, ...]  # each player's notes, with a leading axis of rounds
+    world: Any
+    states: tuple[Any, ...]
+
+    def trajectory(self, tables: Tables) -> Trajectory:
+        """What was played, for each player to look at."""
+        return tables.trajectory(self.records, tables.beyond(self.world))
+
+
+def play_rounds(
+    tables: Tables,
+    players: Sequence[Player],
+    world: Any,
+    states: tuple[Any, ...],
+    chance: tuple[Any, ...],
+    *,
+    meet: Callable[[Actions], Actions] | None = None,
+) -> Played:
+    """Play on from a world of these tables and all players' states.
+
+    `chance`: what each player's `act` gets as `key` in each round, with a leading axis of rounds. `meet`: makes what is
+    played of the actions that were chosen, for players who sit elsewhere (see `play.seating.Absent`).
+    """
+
+    def play_round(carry, chance):
+        world, states = carry
+        acted = [
+            player.act(state, tables.observe(world, seat), key)
+            for seat, (player, state, key) in enumerate(zip(players, states, chance, strict=True))
+        ]
+        states, actions, notes = zip(*acted, strict=True)
+        world, record = tables.step(world, actions if meet is None else meet(actions))
+        return (world, states), (record, notes)
+
+    (world, states), (records, notes) = jax.lax.scan(play_round, (world, states), chance)
+    return Played(records, notes, world, states)
+
+
+def play_episodes(
+    tables: Tables,
+    players: Sequence[Player],
+    states: tuple[Any, ...],
+    chance: Callable[[Int[Array, ""]], tuple[Any, ...]],
+    key: PRNGKeyArray,
+    *,
+    batch: int,
+    episodes: int,
+) -> tuple[Trajectory, tuple[Any, ...]]:
+    """Play episodes one after the other at `batch` tables; the players learn after each.
+
+    `chance(index)`: the random numbers of episode `index`, as in `play_rounds`. `key`: for tables and for learning.
+    Returns the trajectory of all rounds in a row, and each player's notes.
+    """
+
+    def episode(states, index):
+        own = jax.random.fold_in(key, index)
+        world = tables.open(table_keys(jax.random.fold_in(own, TABLES), batch))
+        played = play_rounds(tables, players, world, states, chance(index))
+        trajectory = played.trajectory(tables)
+        states = tuple(
+            player.learn(state, trajectory.view(seat), notes, jax.random.fold_in(own, LEARN - seat))
+            for seat, (player, state, notes) in enumerate(zip(players, played.states, played.notes, strict=True))
+        )
+        return states, (played.records, tables.beyond(played.world), played.notes)
+
+    _, (records, beyond, notes) = jax.lax.scan(episode, states, jnp.arange(episodes))
+    records, notes = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), (records, notes))
+    return tables.trajectory(records, jax.tree.map(lambda leaf: leaf[-1], beyond)), notes
+
+
+def begin(players: Sequence[Player], key: PRNGKeyArray, batch: int) -> tuple[Any, ...]:
+    """All players' states before the first round."""
+    own = jax.random.fold_in(key, BEGIN)
+    return tuple(player.begin(jax.random.fold_in(own, seat), batch) for seat, player in enumerate(players))
+
+
+def keys_of_rounds(key: PRNGKeyArray, rounds: Int[Array, " rounds"], players: int) -> tuple[Any, ...]:
+    """A key for each player and each of these rounds, by the rounds' numbers."""
+    of_round = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, rounds)
+    return tuple(jax.vmap(jax.random.fold_in, in_axes=(0, None))(of_round, seat) for seat in range(players))
+
+
+def check_players(players: Sequence[Player], game: Game) -> None:
+    """Refuse players who cannot play the game together, by a `CoplayerError` that says which player and why."""
+    require(
+        len(players) == game.num_players,
+        f"players: this game has {game.num_players} seats, got {len(players)} players",
+    )
+    for number, player in enumerate(players):
+        require(isinstance(player, Player), f"player {number + 1}: {type(player).__name__} is not a coplayer.Player")
+        try:
+            player.check(game)
+        except CoplayerError as error:
+            raise CoplayerError(f"player {number + 1}: {str(error).removeprefix('player: ')}") from error
+
+
+def play_match(
+    players: Sequence[Player],
+    game: Game,
+    key: PRNGKeyArray,
+    *,
+    episodes: int = 1,
+    inner_episodes: int = 1,
+    turned: int = 0,
+) -> Trajectory:
+    """Play `episodes` independent episodes side by side, one player in each seat of the game.
+
+    Player k of the list sits in seat k + `turned`, counted around the table.
+
+    With `inner_episodes` each of them is that many episodes in a row, after each of which the players may learn; all
+    their rounds are on the first axis. `trajectory.view(seat)` has what a player saw, did and earned; the rounds of a
+    matrix game are `trajectory.joint`, in the first player's view.
+
+    Raises `CoplayerError` where the players do not fit the game.
+    """
+    check_players(players, game)
+    return _play_match(tuple(players), game, key, episodes, inner_episodes, turned)
+
+
+@eqx.filter_jit
+def _play_match(
+    players: tuple[Player, ...], game: Game, key: PRNGKeyArray, episodes: int, inner_episodes: int, turned: int
+) -> Trajectory:
+    tables, states, rounds = tables_of(game, turned), begin(players, key, episodes), jnp.arange(game.rounds)
+    if inner_episodes == 1:
+        world = tables.open(table_keys(jax.random.fold_in(key, TABLES), episodes))
+        return play_rounds(tables, players, world, states, keys_of_rounds(key, rounds, len(players))).trajectory(tables)
+
+    def chance_of(index: Int[Array, ""]) -> tuple[Any, ...]:
+        return keys_of_rounds(key, index * game.rounds + rounds, len(players))
+
+    trajectory, _ = play_episodes(
+        tables, players, states, chance_of, jax.random.fold_in(key, TABLES), batch=episodes, episodes=inner_episodes
+    )
+    return trajectory

@@ -1,0 +1,192 @@
+"""Players made of players: several at the tables of one seat, many copies of one, one drawn from a population."""
+
+from itertools import accumulate
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Int, Key
+
+from coplayer.errors import require
+from coplayer.games.game import Game
+from coplayer.play.player import Player
+from coplayer.play.trajectory import Episode
+
+
+class Groups(Player):
+    """A seat shared by several players: the first has the first `sizes[0]` tables, and so on.
+
+    `act` takes one key (or uniform numbers) for all of them, or a tuple with each group's own.
+    """
+
+    players: tuple[Player, ...]
+    sizes: tuple[int, ...] = eqx.field(static=True)
+
+    @property
+    def takes_uniforms(self) -> bool:
+        return all(player.takes_uniforms for player in self.players)
+
+    def check(self, game: Game) -> None:
+        for player in self.players:
+            player.check(game)
+
+    def split(self, values: Array, axis: int = 0) -> list[Array]:
+        """An array with an axis of tables, by group."""
+        return jnp.split(values, list(accumulate(self.sizes))[:-1], axis)
+
+    def begin(self, key, batch):
+        require(sum(self.sizes) == batch, f"groups: have {' + '.join(map(str, self.sizes))} tables, got {batch}")
+        keys = _streams(key, len(self.players))
+        return tuple(p.begin(k, size) for p, k, size in zip(self.players, keys, self.sizes, strict=True))
+
+    def act(self, state, observation, key):
+        if isinstance(key, tuple):
+            chance = key
+        elif key.ndim:
+            chance = self.split(key)
+        else:
+            chance = _streams(key, len(self.players))
+        acted = [
+            player.act(*of_group)
+            for player, *of_group in zip(self.players, state, self.split(observation), chance, strict=True)
+        ]
+        states, actions, notes = zip(*acted, strict=True)
+        return states, jnp.concatenate(actions), notes
+
+    def learn(self, state, episode, notes, key):
+        leaves, structure = jax.tree.flatten(episode._replace(beyond=None))
+        parts = [self.split(leaf, axis=1) for leaf in leaves]
+        ends = self.split(episode.beyond)
+        episodes = [
+            jax.tree.unflatten(structure, [part[i] for part in parts])._replace(beyond=ends[i])
+            for i in range(len(self.players))
+        ]
+        keys = _streams(key, len(self.players))
+        return tuple(
+            p.learn(*of_group) for p, *of_group in zip(self.players, state, episodes, notes, keys, strict=True)
+        )
+
+
+class Replicas(Player):
+    """`count` independent copies of a player, each with an equal share of the tables: each learns from its own."""
+
+    player: Player
+    count: int = eqx.field(static=True)
+
+    @property
+    def takes_uniforms(self) -> bool:
+        return self.player.takes_uniforms
+
+    def check(self, game: Game) -> None:
+        self.player.check(game)
+
+    def begin(self, key, batch):
+        require(batch % self.count == 0, f"replicas: {batch} tables cannot be shared equally by {self.count}")
+        return self.begin_each(jax.random.split(key, self.count), batch // self.count)
+
+    def begin_each(self, keys: Key[Array, " count"], batch: int) -> Any:
+        """The state from a key for each copy, who has `batch` tables."""
+        return jax.vmap(lambda key: self.player.begin(key, batch))(keys)
+
+    def act(self, state, observation, key):
+        keys = jax.random.split(key, self.count) if key.ndim == 0 else key.reshape(self.count, -1)
+        observed = observation.reshape(self.count, -1, *observation.shape[1:])
+        state, action, notes = jax.vmap(self.player.act)(state, observed, keys)
+        return state, action.reshape(-1), notes
+
+    def learn(self, state, episode, notes, key):
+        def apart(leaf: Array) -> Array:  # [time, tables, ...] -> [time, count, batch, ...]
+            return leaf.reshape(leaf.shape[0], self.count, -1, *leaf.shape[2:])
+
+        beyond = episode.beyond.reshape(self.count, -1, *episode.beyond.shape[1:])
+        by_copy = jax.tree.map(apart, episode._replace(beyond=None))._replace(beyond=beyond)
+        axes = Episode(1, 1, 1, 1, beyond=0)
+        keys = jax.random.split(key, self.count)
+        return jax.vmap(self.player.learn, in_axes=(0, axes, 1, 0))(state, by_copy, notes, keys)
+
+
+class DrawnState(NamedTuple):
+    """The player that was drawn, and its state."""
+
+    player: Player
+    state: Any
+
+
+class OneOf(Player):
+    """One player of a population, drawn when the play begins, and staying until its end."""
+
+    population: Player  # every leaf with a leading axis of members
+    but: Int[Array, ""] | None = None
+    """A member that is never drawn, or None."""
+
+    @property
+    def takes_uniforms(self) -> bool:
+        return self.population.takes_uniforms
+
+    def check(self, game: Game) -> None:
+        self.population.check(game)
+
+    def begin(self, key, batch):
+        members = jax.tree.leaves(self.population)[0].shape[0]
+        if self.but is None:
+            chosen = jax.random.randint(key, (), 0, members)
+        else:
+            chosen = jax.random.randint(key, (), 0, members - 1)
+            chosen = chosen + (chosen >= self.but)
+        player = jax.tree.map(lambda leaf: leaf[chosen], self.population)
+        return DrawnState(player, player.begin(key, batch))
+
+    def act(self, state, observation, key):
+        after, action, notes = state.player.act(state.state, observation, key)
+        return state._replace(state=after), action, notes
+
+    def learn(self, state, episode, notes, key):
+        return state._replace(state=state.player.learn(state.state, episode, notes, key))
+
+
+class Absent(Player):
+    """Keeps the place of players who act elsewhere, on other devices: their actions come by `meet` of `play_rounds`."""
+
+    @property
+    def takes_uniforms(self) -> bool:
+        return True
+
+    def begin(self, key, batch):
+        return None
+
+    def act(self, state, observation, key):
+        return None, jnp.zeros(len(observation), jnp.int32), None
+
+    def learn(self, state, episode, notes, key):
+        return None
+
+
+class Opening(Player):
+    """A player whose first action is forced: once, when the play begins, not in each episode."""
+
+    player: Player
+    action: Int[Array, ""]
+
+    def check(self, game: Game) -> None:
+        self.player.check(game)
+
+    def begin(self, key, batch):
+        return self.with_state(self.player.begin(key, batch))
+
+    def with_state(self, state: Any) -> Any:
+        """The state before the forced action, from one of the player's own."""
+        return (state, jnp.ones((), bool))
+
+    def act(self, state, observation, key):
+        state, first = state
+        state, action, notes = self.player.act(state, observation, key)
+        return (state, jnp.zeros((), bool)), jnp.where(first, self.action, action), notes
+
+    def learn(self, state, episode, notes, key):
+        state, first = state
+        return (self.player.learn(state, episode, notes, key), first)
+
+
+def _streams(key, count: int) -> list:
+    return [jax.random.fold_in(key, index) for index in range(count)]

@@ -1,0 +1,129 @@
+"""Many tables of one game at once. A game's rules are those of one table; here they are mapped over a batch.
+
+The state of all tables together is the *world*. Players are numbered from 0, in the order of the list of those who
+play. Player k sits in seat (k + turned) modulo the number of seats, so that a player can play from any seat.
+"""
+
+import abc
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Int, Key, PRNGKeyArray
+
+from coplayer.games.game import Game
+from coplayer.games.matrix import START, MatrixGame, observe
+from coplayer.play.trajectory import Episode, JointActions, Recorded, Trajectory
+
+Turned = int | Int[Array, ""] | Int[Array, " batch"]
+
+
+class Tables(abc.ABC):
+    """Tables of one game; `tables_of` gives the fastest kind."""
+
+    game: Game
+    draws: bool = True  # whether the game itself draws random numbers, so that keys matter
+
+    @abc.abstractmethod
+    def open(self, keys: Key[Array, " batch"]) -> Any:
+        """The world before the first round. A table draws all its random numbers from its key."""
+
+    @abc.abstractmethod
+    def observe(self, world: Any, player: int) -> Array:
+        """What a player sees at each table."""
+
+    @abc.abstractmethod
+    def step(self, world: Any, actions: tuple[Int[Array, " batch"], ...]) -> tuple[Any, Any]:
+        """The world after a round, and the round's record."""
+
+    @abc.abstractmethod
+    def trajectory(self, records: Any, beyond: tuple[Array, ...]) -> Trajectory:
+        """The trajectory of records `[time, ...]`; `beyond`: what each player sees after the last round."""
+
+    def beyond(self, world: Any) -> tuple[Array, ...]:
+        """What each player sees at each table."""
+        return tuple(self.observe(world, player) for player in range(self.game.num_players))
+
+
+class MatrixTables(Tables):
+    """Tables of a matrix game. The world is what player 0 sees, and a round's record is one joint action."""
+
+    draws = False
+
+    def __init__(self, game: MatrixGame, turned: int | Int[Array, ""] = 0):
+        self.game = game
+        self.turned = turned
+
+    def open(self, keys):
+        return jnp.full((len(keys),), START)
+
+    def observe(self, world, player):
+        return world if player == 0 else self.game.seen_opposite(world)
+
+    def step(self, world, actions):
+        joint = self.game.joint(*actions)
+        return observe(joint), joint.astype(jnp.uint8)
+
+    def trajectory(self, records, beyond):
+        return JointActions(records, self.game, self.turned)
+
+
+class World(NamedTuple):
+    """Tables of any game."""
+
+    states: Any  # of the game, with a leading axis of tables
+    keys: Key[Array, " batch"]
+    round: Int[Array, ""]
+
+
+class MappedTables(Tables):
+    """Tables of any game, its rules mapped over them."""
+
+    def __init__(self, game: Game, turned: Turned = 0):
+        self.game = game
+        self.turned = turned
+
+    def open(self, keys):
+        return World(jax.vmap(self.game.reset)(_streams(keys, 0)), keys, jnp.zeros((), jnp.int32))
+
+    def _seats(self, world: World, player: int) -> Int[Array, " batch"]:
+        return jnp.broadcast_to((player + self.turned) % self.game.num_players, world.keys.shape)
+
+    def observe(self, world, player):
+        return jax.vmap(self.game.observe)(world.states, self._seats(world, player))
+
+    def step(self, world, actions):
+        game, seats = self.game, [self._seats(world, player) for player in range(len(actions))]
+        tables = jnp.arange(len(world.keys))
+        seated = jnp.zeros((len(tables), len(actions)), jnp.int32)
+        for seat, action in zip(seats, actions, strict=True):
+            seated = seated.at[tables, seat].set(action)
+        states, rewards = jax.vmap(game.step)(world.states, seated, _streams(world.keys, world.round + 1))
+        record = tuple(
+            Episode(
+                observations=self.observe(world, player),
+                actions=action,
+                rewards=rewards[tables, seat],
+                measures=jax.vmap(game.measure)(world.states, seated, states, seat),
+                beyond=None,
+            )
+            for player, (seat, action) in enumerate(zip(seats, actions, strict=True))
+        )
+        return World(states, world.keys, world.round + 1), record
+
+    def trajectory(self, records, beyond):
+        return Recorded(tuple(record._replace(beyond=end) for record, end in zip(records, beyond, strict=True)))
+
+
+def _streams(keys: Key[Array, " batch"], index: int | Int[Array, ""]) -> Key[Array, " batch"]:
+    return jax.vmap(jax.random.fold_in, in_axes=(0, None))(keys, index)
+
+
+def tables_of(game: Game, turned: Turned = 0) -> Tables:
+    """The fastest way to play many tables of a game at once. Player k sits in seat k + `turned`."""
+    return MatrixTables(game, turned) if isinstance(game, MatrixGame) else MappedTables(game, turned)
+
+
+def table_keys(key: PRNGKeyArray, batch: int) -> Key[Array, " batch"]:
+    """A key for each of `batch` tables."""
+    return jax.random.split(key, batch)

@@ -1,0 +1,83 @@
+"""What is recorded of the rounds that were played, and each player's view of them. Time is the first axis."""
+
+import abc
+from typing import NamedTuple
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, Integer
+
+from coplayer.games.matrix import START, MatrixGame, observe
+
+
+class Episode(NamedTuple):
+    """Some rounds in one player's view. `*tables`: any axes of tables played side by side."""
+
+    observations: Integer[Array, "time *tables"] | Float[Array, "time *tables size"]
+    """What the player saw before each round."""
+    actions: Integer[Array, "time *tables"]
+    rewards: Float[Array, "time *tables"]
+    measures: dict[str, Float[Array, "time *tables"] | Bool[Array, "time *tables"]]
+    """What the game measures of the player, by name (see `Game.measure`)."""
+    beyond: Integer[Array, "*tables"] | Float[Array, "*tables size"] | None
+    """What the player sees after the last round."""
+
+
+class Trajectory(eqx.Module):
+    """The rounds of all tables."""
+
+    @abc.abstractmethod
+    def view(self, player: int) -> Episode:
+        """The rounds as `player` saw them, by the player's place in the list of those who played."""
+
+
+class JointActions(Trajectory):
+    """Rounds of a matrix game: one joint action per round, a byte, tells everything."""
+
+    joint: Integer[Array, "time *tables"]
+    """Joint actions in the view of player 0."""
+    game: MatrixGame = eqx.field(static=True)
+    turned: int | Int[Array, ""] = 0
+    """1 where player 0 sits in the game's second seat."""
+
+    def view(self, player: int) -> Episode:
+        game, joint = self.game, self.joint.astype(jnp.int32)
+        joint = joint if player == 0 else game.swap(joint)
+        payoffs = seat_payoffs(game, player, self.turned)
+        actions = game.own_action(joint)
+        return Episode(
+            observations=observations(joint, game.rounds),
+            actions=actions,
+            rewards=payoffs[joint],
+            measures={"cooperation": game.cooperates(actions)},
+            beyond=observe(joint[-1]),
+        )
+
+
+class Recorded(Trajectory):
+    """Rounds of any game, as every player saw them."""
+
+    episodes: tuple[Episode, ...]
+
+    def view(self, player: int) -> Episode:
+        return self.episodes[player]
+
+
+def seat_payoffs(game: MatrixGame, player: int, turned: int | Int[Array, ""] = 0) -> Float[Array, " joint"]:
+    """The rewards of a player by its own joint action. `turned`: 1 where player 0 sits in the game's second seat."""
+    if isinstance(turned, int):
+        return game.payoff_vector((player + turned) % 2)
+    seats = jnp.stack([game.payoff_vector(seat) for seat in range(2)])
+    return seats[(player + turned) % 2]
+
+
+def observations(joint: Integer[Array, "time *tables"], rounds: int) -> Integer[Array, "time *tables"]:
+    """What was observed before each round of a matrix game: START where an episode of `rounds` rounds opens."""
+    before = jnp.concatenate([jnp.full_like(joint[:1], START), observe(joint[:-1])])
+    opens = (jnp.arange(joint.shape[0]) % rounds == 0).reshape(-1, *[1] * (joint.ndim - 1))
+    return jnp.where(opens, START, before)
+
+
+def by_episode(values: Array, rounds: int) -> Array:
+    """`[episodes * rounds, ...]` as `[episodes, rounds, ...]`."""
+    return values.reshape(-1, rounds, *values.shape[1:])

@@ -1,0 +1,110 @@
+"""Published figures by name: train the runs of each, draw its panels, and set the numbers beside the paper's."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from coplayer.errors import require
+from coplayer.experiments import registry
+from coplayer.figures.parity import table
+from coplayer.reproduce import meulemans_exact, meulemans_sampled, weis
+from coplayer.reproduce.studies import Study
+from coplayer.runs.files import write_atomically
+from coplayer.runs.folder import RunFolder, provenance
+from coplayer.runs.training import Reporter
+from coplayer.settings import adjust
+
+STUDIES: dict[str, Study] = {**weis.STUDIES, **meulemans_exact.STUDIES, **meulemans_sampled.STUDIES}
+
+
+def listing() -> list[tuple[str, ...]]:
+    """All figures as rows of a table, the headings first.
+
+    A row has the figure's name, what it shows, its parts, and by preset the number of runs and their expected time.
+    """
+    rows = [("figure", "shows", "--only", "quick", "paper")]
+    for name, study in STUDIES.items():
+        cells = [name, f"{study.shows} ({study.source})", "\n".join(study.parts)]
+        for preset, minutes in study.minutes.items():
+            runs = study.runs(preset)
+            seeds = ", ".join(sorted({str(settings.run.seeds) for settings in runs.values()}))
+            time = "needs a GPU" if minutes is None else f"{minutes:g} minutes on two cores"
+            cells.append(f"{len(runs)} runs of {seeds} seeds: {time}" if runs else time)
+        rows.append(tuple(cells))
+    return rows
+
+
+class Reproduction(NamedTuple):
+    """Where a reproduced figure and its table are, and the table's text."""
+
+    figure: Path
+    table: Path
+    text: str
+
+
+def reproduce(
+    name: str,
+    out: Path,
+    *,
+    preset: str = "quick",
+    only: str | None = None,
+    seeds: int | None = None,
+    seed: int = 0,
+    reporter: Callable[[str], Reporter] | None = None,
+) -> Reproduction:
+    """Train the runs of a figure in `out/runs` and write its panels and table to `out/name`.
+
+    Finished runs are used again, broken ones resumed. Figures share the runs they have in common.
+
+    `only`: one part of the figure, with the runs it builds on, written to `out/name-only`. `seeds`: None for the
+    published number, or a few of the quick preset. `reporter(run)` shows a run's progress. Raises `CoplayerError` if a
+    folder in `out/runs` has other settings.
+    """
+    require(name in STUDIES, f"figure: must be one of {', '.join(STUDIES)}, got {name!r}")
+    study = STUDIES[name]
+    require(preset in study.minutes, f"preset: must be one of {', '.join(study.minutes)}, got {preset!r}")
+    asked = {"seed": seed} if seeds is None else {"seed": seed, "seeds": seeds}
+    planned = {run: adjust(settings, **asked) for run, settings in study.runs(preset).items()}
+    if only is not None:
+        parts = f"one of {', '.join(study.parts)}" if study.parts else f"left out, {name} has no parts"
+        require(only in study.parts, f"only: must be {parts}; got {only!r}")
+        planned = _needed(planned, only)
+    folder_of = {run: Path(os.path.normpath(out / "runs" / _folder_name(run, its))) for run, its in planned.items()}
+    made, folders = {}, {}
+    for run, settings in planned.items():
+        earlier = {name: folder_of[str(named)] for name, named in registry.built_on(settings).items()}
+        made[run] = adjust(settings, **earlier)
+        folders[run] = _trained(made[run], folder_of[run], preset, reporter(run) if reporter else None)
+    target = out / (name if only is None else f"{name}-{only}")
+    target.mkdir(parents=True, exist_ok=True)
+    text = table(study.draw(folders, made, target / "figure"))
+    write_atomically(target / "table.md", text.encode())
+    seeds_of = {run: settings.run.seeds for run, settings in made.items()}
+    how = {"figure": name, "source": study.source, "preset": preset, "seed": seed, "seeds": seeds_of} | provenance()
+    write_atomically(target / "made.json", json.dumps(how, indent=2).encode() + b"\n")
+    return Reproduction(target / "figure.png", target / "table.md", text)
+
+
+def _needed(planned: dict[str, Any], part: str) -> dict[str, Any]:
+    """The runs whose names begin with `part`, and the runs they build on, in the order they must be made."""
+    needed = set()
+    for run, settings in reversed(planned.items()):
+        if run in needed or run.startswith(f"{part}-"):
+            needed |= {run, *map(str, registry.built_on(settings).values())}
+    return {run: settings for run, settings in planned.items() if run in needed}
+
+
+def _folder_name(run: str, settings: Any) -> str:
+    first = settings.run.seed
+    return f"{run}-seeds-{first}-to-{first + settings.run.seeds - 1}"
+
+
+def _trained(settings: Any, path: Path, preset: str, reporter: Reporter | None) -> RunFolder:
+    """The finished run of these settings, in `path`."""
+    if not (path / "config.json").exists():
+        return registry.train(settings, path, preset=preset, reporter=reporter)
+    _, found = registry.settings_of_folder(RunFolder.open(path))
+    require(found == settings, f"out: {path} holds a run with other settings; name another folder by --out")
+    return registry.resume(path, reporter=reporter)

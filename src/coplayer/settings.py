@@ -1,0 +1,84 @@
+"""Settings in groups: frozen dataclasses inside frozen dataclasses, each setting described once.
+
+An experiment's settings are one frozen dataclass whose fields are *groups* (themselves frozen dataclasses: network,
+optimiser, ...) and the game. No two groups of an experiment have a setting of the same name, so that a setting can be
+named alone: `adjust(settings, hidden=16)`.
+"""
+
+import dataclasses
+import math
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+from coplayer.errors import CoplayerError, require
+
+T = TypeVar("T")
+GAME = "game"  # the field of an experiment's settings that is no group
+
+
+def setting(
+    default: Any = dataclasses.MISSING,
+    *,
+    at_least: int | float | None = None,
+    at_most: int | float | None = None,
+    below: int | float | None = None,
+    among: tuple[str, ...] | None = None,
+) -> Any:
+    """A field of a group with what is allowed. A number has to be finite and above 0, unless `at_least` says more."""
+    limits = {"at_least": at_least, "at_most": at_most, "below": below, "among": among}
+    return dataclasses.field(default=default, metadata={k: v for k, v in limits.items() if v is not None})
+
+
+def groups_of(settings: Any) -> dict[str, Any]:
+    """The groups of an experiment's settings, by field."""
+    return {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings) if field.name != GAME}
+
+
+def each(settings: Any) -> Iterator[tuple[str, dataclasses.Field, Any]]:
+    """(group, field, value) of every single setting; the game is not among them."""
+    for name, group in groups_of(settings).items():
+        for field in dataclasses.fields(group):
+            yield name, field, getattr(group, field.name)
+
+
+def flat(settings: Any) -> dict[str, Any]:
+    """Every setting by its own name, and the game."""
+    return {GAME: settings.game} | {field.name: value for _, field, value in each(settings)}
+
+
+def adjust(settings: T, **changes: Any) -> T:
+    """The settings with some of them changed, each by its own name, whatever group it is in; or a whole group.
+
+    For example `adjust(PRESETS["quick"], hidden=16, phases=4, game=prisoners_dilemma(30))`. Raises `CoplayerError` for
+    a name that is no setting.
+    """
+    homes = {field.name: group for group, field, _ in each(settings)}
+    whole = {name: value for name, value in changes.items() if name == GAME or name in groups_of(settings)}
+    by_group: dict[str, dict[str, Any]] = {}
+    for name in changes.keys() - whole.keys():
+        require(name in homes, f"{name}: is not a setting of {type(settings).__name__}; these are {', '.join(homes)}")
+        by_group.setdefault(homes[name], {})[name] = changes[name]
+    new = {group: dataclasses.replace(getattr(settings, group), **values) for group, values in by_group.items()}
+    return dataclasses.replace(settings, **whole, **new)
+
+
+def check_limits(settings: Any) -> None:
+    """Refuse a setting outside its limits, in one line with its name and what is allowed."""
+    for _, field, value in each(settings):
+        among = field.metadata.get("among")
+        if among is not None:
+            require(value in among, f"{field.name}: must be one of {', '.join(among)}, got {value!r}")
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            _check_number(field.name, value, field.metadata)
+
+
+def _check_number(name: str, value: int | float, limits: Any) -> None:
+    least = limits.get("at_least")
+    allowed = f"a finite number {'above 0' if least is None else f'of at least {least:g}'}"
+    holds = math.isfinite(value) and (value > 0 if least is None else value >= least)
+    if "at_most" in limits:
+        allowed, holds = f"{allowed} and at most {limits['at_most']:g}", holds and value <= limits["at_most"]
+    if "below" in limits:
+        allowed, holds = f"{allowed} and below {limits['below']:g}", holds and value < limits["below"]
+    if not holds:
+        raise CoplayerError(f"{name}: must be {allowed}, got {value}")

@@ -1,0 +1,110 @@
+"""Settings as flags, and back."""
+
+from pathlib import Path
+
+import pytest
+import tyro
+
+from coplayer import flags
+from coplayer.cli import Train
+from coplayer.errors import CoplayerError
+from coplayer.experiments import registry
+from coplayer.games import names
+from coplayer.games.matrix import MatrixGame, prisoners_dilemma
+from coplayer.games.public_goods import PublicGoods
+from coplayer.settings import adjust, each
+from tiny import TINY_A2C
+from toy import Toy
+
+
+def parsed(settings, *arguments, game="ipd"):
+    kind = flags.flags_of(settings, game, base=Train)
+    return flags.settings_from(tyro.cli(kind, args=["--out", "run", "--game", game, *arguments]), settings)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "value"),
+    [
+        ([], None),
+        (["--game", "ipd"], "ipd"),
+        (["--game=ipd"], "ipd"),
+        (["train", "--game", "ipd", "--game=matrix"], "matrix"),
+        (["--game.rounds", "3"], None),
+        (["--game"], ""),
+    ],
+)
+def test_the_value_of_a_flag_is_found_before_all_is_parsed(arguments, value):
+    assert flags.value_of("--game", arguments) == value
+
+
+def test_every_setting_is_a_flag_of_its_own_name():
+    for name, recipe in registry.RECIPES.items():
+        settings = recipe.presets["quick"]
+        assert parsed(settings) == settings, name
+
+
+def test_flags_change_settings_of_any_group_and_of_the_game():
+    arguments = "--hidden 7 --learning-rate 0.5 --no-centred --seeds 3 --pool uniform 1,1,0,1,0 --core hawk".split()
+    arguments += "--start runs/one --game.rounds 9 --game.payoffs 4 0 3 2 --annealing linear".split()
+    assert parsed(TINY_A2C, *arguments) == adjust(
+        TINY_A2C, hidden=7, learning_rate=0.5, centred=False, seeds=3, pool=("uniform", "1,1,0,1,0"), core="hawk",
+        start=Path("runs/one"), annealing="linear", game=MatrixGame((4, 0, 3, 2), 9),
+    )  # fmt: skip
+
+
+def test_a_setting_of_several_words_takes_no_other(capsys):
+    for flag, choices in (("--core", "('gru', 'hawk')"), ("--annealing", "('linear', 'cosine')")):
+        with pytest.raises(SystemExit):
+            parsed(TINY_A2C, flag, "bogus")
+        assert f"Expected one of {choices}" in " ".join(capsys.readouterr().err.replace("│", " ").split())
+
+
+def test_help_has_a_title_per_group_and_lines_without_breaks(capsys):
+    with pytest.raises(SystemExit):
+        parsed(TINY_A2C, "--help", game="matrix")
+    text = capsys.readouterr().out
+    for group in ("game", "co-players", "run", "network", "optimiser"):
+        assert f" {group} options " in text
+    assert "Settings of --game matrix" in text and "Adam behind a bound on the gradient's norm" in text
+    words = " ".join(text.replace("│", " ").split())
+    for _, field, _ in each(TINY_A2C):
+        assert f"--{field.name.replace('_', '-')}" in words
+
+
+def test_the_documentation_of_a_field_is_its_docstring_also_of_inherited_ones():
+    told = flags.documentation(type(TINY_A2C.run))
+    assert told["seeds"] == "Independent repetitions, numbered from --seed."
+    assert told["log_every"].startswith(
+        "Iterations per row of metrics, which is their mean. A run that is killed loses"
+    )
+    assert flags.documentation(type("Dynamic", (), {})) == {}
+
+
+def test_a_game_is_made_from_its_name_and_the_recipes_own():
+    own = prisoners_dilemma(20)
+    assert flags.game_of("ipd", own) is own
+    assert flags.game_of("matrix", own) == MatrixGame(names.GAMES["matrix"].payoffs, 20)
+    assert flags.game_of("public-goods", own) == PublicGoods()
+    assert flags.game_of("ipd", PublicGoods()) == prisoners_dilemma()
+
+
+def test_a_game_that_is_not_known_is_one_line():
+    with pytest.raises(CoplayerError, match=r"game: 'chess' is not one of ipd, matrix, .*, nor path/to/file.py"):
+        flags.know_game("chess")
+
+
+def test_a_matrix_needs_its_payoffs():
+    with pytest.raises(CoplayerError, match=r"game.payoffs: --game matrix needs --game.payoffs, such as"):
+        flags.check_needed("matrix", ["train", "a2c-mixed", "--game", "matrix"])
+    for word in ("--game.payoffs", "--game.payoffs=1"):
+        flags.check_needed("matrix", ["train", "a2c-mixed", "--game", "matrix", word])
+    flags.check_needed("ipd", [])
+
+
+def test_a_game_from_a_file_is_known_by_its_flag(monkeypatch):
+    monkeypatch.setattr(names, "GAMES", dict(names.GAMES))
+    name = flags.know_game(f"{Path(__file__).parent}/vault.py:Vault")
+    assert name == "vault.py:Vault" and names.GAMES[name].rounds == 6
+    settings = adjust(Toy(), game=flags.game_of(name, prisoners_dilemma()))
+    changed = parsed(settings, "--game.growth", "0.5", "--game.told", "vector", game=name)
+    assert (changed.game.growth, changed.game.told) == (0.5, "vector")
