@@ -350,7 +350,7 @@ def network_player(game):
         (
             (TIT_FOR_TAT,) * 3,
             Commons(),
-            "player 1: a table of probabilities needs a game whose observations are symbols",
+            "player 1: a table of probabilities needs a game whose observ",
         ),
         (
             (network_player(prisoners_dilemma()),) * 2,
