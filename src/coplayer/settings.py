@@ -1,8 +1,8 @@
 """Settings in groups: frozen dataclasses inside frozen dataclasses, each setting described once.
 
-An experiment's settings are one frozen dataclass whose fields are *groups* (themselves frozen dataclasses: network,
-optimiser, ...) and the game. No two groups of an experiment have a setting of the same name, so that a setting can be
-named alone: `adjust(settings, hidden=16)`.
+An experiment's settings are one frozen dataclass. Its fields are the game and *groups* (network, optimiser, ...), which
+are frozen dataclasses themselves. Within an experiment a setting's name is unique, whatever its group. So a setting can
+be named alone: `adjust(settings, hidden=16)`.
 """
 
 import dataclasses
@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from coplayer.errors import CoplayerError, require
 
 T = TypeVar("T")
-GAME = "game"  # the field of an experiment's settings that is no group
+GAME = "game"  # the one field of an experiment's settings that is not a group
 
 
 def setting(
@@ -24,33 +24,37 @@ def setting(
     below: int | float | None = None,
     among: tuple[str, ...] | None = None,
 ) -> Any:
-    """A field of a group with what is allowed. A number has to be finite and above 0, unless `at_least` says more."""
+    """A field of a group, with its default and its limits (see `check_limits`).
+
+    A number must be finite, and above 0 unless `at_least` gives another lower limit. `at_most` and `below` are upper
+    limits, the second without the limit itself. `among`: the texts that are allowed.
+    """
     limits = {"at_least": at_least, "at_most": at_most, "below": below, "among": among}
     return dataclasses.field(default=default, metadata={k: v for k, v in limits.items() if v is not None})
 
 
 def groups_of(settings: Any) -> dict[str, Any]:
-    """The groups of an experiment's settings, by field."""
+    """The groups of an experiment's settings, by the names of their fields."""
     return {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings) if field.name != GAME}
 
 
 def each(settings: Any) -> Iterator[tuple[str, dataclasses.Field, Any]]:
-    """(group, field, value) of every single setting; the game is not among them."""
+    """Every single setting as (name of its group, its field, its value). The game is not among them."""
     for name, group in groups_of(settings).items():
         for field in dataclasses.fields(group):
             yield name, field, getattr(group, field.name)
 
 
 def flat(settings: Any) -> dict[str, Any]:
-    """Every setting by its own name, and the game."""
+    """All settings by their own names, and the game as "game"."""
     return {GAME: settings.game} | {field.name: value for _, field, value in each(settings)}
 
 
 def adjust(settings: T, **changes: Any) -> T:
-    """The settings with some of them changed, each by its own name, whatever group it is in; or a whole group.
+    """The settings with some of them changed. A change names a single setting, whatever its group, or a whole group.
 
     For example `adjust(PRESETS["quick"], hidden=16, phases=4, game=prisoners_dilemma(30))`. Raises `CoplayerError` for
-    a name that is no setting.
+    a name that is neither a setting nor a group.
     """
     homes = {field.name: group for group, field, _ in each(settings)}
     whole = {name: value for name, value in changes.items() if name == GAME or name in groups_of(settings)}
@@ -63,7 +67,7 @@ def adjust(settings: T, **changes: Any) -> T:
 
 
 def check_limits(settings: Any) -> None:
-    """Refuse a setting outside its limits, in one line with its name and what is allowed."""
+    """Refuse a setting outside its limits, by a `CoplayerError` of one line: its name, and what is allowed."""
     for _, field, value in each(settings):
         among = field.metadata.get("among")
         if among is not None:

@@ -261,3 +261,17 @@ def test_which_games_a_table_can_play(player, game, message):
     with pytest.raises(CoplayerError, match=f"^{message}") as caught:
         player.check(game)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "player",
+    [cooperation(np.full((3, 5), 0.5)), TabularPlayers(jnp.full((5, 2, 3), 0.5))],
+    ids=["memory-1", "tables"],
+)
+def test_a_batch_of_players_needs_as_many_tables(player):
+    assert player.begin(jax.random.key(0), 3) is None
+    with pytest.raises(CoplayerError, match=r"^player: is a batch of 3 players, one per table, at 4 tables$"):
+        player.begin(jax.random.key(0), 4)
+    one_for_all = TabularPlayers(jnp.full((5, 2, 1), 0.5))
+    for anywhere in (named_strategy("random"), one_for_all):
+        assert play_match((anywhere, player), prisoners_dilemma(2), jax.random.key(0), episodes=3).joint.shape == (2, 3)

@@ -8,7 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from coplayer.games.matrix import START, prisoners_dilemma
+from coplayer.errors import CoplayerError
+from coplayer.games.matrix import START, MatrixGame, prisoners_dilemma
+from coplayer.games.public_goods import PublicGoods
 from coplayer.learning import a2c
 from coplayer.learning.a2c import A2CSettings
 from coplayer.learning.optimisation import OptimiserSettings
@@ -278,6 +280,21 @@ def test_another_agent_is_each_of_the_others_equally_often(own):
     shares = [(np.asarray(drawn) == np.asarray(one.head_bias)).all(1).mean() for one in RIVALS]
     assert shares[own] == 0
     assert all(abs(share - 0.5) < 5 * np.sqrt(0.25 / count) for i, share in enumerate(shares) if i != own)
+
+
+@pytest.mark.parametrize(
+    ("game", "message"),
+    [
+        (MatrixGame(np.eye(3)), "player: its network is made for 2 actions, this game has 3"),
+        (PublicGoods(), "players: this game has 3 seats, got 2 players"),
+    ],
+)
+def test_players_who_do_not_fit_the_game_are_refused_before_it_begins(game, message):
+    """Of the agent, and of a co-player."""
+    fits_any, made_for_two = Habit(), RecurrentPlayer(AGENT)
+    for agent, other in ((made_for_two, fits_any), (fits_any, made_for_two)):
+        with pytest.raises(CoplayerError, match=message):
+            shaping.play(game, agent, [shaping.Group(other, 1)], jax.random.key(0), batch=1, inner_episodes=1)
 
 
 def test_actions_are_drawn_from_the_agents_policy():

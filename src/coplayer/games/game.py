@@ -1,7 +1,10 @@
-"""What a game is: the rules of one table, as pure functions. Whoever plays many tables at once maps over them.
+"""What a game is: the rules of one table, as pure functions of arrays.
 
-A game is a frozen dataclass: its fields are its settings, so it can be compared, hashed, written to a file and read
-back. A new game is one file (see examples/your_own_game.py).
+The rules know nothing of batches: the library maps them over many tables at once (see `play.tables`). So they must be
+functions that JAX can trace: `jnp.where` instead of `if` on actions or states.
+
+A game is a frozen dataclass whose fields are its settings. So a game can be compared, hashed, written to a file and
+read back. A new game is one file (see examples/your_own_game.py).
 """
 
 from dataclasses import dataclass
@@ -45,28 +48,36 @@ class Game(Protocol):
 
     @property
     def observation(self) -> Symbol | Vector:
-        """What a player observes before each round."""
+        """The kind of a player's observations: a symbol out of some, or a vector of some length."""
 
     @property
     def symmetric(self) -> bool:
-        """Whether all seats have the same rules, so that it does not matter who sits where."""
+        """Whether all seats have the same rules: then it does not matter who sits where."""
 
     @property
     def measures(self) -> tuple[str, ...]:
-        """Names of what is measured of each player in a round, such as "cooperation"."""
+        """Names of the numbers that `measure` gives for each player and round, such as "cooperation". They are reported
+        beside the rewards.
+        """
 
     def reset(self, key: PRNGKeyArray) -> Any:
-        """The state before the first round: a pytree of arrays."""
+        """The state before the first round: a pytree of arrays. `key` is for games that begin by chance."""
 
     def step(
         self, state: Any, actions: Int[Array, " players"], key: PRNGKeyArray
     ) -> tuple[Any, Float[Array, " players"]]:
-        """The state after a round, and each player's reward."""
+        """The state after a round, and each player's reward, from the players' actions by seat. The new state has the
+        shapes and dtypes of the old one. `key` is for games with chance.
+        """
 
     def observe(self, state: Any, player: int | Int[Array, ""]) -> Observation:
-        """What a player sees in a state, in the first person: nothing in it tells the seat, unless the seats differ."""
+        """What the player in seat `player` sees of a state. Observations are in the first person: where seats are
+        alike, nothing in them tells the seat.
+        """
 
     def measure(
         self, before: Any, actions: Int[Array, " players"], after: Any, player: int | Int[Array, ""]
     ) -> dict[str, Float[Array, ""] | Bool[Array, ""]]:
-        """What is measured of a player in one round, by the names in `measures`, from the states before and after."""
+        """The measurements of one round for the player in seat `player`, by the names in `measures`. `before` and
+        `after` are the states around the round.
+        """

@@ -1,11 +1,12 @@
 """Iterated two-player matrix games.
 
-Everything is told in the first person, own action first. With n actions a round has n * n joint actions
+Joint actions and observations are in the first person, own action first. With n actions a round has n * n joint
+actions:
 
-    joint = own * n + other                     in 0 .. n*n - 1
-    observation of the next round = 1 + joint   (0 is START, before the first round)
+    joint = own * n + other                         in 0 .. n * n - 1
+    observation before the next round = 1 + joint   (0 is START, before the first round)
 
-A whole episode, seen by one player, is therefore one byte per round.
+So one byte per round tells a whole episode, in one player's view. The other player's view is `swap` of it.
 """
 
 import math
@@ -21,20 +22,21 @@ from coplayer.games.game import Symbol
 
 START = 0
 COOPERATE, DEFECT = 0, 1
-MOST_ACTIONS = 15  # a round is one byte
+MOST_ACTIONS = 15  # with more, a joint action would not fit a byte
 
 
 @dataclass(frozen=True)
 class MatrixGame:
-    """A two-player simultaneous-move game, repeated for `rounds` rounds; a `Game` (see `games.game`)."""
+    """A game of two players who move at the same time, repeated for `rounds` rounds; a `Game` (see `games.game`)."""
 
     payoffs: tuple[float, ...]
-    """Own reward for each own action (rows) and co-player's action (columns), row by row: n * n numbers, or 2 * n * n
-    where the two players' tables differ. From Python also nested: (n, n) or (2, n, n)."""
+    """Own reward for each own action (rows) and co-player's action (columns), row by row: n * n numbers. Where the two
+    players' tables differ: 2 * n * n numbers, the first player's table first. From Python also nested, (n, n) or
+    (2, n, n)."""
     rounds: int = 100
     """Rounds of an episode."""
     cooperation: int = COOPERATE
-    """The action that counts as cooperation in what is reported."""
+    """The action that is reported as cooperation."""
 
     num_players: ClassVar[int] = 2
 
@@ -63,7 +65,7 @@ class MatrixGame:
 
     @property
     def tables(self) -> Float[np.ndarray, "2 own other"]:
-        """Each player's rewards by own and co-player's action."""
+        """Each player's rewards by own action and co-player's action, `[player, own, other]`."""
         return _tables(self.payoffs)
 
     @property
@@ -90,7 +92,7 @@ class MatrixGame:
         return ("cooperation",)
 
     def reset(self, key: PRNGKeyArray) -> Int[Array, ""]:
-        """The state is what the player in seat 0 observes."""
+        """The state before the first round. A state is the observation of the player in seat 0."""
         return jnp.asarray(START)
 
     def step(
@@ -128,7 +130,7 @@ class MatrixGame:
         return self.joint(self.other_action(joint), self.own_action(joint))
 
     def seen_opposite(self, observation: Integer[Array, "..."]) -> Integer[Array, "..."]:
-        """What the co-player observes where one observes this."""
+        """The co-player's observation, from one's own."""
         return jnp.where(observation == START, START, observe(self.swap(observation - 1)))
 
     def reward(self, joint: Integer[Array, "..."], player: int = 0) -> Float[Array, "..."]:

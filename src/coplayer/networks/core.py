@@ -1,7 +1,7 @@
 """Recurrent cores: what models ask of a recurrent network, whichever it is.
 
-A new core is one file with a class that meets `Core`, and an entry in `CORES`. A model on a core is an `OnCore`. Arrays
-have the batch first, as rows; a state is a pytree of such arrays.
+A new core is one file with a class that meets `Core`, and an entry in `CORES`. A model on a core is an `OnCore`. Inputs
+and features have the batch on the first axis, as rows. A state is a pytree of arrays with the batch first.
 """
 
 from collections.abc import Callable
@@ -18,8 +18,8 @@ from coplayer.networks.hawk import Hawk
 
 @runtime_checkable
 class Core(Protocol):
-    """A recurrent network without read-outs. It is made by `cls(inputs, hidden, key=key)`, an equinox Module whose
-    features have length `hidden`.
+    """A recurrent network without read-outs: an equinox Module. `cls(inputs, hidden, key=key)` makes one for inputs of
+    length `inputs`, with features of length `hidden`.
     """
 
     @property
@@ -33,10 +33,12 @@ class Core(Protocol):
         """The state after one more input."""
 
     def features(self, state: PyTree) -> Float[Array, "*batch width"]:
-        """What linear read-outs are applied to, in a state after at least one input."""
+        """The features of a state after at least one input, to which models apply their linear read-outs."""
 
     def sequence(self, state: PyTree, inputs: Float[Array, "time batch inputs"]) -> Float[Array, "time batch width"]:
-        """The features after each input: the same as by steps, faster where a gradient is taken."""
+        """The features after each input, from `state` on. The values are those of repeated `step`; the gradient may be
+        faster.
+        """
 
 
 CORES: dict[str, Callable[..., Core]] = {"gru": GRU, "hawk": Hawk}

@@ -1,4 +1,4 @@
-"""How an observation becomes the input of a recurrent core: one column per table, `[inputs, batch]`."""
+"""How observations become the inputs of a recurrent core: one column per table, `[inputs, batch]`."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Integer
@@ -9,7 +9,7 @@ Observations = Integer[Array, " batch"] | Float[Array, "batch size"]
 
 
 def encode(kind: Symbol | Vector, observation: Observations) -> Float[Array, "inputs batch"]:
-    """A symbol one-hot, a vector as it is."""
+    """Symbols one-hot, vectors as they are. `kind`: the game's kind of observation."""
     if isinstance(kind, Vector):
         return observation.T
     return (observation == jnp.arange(kind.size)[:, None]).astype(jnp.float32)

@@ -1,7 +1,7 @@
 """What a player is: anything that sits at a table, be it a strategy, a trained network, a planner or a learner.
 
-A player is a pytree (an equinox Module): weights are plain data. Whatever changes while it plays is in a *state*, which
-the loop of rounds carries. One player plays many tables at once, its *batch*.
+A player is a pytree (an equinox Module) that holds what stays the same, such as weights. Whatever changes while the
+player plays is its *state*, which the loop of rounds carries. One player plays many tables at once, its *batch*.
 """
 
 import abc
@@ -19,8 +19,8 @@ Chance = Key[Array, ""] | Float[Array, " batch"]
 
 
 class Player(eqx.Module):
-    """The protocol of all players. A new kind of player supplies `begin` and `act`; one that learns or remembers more
-    than one episode also supplies `learn`.
+    """The protocol of all players. A new kind of player supplies `begin` and `act`. A player that learns, or remembers
+    more than one episode, also supplies `learn`. One that cannot play every game supplies `check`.
     """
 
     @abc.abstractmethod
@@ -31,31 +31,31 @@ class Player(eqx.Module):
     def act(self, state: Any, observation: Observations, key: Chance) -> tuple[Any, Int[Array, " batch"], Any]:
         """The state after `observation`, an action for each table, and notes on this round for `learn` (or None).
 
-        `key` is a random key, or, for players with `takes_uniforms`, perhaps a uniform number for each table instead:
+        `key` is a random key. A player with `takes_uniforms` may get a uniform number for each table instead; then
         `uniform(key, shape)` gives uniform numbers in both cases.
         """
 
     def learn(self, state: Any, episode: Episode, notes: Any, key: PRNGKeyArray) -> Any:
-        """The state before the next episode, after one was played to its end: here a player may learn.
+        """The state before the next episode, once an episode has been played to its end. Here a player may learn.
 
-        `episode` is in the player's own view; `notes` are those of `act`, with a leading axis of rounds. By default a
+        `episode` is in the player's own view. `notes` are those of `act`, with a leading axis of rounds. By default a
         player forgets everything and begins anew.
         """
         return self.begin(key, episode.actions.shape[1])
 
     def check(self, game: Game) -> None:
-        """Refuse a game that the player cannot play, by a `CoplayerError` with the reason."""
+        """Refuse a game that the player cannot play, by a `CoplayerError` of one line, "player: " and the reason."""
 
     @property
     def takes_uniforms(self) -> bool:
-        """Whether all that the player draws in a round is one uniform number per table. Drawing those of a whole
-        episode at once is faster.
+        """Whether all that the player draws in a round is one uniform number per table. If so, the numbers of a whole
+        episode can be drawn at once, which is faster.
         """
         return False
 
 
 def uniform(key: Chance, shape: tuple[int, ...]) -> Float[Array, "..."]:
-    """Uniform numbers in [0, 1) of this shape: drawn with a key, or those that were drawn before."""
+    """Uniform numbers in [0, 1) of this shape: drawn now if `key` is a key, else the numbers that `key` holds."""
     if jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key):
         return jax.random.uniform(key, shape)
     return key.reshape(shape)

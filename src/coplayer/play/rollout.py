@@ -1,4 +1,4 @@
-"""The one loop of rounds, and matches: whoever plays, and whatever for, plays through `play_rounds`."""
+"""The one loop of rounds, `play_rounds`, and matches. All play in the library goes through that loop."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ from coplayer.play.player import Player
 from coplayer.play.tables import Tables, table_keys, tables_of
 from coplayer.play.trajectory import Trajectory
 
-BEGIN, TABLES, LEARN = (2**32 - 1 - i for i in range(3))  # streams beside those of the rounds, counted from 0
+BEGIN, TABLES, LEARN = (2**32 - 1 - i for i in range(3))  # streams of random numbers; those of rounds count up from 0
 Actions = tuple[Int[Array, " batch"], ...]
 
 
@@ -27,7 +27,7 @@ class Played(NamedTuple):
     states: tuple[Any, ...]
 
     def trajectory(self, tables: Tables) -> Trajectory:
-        """What was played, for each player to look at."""
+        """The rounds that were played, for each player to look at."""
         return tables.trajectory(self.records, tables.beyond(self.world))
 
 
@@ -42,15 +42,16 @@ def play_rounds(
 ) -> Played:
     """Play on from a world of these tables and all players' states.
 
-    `chance`: what each player's `act` gets as `key` in each round, with a leading axis of rounds. `meet`: makes what is
-    played of the actions that were chosen, for players who sit elsewhere (see `play.seating.Absent`).
+    `chance`: for each player, the argument `key` of its `act` in each round, with a leading axis of rounds. Its length
+    says how many rounds are played. `meet`: takes the actions that the players chose and gives the actions that are
+    played; it puts in the actions of players who act elsewhere (see `play.seating.Absent`).
     """
 
     def play_round(carry, chance):
         world, states = carry
         acted = [
-            player.act(state, tables.observe(world, seat), key)
-            for seat, (player, state, key) in enumerate(zip(players, states, chance, strict=True))
+            player.act(state, tables.observe(world, k), key)
+            for k, (player, state, key) in enumerate(zip(players, states, chance, strict=True))
         ]
         states, actions, notes = zip(*acted, strict=True)
         world, record = tables.step(world, actions if meet is None else meet(actions))
@@ -70,10 +71,11 @@ def play_episodes(
     batch: int,
     episodes: int,
 ) -> tuple[Trajectory, tuple[Any, ...]]:
-    """Play episodes one after the other at `batch` tables; the players learn after each.
+    """Play episodes one after the other at `batch` tables. After each episode all players learn.
 
-    `chance(index)`: the random numbers of episode `index`, as in `play_rounds`. `key`: for tables and for learning.
-    Returns the trajectory of all rounds in a row, and each player's notes.
+    `states`: of the players, before the first round. `chance(index)`: the random numbers of episode `index`, as
+    `play_rounds` takes them. `key`: for the tables and for learning. Returns the trajectory of all rounds in a row, and
+    each player's notes on them.
     """
 
     def episode(states, index):
@@ -82,8 +84,8 @@ def play_episodes(
         played = play_rounds(tables, players, world, states, chance(index))
         trajectory = played.trajectory(tables)
         states = tuple(
-            player.learn(state, trajectory.view(seat), notes, jax.random.fold_in(own, LEARN - seat))
-            for seat, (player, state, notes) in enumerate(zip(players, played.states, played.notes, strict=True))
+            player.learn(state, trajectory.view(k), notes, jax.random.fold_in(own, LEARN - k))
+            for k, (player, state, notes) in enumerate(zip(players, played.states, played.notes, strict=True))
         )
         return states, (played.records, tables.beyond(played.world), played.notes)
 
@@ -95,13 +97,13 @@ def play_episodes(
 def begin(players: Sequence[Player], key: PRNGKeyArray, batch: int) -> tuple[Any, ...]:
     """All players' states before the first round."""
     own = jax.random.fold_in(key, BEGIN)
-    return tuple(player.begin(jax.random.fold_in(own, seat), batch) for seat, player in enumerate(players))
+    return tuple(player.begin(jax.random.fold_in(own, k), batch) for k, player in enumerate(players))
 
 
 def keys_of_rounds(key: PRNGKeyArray, rounds: Int[Array, " rounds"], players: int) -> tuple[Any, ...]:
-    """A key for each player and each of these rounds, by the rounds' numbers."""
+    """A key for each player in each of these rounds, which are given by their numbers: `[rounds]` keys per player."""
     of_round = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, rounds)
-    return tuple(jax.vmap(jax.random.fold_in, in_axes=(0, None))(of_round, seat) for seat in range(players))
+    return tuple(jax.vmap(jax.random.fold_in, in_axes=(0, None))(of_round, k) for k in range(players))
 
 
 def check_players(players: Sequence[Player], game: Game) -> None:
@@ -127,13 +129,14 @@ def play_match(
     inner_episodes: int = 1,
     turned: int = 0,
 ) -> Trajectory:
-    """Play `episodes` independent episodes side by side, one player in each seat of the game.
+    """Play a match: `episodes` independent episodes side by side, each with one player in every seat of the game.
 
-    Player k of the list sits in seat k + `turned`, counted around the table.
+    With `inner_episodes` > 1, each of the `episodes` is that many inner episodes in a row, and the players may learn
+    after each of these. Player k of the list sits in seat k + `turned`, counted around the table.
 
-    With `inner_episodes` each of them is that many episodes in a row, after each of which the players may learn; all
-    their rounds are on the first axis. `trajectory.view(seat)` has what a player saw, did and earned; the rounds of a
-    matrix game are `trajectory.joint`, in the first player's view.
+    In the trajectory all rounds, of all inner episodes, are on the first axis. `trajectory.view(k)` is an `Episode`:
+    what player k saw, did and earned. A matrix game also has `trajectory.joint`: joint actions `[rounds, episodes]` as
+    bytes, in the view of player 0.
 
     Raises `CoplayerError` where the players do not fit the game.
     """

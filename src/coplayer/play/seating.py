@@ -1,4 +1,4 @@
-"""Players made of players: several at the tables of one seat, many copies of one, one drawn from a population."""
+"""Players made of players: groups that share the tables, copies of one player, one drawn from a population."""
 
 from itertools import accumulate
 from typing import Any, NamedTuple
@@ -15,9 +15,9 @@ from coplayer.play.trajectory import Episode
 
 
 class Groups(Player):
-    """A seat shared by several players: the first has the first `sizes[0]` tables, and so on.
+    """Several players who share the tables: the first plays at the first `sizes[0]` tables, and so on.
 
-    `act` takes one key (or uniform numbers) for all of them, or a tuple with each group's own.
+    The `key` of `act` may be a key, a uniform number for each table, or a tuple with the argument for each player.
     """
 
     players: tuple[Player, ...]
@@ -32,7 +32,7 @@ class Groups(Player):
             player.check(game)
 
     def split(self, values: Array, axis: int = 0) -> list[Array]:
-        """An array with an axis of tables, by group."""
+        """An array with an axis of tables, cut into the parts of the players."""
         return jnp.split(values, list(accumulate(self.sizes))[:-1], axis)
 
     def begin(self, key, batch):
@@ -69,7 +69,7 @@ class Groups(Player):
 
 
 class Replicas(Player):
-    """`count` independent copies of a player, each with an equal share of the tables: each learns from its own."""
+    """`count` independent copies of a player, each at an equal share of the tables, from which it learns."""
 
     player: Player
     count: int = eqx.field(static=True)
@@ -86,7 +86,7 @@ class Replicas(Player):
         return self.begin_each(jax.random.split(key, self.count), batch // self.count)
 
     def begin_each(self, keys: Key[Array, " count"], batch: int) -> Any:
-        """The state from a key for each copy, who has `batch` tables."""
+        """The state of all copies, each at `batch` tables and with a key of its own."""
         return jax.vmap(lambda key: self.player.begin(key, batch))(keys)
 
     def act(self, state, observation, key):
@@ -114,7 +114,7 @@ class DrawnState(NamedTuple):
 
 
 class OneOf(Player):
-    """One player of a population, drawn when the play begins, and staying until its end."""
+    """One player of a population. It is drawn when the play begins, and stays until its end."""
 
     population: Player  # every leaf with a leading axis of members
     but: Int[Array, ""] | None = None
@@ -146,7 +146,9 @@ class OneOf(Player):
 
 
 class Absent(Player):
-    """Keeps the place of players who act elsewhere, on other devices: their actions come by `meet` of `play_rounds`."""
+    """Keeps the place of players who act elsewhere, for example on another device. Its own actions mean nothing: `meet`
+    of `play_rounds` replaces them.
+    """
 
     @property
     def takes_uniforms(self) -> bool:
@@ -175,7 +177,7 @@ class Opening(Player):
         return self.with_state(self.player.begin(key, batch))
 
     def with_state(self, state: Any) -> Any:
-        """The state before the forced action, from one of the player's own."""
+        """The state before the forced action, from a state of the player itself: for a play that goes on from there."""
         return (state, jnp.ones((), bool))
 
     def act(self, state, observation, key):

@@ -1,7 +1,8 @@
-"""Many tables of one game at once. A game's rules are those of one table; here they are mapped over a batch.
+"""Many tables of one game at once: the rules of one table, mapped over a batch of tables.
 
-The state of all tables together is the *world*. Players are numbered from 0, in the order of the list of those who
-play. Player k sits in seat (k + turned) modulo the number of seats, so that a player can play from any seat.
+The states of all tables together are the *world*. Players are numbered from 0, by their places in the list of players.
+A seat is a place at the table of the game. Player k sits in seat (k + turned) modulo the number of seats: with `turned`
+any player can play from any seat.
 """
 
 import abc
@@ -19,26 +20,28 @@ Turned = int | Int[Array, ""] | Int[Array, " batch"]
 
 
 class Tables(abc.ABC):
-    """Tables of one game; `tables_of` gives the fastest kind."""
+    """Tables of one game. `tables_of` gives the fastest kind for a game."""
 
     game: Game
     draws: bool = True  # whether the game itself draws random numbers, so that keys matter
 
     @abc.abstractmethod
     def open(self, keys: Key[Array, " batch"]) -> Any:
-        """The world before the first round. A table draws all its random numbers from its key."""
+        """The world before the first round. All chance in the game itself comes from these keys, one per table."""
 
     @abc.abstractmethod
     def observe(self, world: Any, player: int) -> Array:
-        """What a player sees at each table."""
+        """What one player sees at each table: `[batch]` symbols, or `[batch, size]` vectors."""
 
     @abc.abstractmethod
     def step(self, world: Any, actions: tuple[Int[Array, " batch"], ...]) -> tuple[Any, Any]:
-        """The world after a round, and the round's record."""
+        """The world after a round, and the round's record, from the actions of all players."""
 
     @abc.abstractmethod
     def trajectory(self, records: Any, beyond: tuple[Array, ...]) -> Trajectory:
-        """The trajectory of records `[time, ...]`; `beyond`: what each player sees after the last round."""
+        """The trajectory of the records of some rounds, `[time, ...]`. `beyond`: what each player sees after the last
+        round.
+        """
 
     def beyond(self, world: Any) -> tuple[Array, ...]:
         """What each player sees at each table."""
@@ -46,7 +49,9 @@ class Tables(abc.ABC):
 
 
 class MatrixTables(Tables):
-    """Tables of a matrix game. The world is what player 0 sees, and a round's record is one joint action."""
+    """Tables of a matrix game. The world is what player 0 sees at each table. A round's record is a joint action per
+    table, in the view of player 0.
+    """
 
     draws = False
 
@@ -69,15 +74,15 @@ class MatrixTables(Tables):
 
 
 class World(NamedTuple):
-    """Tables of any game."""
+    """The world of `MappedTables`."""
 
     states: Any  # of the game, with a leading axis of tables
     keys: Key[Array, " batch"]
-    round: Int[Array, ""]
+    round: Int[Array, ""]  # rounds played
 
 
 class MappedTables(Tables):
-    """Tables of any game, its rules mapped over them."""
+    """Tables of any game. A round's record is an `Episode` per player, without what lies beyond."""
 
     def __init__(self, game: Game, turned: Turned = 0):
         self.game = game
@@ -120,7 +125,9 @@ def _streams(keys: Key[Array, " batch"], index: int | Int[Array, ""]) -> Key[Arr
 
 
 def tables_of(game: Game, turned: Turned = 0) -> Tables:
-    """The fastest way to play many tables of a game at once. Player k sits in seat k + `turned`."""
+    """The fastest tables of a game. Player k sits in seat k + `turned`; `turned` may differ from table to table, except
+    in a matrix game.
+    """
     return MatrixTables(game, turned) if isinstance(game, MatrixGame) else MappedTables(game, turned)
 
 

@@ -1,4 +1,4 @@
-"""What is recorded of the rounds that were played, and each player's view of them. Time is the first axis."""
+"""Records of the rounds that were played, and each player's view of them. Time is the first axis."""
 
 import abc
 from typing import NamedTuple
@@ -11,34 +11,34 @@ from coplayer.games.matrix import START, MatrixGame, observe
 
 
 class Episode(NamedTuple):
-    """Some rounds in one player's view. `*tables`: any axes of tables played side by side."""
+    """Some rounds in one player's view, at one table or at several side by side: the axes `*tables`."""
 
     observations: Integer[Array, "time *tables"] | Float[Array, "time *tables size"]
     """What the player saw before each round."""
     actions: Integer[Array, "time *tables"]
     rewards: Float[Array, "time *tables"]
     measures: dict[str, Float[Array, "time *tables"] | Bool[Array, "time *tables"]]
-    """What the game measures of the player, by name (see `Game.measure`)."""
+    """The game's measurements of the player, by name (see `Game.measure`)."""
     beyond: Integer[Array, "*tables"] | Float[Array, "*tables size"] | None
     """What the player sees after the last round."""
 
 
 class Trajectory(eqx.Module):
-    """The rounds of all tables."""
+    """The rounds of all tables, whatever the way they are recorded."""
 
     @abc.abstractmethod
     def view(self, player: int) -> Episode:
-        """The rounds as `player` saw them, by the player's place in the list of those who played."""
+        """The rounds as one player saw them. `player`: its place in the list of players, not its seat."""
 
 
 class JointActions(Trajectory):
-    """Rounds of a matrix game: one joint action per round, a byte, tells everything."""
+    """Rounds of a matrix game, recorded as joint actions: one byte per round and table tells everything."""
 
     joint: Integer[Array, "time *tables"]
     """Joint actions in the view of player 0."""
     game: MatrixGame = eqx.field(static=True)
     turned: int | Int[Array, ""] = 0
-    """1 where player 0 sits in the game's second seat."""
+    """1 where player 0 sits in seat 1 of the game, else 0."""
 
     def view(self, player: int) -> Episode:
         game, joint = self.game, self.joint.astype(jnp.int32)
@@ -64,7 +64,7 @@ class Recorded(Trajectory):
 
 
 def seat_payoffs(game: MatrixGame, player: int, turned: int | Int[Array, ""] = 0) -> Float[Array, " joint"]:
-    """The rewards of a player by its own joint action. `turned`: 1 where player 0 sits in the game's second seat."""
+    """The rewards of a player, by the joint action in its own view. `turned`: 1 where player 0 sits in seat 1."""
     if isinstance(turned, int):
         return game.payoff_vector((player + turned) % 2)
     seats = jnp.stack([game.payoff_vector(seat) for seat in range(2)])
@@ -72,7 +72,9 @@ def seat_payoffs(game: MatrixGame, player: int, turned: int | Int[Array, ""] = 0
 
 
 def observations(joint: Integer[Array, "time *tables"], rounds: int) -> Integer[Array, "time *tables"]:
-    """What was observed before each round of a matrix game: START where an episode of `rounds` rounds opens."""
+    """The observations before each round of a matrix game, for the player in whose view the joint actions are. START
+    comes before each first round of an episode of `rounds` rounds.
+    """
     before = jnp.concatenate([jnp.full_like(joint[:1], START), observe(joint[:-1])])
     opens = (jnp.arange(joint.shape[0]) % rounds == 0).reshape(-1, *[1] * (joint.ndim - 1))
     return jnp.where(opens, START, before)

@@ -1,4 +1,4 @@
-"""Memory-1 players: an action distribution for each observation, and the named strategies as rows of one table."""
+"""Memory-1 players, who have an action distribution for each observation, and the named strategies."""
 
 from collections.abc import Mapping
 
@@ -24,16 +24,22 @@ PRISONERS_DILEMMA_STRATEGIES: Mapping[str, tuple[float, ...]] = {
 }
 
 
-LEAST_PROBABILITY = 1e-4  # smaller probabilities count as this where a logarithm is taken
+LEAST_PROBABILITY = 1e-4  # in logarithms, smaller probabilities count as this one
 
 
 class Memory1(Player):
-    """One memory-1 player, or a batch of them: `probabilities[..., observation, action]`, of a matrix game."""
+    """A memory-1 player of a matrix game, or a batch of such players: `probabilities[..., observation, action]`.
+
+    A single player can play at any number of tables. A batch `[batch, observation, action]` has one player per table.
+    """
 
     probabilities: Float[Array, "*batch observations actions"]
 
     def __init__(self, probabilities):
-        """Last axis: action distribution; last but one: observation, START first. Checked when given as numbers."""
+        """`probabilities`: the last axis is an action distribution, the last but one the observation, START first.
+
+        Raises `CoplayerError` for numbers that are no probabilities. Traced arrays are taken as they are.
+        """
         if not isinstance(probabilities, jax.core.Tracer):
             table = _numbers(probabilities)
             require(
@@ -55,6 +61,7 @@ class Memory1(Player):
         _check_table(game, *self.probabilities.shape[-2:])
 
     def begin(self, key, batch):
+        _check_batch(self.probabilities.shape[:-2], batch)
         return None
 
     def act(self, state, observation, key):
@@ -64,8 +71,9 @@ class Memory1(Player):
 
 
 class TabularPlayers(Player):
-    """A table of action distributions for each of a batch of episodes, in any game whose observations are symbols. The
-    batch comes last, for speed.
+    """A memory-1 player for each of a batch of tables, in any game whose observations are symbols.
+
+    `tables[observation, action, batch]` are action distributions. The batch comes last, for speed.
     """
 
     tables: Float[Array, "observations actions batch"]
@@ -78,10 +86,16 @@ class TabularPlayers(Player):
         _check_table(game, *self.tables.shape[-3:-1])
 
     def begin(self, key, batch):
+        _check_batch(self.tables.shape[2:], batch)
         return None
 
     def act(self, state, observation, key):
         return state, sample(rows(self.tables, observation), uniform(key, observation.shape)), None
+
+
+def _check_batch(have: tuple[int, ...], batch: int) -> None:
+    count = " x ".join(map(str, have))
+    require(have in ((), (1,), (batch,)), f"player: is a batch of {count} players, one per table, at {batch} tables")
 
 
 def _check_table(game: Game, observations: int, actions: int) -> None:
@@ -102,19 +116,19 @@ def _check_table(game: Game, observations: int, actions: int) -> None:
 def rows(
     tables: Float[Array, "observations actions _"], observation: Integer[Array, " batch"]
 ) -> Float[Array, "actions batch"]:
-    """Each player's action distribution after its own `observation`; one table for all, or one each."""
+    """Each player's action distribution after its own `observation`. `_` is the batch, or 1: one table for all."""
     return sum(jnp.where(observation == o, tables[o], 0.0) for o in range(tables.shape[0]))
 
 
 def identity_size(game: Game) -> int:
-    """Length of what names a tabular player."""
+    """Length of the identity vector of a tabular player (see `identity`)."""
     return game.observation.size * game.num_actions
 
 
 def identity(tables: Float[Array, "observations actions batch"]) -> Float[Array, "identity batch"]:
-    """What names each tabular player to a learner that is told its co-player: log pi(a | o), in nats, observation by
-    observation (Weis et al. 2026, the ablation with opponent identity). Probabilities below `LEAST_PROBABILITY` count
-    as that.
+    """The identity vector of each tabular player, for learners that are told whom they meet (Weis et al. 2026, the
+    ablation with opponent identity): log pi(a | o) in nats, observation by observation. Probabilities below
+    `LEAST_PROBABILITY` count as `LEAST_PROBABILITY`.
     """
     return jnp.log(jnp.maximum(tables, LEAST_PROBABILITY)).reshape(-1, tables.shape[-1])
 
@@ -127,14 +141,20 @@ def _numbers(probabilities) -> np.ndarray:
 
 
 def cooperation(probabilities) -> Memory1:
-    """A player of a two-action game from P(action 0) for START, CC, CD, DC, DD; shape (..., 5)."""
+    """A memory-1 player of a two-action game, from P(action 0) after START, CC, CD, DC, DD: shape (..., 5).
+
+    Raises `CoplayerError` for another shape, and for numbers that are no probabilities.
+    """
     cooperate = _numbers(probabilities)
     require(cooperate.shape[-1:] == (5,), f"probabilities: the last axis must have 5 entries, got {cooperate.shape}")
     return Memory1(np.stack([cooperate, 1 - cooperate], axis=-1))
 
 
 def named_strategy(name: str) -> Memory1:
-    """A strategy of the prisoner's dilemma by its name, for example "tit_for_tat"."""
+    """A strategy of the prisoner's dilemma by its name among `PRISONERS_DILEMMA_STRATEGIES`, such as "tit_for_tat".
+
+    Raises `CoplayerError` for a name that is not there.
+    """
     require(
         name in PRISONERS_DILEMMA_STRATEGIES,
         f"strategy: {name!r} is not one of {', '.join(PRISONERS_DILEMMA_STRATEGIES)}",

@@ -19,7 +19,7 @@ from jaxtyping import Array, Int, PRNGKeyArray
 
 from coplayer.games.game import Game
 from coplayer.play.player import Player
-from coplayer.play.rollout import keys_of_rounds, play_episodes
+from coplayer.play.rollout import check_players, keys_of_rounds, play_episodes
 from coplayer.play.seating import Groups, Replicas
 from coplayer.play.tables import tables_of
 from coplayer.play.trajectory import Episode
@@ -52,6 +52,7 @@ def play(
     """Meta-trajectories of one agent, in seat 0, with all the groups' co-players. `game.rounds` is T.
 
     The agent remembers earlier inner episodes if its `learn` lets it, as that of a lasting `RecurrentPlayer` does.
+    Raises `CoplayerError` where the players do not fit the game.
     """
     replicas = sum(group.replicas for group in groups)
     draws, begin = jax.random.split(key)
@@ -60,6 +61,7 @@ def play(
         tuple(Replicas(group.co_player, group.replicas) for group in groups),
         tuple(group.replicas * batch for group in groups),
     )
+    check_players((agent, opposite), game)
     states, first = [], 0
     for player in opposite.players:
         states.append(player.begin_each(keys[first : first + player.count], batch))
