@@ -14,13 +14,12 @@ import coplayer as cp
 
 def main() -> None:
     cp.configure()
-    game = cp.MatrixGame([[4, 0], [3, 2]], rounds=30)  # stag (together 4, alone 0) or hare (3 or 2)
     settings = cp.adjust(
         cp.PRESETS["quick"],
-        game=game,
+        game=GAME,
         pool=("uniform", "always_defect", "0.9,0.9,0.1,0.9,0.1"),  # a stranger, one who never hunts, one who answers
         phases=PHASES,
-        updates=200,
+        updates=UPDATES,
         later_rollouts=0,
     )
     out = Path(tempfile.mkdtemp()) / "stag-hunt"
@@ -29,12 +28,13 @@ def main() -> None:
 
     friend = cp.cooperation([0.9, 0.9, 0.1, 0.9, 0.1])
     for name, opponent in (("the other learner", other), ("the one who answers", friend)):
-        match = cp.play_match((one, opponent), game, jax.random.key(1), episodes=200)
+        match = cp.play_match((one, opponent), GAME, jax.random.key(1), episodes=200)
         print(f"reward per round against {name}: {match.view(0).rewards.mean():.2f}")
-    print(f"two who answer, exactly: {cp.mean_rewards(friend, friend, game)[0]:.2f}")
+    print(f"two who answer, exactly: {cp.mean_rewards(friend, friend, GAME)[0]:.2f}")
 
 
-PHASES = 4
+PHASES, UPDATES = 4, 200
+GAME = cp.MatrixGame([[4, 0], [3, 2]], rounds=30)  # stag (together 4, alone 0) or hare (3 or 2)
 
 if __name__ == "__main__":
     main()

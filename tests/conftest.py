@@ -1,10 +1,13 @@
 """Run-time checks of every array's shape and dtype; two devices, so that two learners can have one each; compiled
 programs kept for the length of a test run, for all its processes, since many tests train the same tiny config; and
-compiled with little optimisation, since most tests take longer to compile than to run.
+compiled with little optimisation and without XLA's slow emitters of fused kernels, since most tests take longer to
+compile than to run.
 """
 
+import gc
 import os
 import tempfile
+from importlib.metadata import version
 
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # the first process makes it, its workers share it
     CACHE = tempfile.TemporaryDirectory(prefix="coplayer-tests-")
@@ -13,9 +16,25 @@ os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
 
-if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):  # which the command line leaves alone
-    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=2".strip()
+FLAGS = {"xla_force_host_platform_device_count": "2"}
+if version("jaxlib") < "0.11":  # later ones abort at a flag that they do not know
+    FLAGS["xla_cpu_use_fusion_emitters"] = "false"
+for flag, value in FLAGS.items():  # the command line leaves them alone
+    if flag not in os.environ.get("XLA_FLAGS", ""):
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --{flag}={value}".strip()
 
-import jaxtyping
+import jax  # noqa: E402
+import jaxtyping  # noqa: E402
+import pytest  # noqa: E402
 
 jaxtyping.install_import_hook("coplayer", "beartype.beartype")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def programs_of_a_file():
+    """Forget a test file's programs after it. Linux lets a process map 65,530 pieces of memory, and every program takes
+    several: a process that kept the programs of all files would crash.
+    """
+    yield
+    jax.clear_caches()
+    gc.collect()

@@ -56,7 +56,7 @@ def test_a_pasture_by_hand():
 
 
 def test_two_learners_hunt_a_stag(capsys):
-    example("your_own_payoffs", PHASES=1)["main"]()
+    example("your_own_payoffs", PHASES=1, GAME=cp.MatrixGame([[4, 0], [3, 2]], rounds=4), UPDATES=10)["main"]()
     lines = capsys.readouterr().out.splitlines()
     assert [line.rpartition(" ")[0] for line in lines] == [
         "reward per round against the other learner:",

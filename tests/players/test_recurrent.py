@@ -184,7 +184,7 @@ def test_what_is_remembered_over_inner_episodes_in_any_game(lasting):
     game, players = Commons(rounds=4), []
     for seed in range(3):
         network = with_random_weights(lambda: ActorCritic(game, 3, key=jax.random.key(0)), seed)
-        network = eqx.tree_at(lambda n: n.head_weights, network, network.head_weights * 1e4)
+        network = eqx.tree_at(lambda n: n.head_weights, network, network.head_weights * 1e6)
         players.append(RecurrentPlayer(network, lasting=lasting))
     trajectory = play_match(players, game, jax.random.key(0), episodes=2, inner_episodes=3)
     forgotten = []

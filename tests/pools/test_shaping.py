@@ -285,7 +285,7 @@ def test_another_agent_is_each_of_the_others_equally_often(own):
 @pytest.mark.parametrize(
     ("game", "message"),
     [
-        (MatrixGame(np.eye(3)), "player: its network is made for 2 actions, this game has 3"),
+        (MatrixGame(np.eye(3)), r"player( 1)?: its network is made for 2 actions, this game has 3"),
         (PublicGoods(), "players: this game has 3 seats, got 2 players"),
     ],
 )

@@ -20,21 +20,25 @@ SETTINGS = adjust(TINY_COALA, meta_agents=3, methods=("coala", "coala", "m_fos")
 SEEDS = SETTINGS.run.seeds
 
 
-@pytest.fixture
-def folder(tmp_path):
-    """A run whose first agent always cooperates and whose others always defect; naive learners play at random."""
-    path = tmp_path / "run"
-    folder = RunFolder.create(path, registry.description(coala_ipd, SETTINGS, path, "custom"))
-    network = coala_ipd.new_network(SETTINGS, jax.random.key(0))
-    lead = (SETTINGS.shaping.meta_agents, SEEDS)
+def run_of(settings, path, head_bias):
+    """A run in which every agent's heads read a bias alone, `[agent, seed, C, D and value]`."""
+    folder = RunFolder.create(path, registry.description(coala_ipd, settings, path, "custom"))
+    network = coala_ipd.new_network(settings, jax.random.key(0))
+    lead = head_bias.shape[:2]
     agents = checkpoint.flatten(
         jax.tree.map(lambda leaf: np.broadcast_to(leaf, (*lead, *leaf.shape)), network), "network"
     )
-    bias = np.zeros((*lead, 3))  # C, D and value
-    bias[0, :, 0] = bias[1:, :, 1] = 60
-    data = checkpoint.dump(agents | {"network.head_bias": bias.astype(np.float32)}, {"phase": 1})
+    data = checkpoint.dump(agents | {"network.head_bias": head_bias.astype(np.float32)}, {"phase": 1})
     folder.agents_file(1).write_bytes(data)
     return folder
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A run whose first agent always cooperates and whose others always defect; naive learners play at random."""
+    bias = np.zeros((SETTINGS.shaping.meta_agents, SEEDS, 3))
+    bias[0, :, 0] = bias[1:, :, 1] = 60
+    return run_of(SETTINGS, tmp_path / "run", bias)
 
 
 def test_each_method_has_its_own_curves_of_both_sides(folder, tmp_path):
@@ -74,11 +78,13 @@ def test_a_method_is_labelled_by_its_entry_among_the_estimators(monkeypatch):
 
 def test_of_a_game_of_ones_own_what_the_game_measures_is_drawn(monkeypatch, tmp_path):
     monkeypatch.setitem(names.GAMES, "vault", Vault())
-    settings = adjust(TINY_COALA, game=Vault(rounds=3), iterations=2, phases=1, inner_episodes=2)
-    folder = registry.train(settings, tmp_path / "run")
+    settings = adjust(TINY_COALA, game=Vault(rounds=3), inner_episodes=2, seeds=1)
+    folder = run_of(settings, tmp_path / "run", np.array([[[60.0, 0, 0]], [[0, 60.0, 0]]]))  # one saves, one takes
     report.MORE_FIGURES[coala_ipd.NAME]["within_meta_trajectory"](folder, settings, tmp_path / "figure")
-    drawn = {row["y"] for row in csv.DictReader((tmp_path / "figure.csv").open())}
-    assert drawn == {"reward per round", "saving"}
+    rows = list(csv.DictReader((tmp_path / "figure.csv").open()))
+    assert {row["y"] for row in rows} == {"reward per round", "saving"}
+    saving = {row["curve"]: float(row["repetition 1"]) for row in rows if row["y"] == "saving"}
+    assert saving["COALA-PG"] == 1 and saving["M-FOS"] == 0
 
 
 @pytest.mark.filterwarnings("error")

@@ -575,7 +575,7 @@ class Trainer(IterationTrainer):
             memory_bytes(settings, mixed_pool.seed_batch(run)),
             "lower --seed-batch, --replicas, --batch, --inner-episodes or --hidden",
         )
-        initial = mixed_pool.mapped(run, lambda key, _: new_seat(settings, key), agents)
+        initial = mixed_pool.mapped(run, lambda key, _: new_seat(settings, key), agents, once=True)
 
         def mapped(settings: CoalaIPD) -> Callable:
             return mixed_pool.mapped(run, lambda seat, start: train_interval(settings, seat, start), agents)

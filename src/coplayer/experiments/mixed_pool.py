@@ -128,10 +128,16 @@ def seed_batch(run: RunSettings) -> int:
     return min(asked, run.seeds)
 
 
-def mapped(run: RunSettings, function: Callable, num_learners: int) -> Callable:
-    """`function(mapped, shared)` of one learner and seed, compiled for all of them; consumes its first argument."""
+SOON = {"xla_backend_optimization_level": 1}  # a third of the time to compile random draws, which have the same bits
+
+
+def mapped(run: RunSettings, function: Callable, num_learners: int, *, once: bool = False) -> Callable:
+    """`function(mapped, shared)` of one learner and seed, compiled for all of them; consumes its first argument.
+
+    A function that runs `once` is compiled fast, not to fast code.
+    """
     both = map_learners_and_seeds(function, num_learners=num_learners, seed_batch=seed_batch(run))
-    return jax.jit(both, donate_argnums=0)
+    return jax.jit(both, donate_argnums=0, compiler_options=SOON if once else None)
 
 
 def keys(run: RunSettings, num_learners: int) -> Key[Array, "learner seed"]:
