@@ -285,15 +285,15 @@ def test_another_agent_is_each_of_the_others_equally_often(own):
 @pytest.mark.parametrize(
     ("game", "message"),
     [
-        (MatrixGame(np.eye(3)), r"player( 1)?: its network is made for 2 actions, this game has 3"),
+        (MatrixGame(np.eye(3)), "player {}: its network is made for 2 actions, this game has 3"),
         (PublicGoods(), "players: this game has 3 seats, got 2 players"),
     ],
 )
 def test_players_who_do_not_fit_the_game_are_refused_before_it_begins(game, message):
     """Of the agent, and of a co-player."""
     fits_any, made_for_two = Habit(), RecurrentPlayer(AGENT)
-    for agent, other in ((made_for_two, fits_any), (fits_any, made_for_two)):
-        with pytest.raises(CoplayerError, match=message):
+    for number, agent, other in ((1, made_for_two, fits_any), (2, fits_any, made_for_two)):
+        with pytest.raises(CoplayerError, match=message.format(number)):
             shaping.play(game, agent, [shaping.Group(other, 1)], jax.random.key(0), batch=1, inner_episodes=1)
 
 
