@@ -1,4 +1,4 @@
-"""A tournament of unlike players in one call: PPI and A2C learners, a COALA-PG agent, tit-for-tat, a naive learner.
+"""A tournament of unlike players in one call: PPI and A2C learners, a COALA-PG agent, tit-for-tat, always-defect.
 
 All are trained for a few seconds here, so they are beginners. Three minutes on two cores, most of it compilation.
 

@@ -300,7 +300,7 @@ def _about(recipe: Recipe) -> str:
 def main(arguments: list[str] | None = None) -> int:
     """Entry point of the `coplayer` command. Returns the exit status: 0, or 2 after a one-line error."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    runtime.configure(compilation_cache=NO_CACHE not in arguments)
+    runtime.configure(compilation_cache=not flags.is_given(NO_CACHE, arguments))
     console = Console()
     try:
         make_app(arguments, console).cli(

@@ -30,17 +30,21 @@ NEEDED = {"matrix": "payoffs"}  # the setting that a game by name cannot do with
 def value_of(flag: str, arguments: list[str]) -> str | None:
     """The value of a flag among the arguments, for flags that decide which others there are."""
     given = None
-    for name, value in pairwise([*arguments, ""]):
-        if name == flag:
-            given = value
-        elif name.startswith(f"{flag}="):
-            given = name.partition("=")[2]
+    for word, following in pairwise([*arguments, ""]):
+        name, equals, value = word.partition("=")
+        if _plain(name) == flag:
+            given = value if equals else following
     return given
 
 
 def is_given(flag: str, arguments: list[str]) -> bool:
     """Whether a flag is among the arguments."""
-    return any(word.partition("=")[0] == flag for word in arguments)
+    return any(_plain(word.partition("=")[0]) == flag for word in arguments)
+
+
+def _plain(name: str) -> str:
+    """A flag as it is printed in the help: an underscore may be given in place of a hyphen."""
+    return name.replace("_", "-")
 
 
 def know_game(text: str) -> str:

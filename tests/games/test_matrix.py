@@ -179,3 +179,12 @@ def test_bad_input_names_the_setting_on_one_line(payoffs, rounds, setting):
 def test_an_action_that_does_not_exist_cannot_be_cooperation(cooperation, reason):
     with pytest.raises(CoplayerError, match=f"^cooperation: must be .*{reason}"):
         MatrixGame([[1.0, -1.0], [2.0, 0.0]], cooperation=cooperation)
+
+
+def test_a_class_that_would_lose_its_own_rules_is_refused():
+    """Rounds of a matrix game are looked up in its payoffs, so a subclass's `step` would not be called."""
+    with pytest.raises(CoplayerError, match="Taxed: a MatrixGame is played from its payoffs alone"):
+
+        class Taxed(MatrixGame):
+            def step(self, state, actions, key):
+                return state, jnp.zeros(2)

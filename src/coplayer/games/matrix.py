@@ -40,6 +40,12 @@ class MatrixGame:
 
     num_players: ClassVar[int] = 2
 
+    def __init_subclass__(cls, **_: Any) -> None:
+        raise CoplayerError(
+            f"{cls.__name__}: a MatrixGame is played from its payoffs alone; a game with rules of its own is a"
+            " coplayer.Game, written as a class without this base"
+        )
+
     def __init__(self, payoffs: Any, rounds: int = 100, cooperation: int = COOPERATE):
         """Check all settings, and keep the payoffs flat: n * n numbers where both tables are equal, else 2 * n * n."""
         tables = _tables(payoffs)
