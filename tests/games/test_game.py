@@ -1,5 +1,6 @@
 """What every game must keep to: the protocol's members, shapes and ranges, and seats that are alike if it says so."""
 
+import dataclasses
 import itertools
 
 import jax
@@ -7,11 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from coplayer.games.game import Game, Symbol, Vector
+from coplayer.errors import CoplayerError
+from coplayer.games.game import Game, Symbol, Vector, check_game
 from coplayer.games.matrix import MatrixGame
 from coplayer.games.names import GAMES
 from coplayer.games.public_goods import PublicGoods
 from state_games import Carousel, Commons
+from vault import Vault
 
 ALL = GAMES | {
     "two tables": MatrixGame([[[3.0, 0.0], [1.0, 2.0]], [[2.0, 1.0], [0.0, 3.0]]]),
@@ -111,3 +114,53 @@ def test_what_lacks_a_member_is_no_game():
 def test_kinds_of_observations_are_values():
     assert Symbol(5) == Symbol(5) != Symbol(6)
     assert Symbol(5) != Vector(5) and len({Symbol(5), Symbol(5), Vector(5)}) == 2
+
+
+@pytest.mark.parametrize("game", ALL.values(), ids=ALL)
+def test_what_keeps_to_the_protocol_is_accepted(game):
+    check_game(game)
+
+
+def faulty(**members):
+    """A vault with one member of another kind."""
+    return dataclasses.dataclass(frozen=True)(type("Faulty", (Vault,), members))()
+
+
+FAULTS = {
+    "a class": (Vault, "game: Vault is a class; give a game of this class, such as Vault()"),
+    "a name": ("ipd", "game: str lacks what a game must have"),
+    "no rounds": (Vault(rounds=0), "game.rounds: must be a whole number of at least 1, got 0"),
+    "half a round": (Vault(rounds=2.5), "game.rounds: must be a whole number of at least 1, got 2.5"),
+    "unhashable": (Vault(rounds=[3]), "game: the fields of Vault must be hashable"),
+    "no actions": (faulty(num_actions=0), "game.num_actions: must be a whole number of at least 1, got 0"),
+    "no kind of observation": (faulty(observation=4), "game.observation: must be a Symbol or a Vector"),
+    "another observation": (faulty(observation=Vector(3)), "game: Faulty.observe must give real numbers of shape (3,)"),
+    "a condition on the state": (
+        faulty(observe=lambda self, state, player: state if state > 0 else 0),
+        "game: JAX cannot trace Faulty.observe (TracerBoolConversionError",
+    ),
+    "no rewards": (faulty(step=lambda self, state, actions, key: state), "game: Faulty.step must give a state and"),
+    "one reward for all": (
+        faulty(step=lambda self, state, actions, key: (state, jnp.zeros(()))),
+        "game: Faulty.step must give one reward per player, (2,)",
+    ),
+    "a state of another kind": (
+        faulty(step=lambda self, state, actions, key: (1.0 * state, jnp.zeros(2))),
+        "game: Faulty.step must give a state of the shapes and dtypes of Faulty.reset",
+    ),
+    "a measure without a number": (
+        faulty(measures=("saving", "coins")),
+        "game: Faulty.measure must give the names in measures, saving, coins, got saving",
+    ),
+    "a measure of several numbers": (
+        faulty(measure=lambda self, before, actions, after, player: {"saving": actions == 0}),
+        "game: Faulty.measure must give single numbers",
+    ),
+}
+
+
+@pytest.mark.parametrize("game, message", FAULTS.values(), ids=FAULTS)
+def test_what_cannot_be_played_is_refused_in_one_line(game, message):
+    with pytest.raises(CoplayerError) as refused:
+        check_game(game)
+    assert str(refused.value).startswith(message) and "\n" not in str(refused.value)

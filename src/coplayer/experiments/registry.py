@@ -15,7 +15,7 @@ from coplayer.experiments.mixed_pool import Source
 from coplayer.experiments.protocol import Experiment, Recipe
 from coplayer.experiments.stored import built_on
 from coplayer.games import files, names
-from coplayer.games.game import Game
+from coplayer.games.game import Game, check_game
 from coplayer.play.player import Player
 from coplayer.runs import checkpoint, training
 from coplayer.runs.folder import RunFolder, provenance
@@ -220,6 +220,7 @@ def train(settings: Any, out: str | Path, *, preset: str = "custom", reporter: R
     setting's name where the settings cannot be trained.
     """
     experiment, settings = experiment_of(settings), stored.typed(settings)
+    check_game(settings.game)
     trainer = trainer_of(settings)
     folder = RunFolder.create(out, description(experiment, settings, Path(out), preset) | provenance())
     training.train(trainer, folder, reporter or Silence(), checkpoint_seconds=settings.run.checkpoint_seconds)

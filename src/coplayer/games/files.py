@@ -30,7 +30,7 @@ def load(text: str) -> tuple[str, Game]:
     sys.modules[spec.name] = module  # where dataclasses and help texts look for it
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise CoplayerError(f"game: {path} cannot be run ({type(error).__name__}: {_first_line(error)})") from error
     require(hasattr(module, name), f"game: {path} has no class {name}")
     try:
@@ -42,5 +42,5 @@ def load(text: str) -> tuple[str, Game]:
     return f"{path.name}:{name}", game
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [""])[0]

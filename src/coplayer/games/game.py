@@ -7,10 +7,16 @@ A game is a frozen dataclass whose fields are its settings. So a game can be com
 read back. A new game is one file (see examples/your_own_game.py).
 """
 
+import dataclasses
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any, Protocol, runtime_checkable
 
+import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+from coplayer.errors import CoplayerError, require
 
 
 @dataclass(frozen=True)
@@ -81,3 +87,85 @@ class Game(Protocol):
         """The measurements of one round for the player in seat `player`, by the names in `measures`. `before` and
         `after` are the states around the round.
         """
+
+
+LEAST = {"num_players": 1, "num_actions": 1, "rounds": 1}
+
+
+def check_game(game: Any) -> None:
+    """Refuse what is not a game that can be played, by a `CoplayerError` that names the member and what is allowed.
+
+    The rules are traced on abstract arrays; no round is played. Their shapes and dtypes must fit one another.
+    """
+    name = game.__name__ if isinstance(game, type) else type(game).__name__
+    require(not isinstance(game, type), f"game: {name} is a class; give a game of this class, such as {name}()")
+    require(isinstance(game, Game), f"game: {name} lacks what a game must have (see games.game.Game)")
+    require(
+        dataclasses.is_dataclass(game) and type(game).__dataclass_params__.frozen,
+        f"game: {name} must be a frozen dataclass",
+    )
+    try:
+        hash(game)
+    except TypeError as error:
+        raise CoplayerError(f"game: the fields of {name} must be hashable, such as tuples ({error})") from error
+    for member, least in LEAST.items():
+        value = getattr(game, member)
+        require(
+            isinstance(value, Integral) and value >= least,
+            f"game.{member}: must be a whole number of at least {least}, got {value!r}",
+        )
+    kind = game.observation
+    require(
+        isinstance(kind, (Symbol, Vector)) and isinstance(kind.size, Integral) and kind.size >= 1,
+        f"game.observation: must be a Symbol or a Vector of at least 1, got {kind!r}",
+    )
+    _check_rules(game, name)
+
+
+def _check_rules(game: Game, name: str) -> None:
+    """Refuse rules whose arrays do not fit one another."""
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    actions, seat = jax.ShapeDtypeStruct((game.num_players,), jnp.int32), jax.ShapeDtypeStruct((), jnp.int32)
+
+    def traced(member: str, *arguments: Any) -> Any:
+        try:
+            return jax.eval_shape(getattr(game, member), *arguments)
+        except CoplayerError:
+            raise
+        except Exception as error:
+            reason = (str(error).splitlines() or [""])[0]
+            raise CoplayerError(f"game: JAX cannot trace {name}.{member} ({type(error).__name__}: {reason})") from error
+
+    def form(tree: Any) -> Any:
+        return jax.tree.map(lambda leaf: (leaf.shape, str(leaf.dtype)), tree)
+
+    state = traced("reset", key)
+    stepped = traced("step", state, actions, key)
+    require(isinstance(stepped, tuple) and len(stepped) == 2, f"game: {name}.step must give a state and the rewards")
+    after, rewards = stepped
+    require(
+        form(after) == form(state),
+        f"game: {name}.step must give a state of the shapes and dtypes of {name}.reset, {form(state)}, "
+        f"got {form(after)}",
+    )
+    require(
+        getattr(rewards, "shape", None) == (game.num_players,),
+        f"game: {name}.step must give one reward per player, ({game.num_players},), got {form(rewards)}",
+    )
+    seen, symbols = traced("observe", state, seat), isinstance(game.observation, Symbol)
+    shape, kind = ((), jnp.integer) if symbols else ((game.observation.size,), jnp.floating)
+    require(
+        getattr(seen, "shape", None) == shape and jnp.issubdtype(seen.dtype, kind),
+        f"game: {name}.observe must give {'an integer' if symbols else 'real numbers'} of shape {shape}, "
+        f"got {form(seen)}",
+    )
+    measured = traced("measure", state, actions, after, seat)
+    require(
+        isinstance(measured, dict) and set(measured) == set(game.measures),
+        f"game: {name}.measure must give the names in measures, {', '.join(game.measures)}, got "
+        f"{', '.join(measured) if isinstance(measured, dict) else measured}",
+    )
+    require(
+        all(value.shape == () for value in measured.values()),
+        f"game: {name}.measure must give single numbers, got {form(measured)}",
+    )

@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any
 
 from coplayer.errors import CoplayerError, require
-from coplayer.games.game import Game
+from coplayer.games.game import Game, check_game
 from coplayer.games.matrix import MatrixGame, prisoners_dilemma
 from coplayer.games.public_goods import PublicGoods
 
@@ -19,13 +19,9 @@ GAMES: dict[str, Game] = {
 def register(name: str, game: Game) -> None:
     """Make a game known under a name, with its default settings: to `--game`, and to runs that are read back.
 
-    Raises `CoplayerError` unless the game is a frozen dataclass with all members of `games.game.Game`.
+    Raises `CoplayerError` unless the game is one that can be played (see `games.game.check_game`).
     """
-    require(isinstance(game, Game), f"game: {type(game).__name__} lacks what a game must have (see games.game.Game)")
-    require(
-        dataclasses.is_dataclass(game) and type(game).__dataclass_params__.frozen,
-        f"game: {type(game).__name__} must be a frozen dataclass",
-    )
+    check_game(game)
     GAMES[name] = game
 
 
