@@ -194,7 +194,7 @@ def equilibrium(command: Equilibrium, console: Console) -> None:
             episodes=command.episodes,
             histories=command.histories,
             plans=command.plans,
-            told=lambda phase: status.update(f"measured phase {phase}"),
+            on_phase=lambda phase: status.update(f"measured phase {phase}"),
         )
     console.print(Markdown(made.text))
     say_where(made, console)

@@ -72,9 +72,9 @@ class BeginningSettings:
     """First iterations, in which the learners meet tabular players alone, where they meet any. After them the optimiser
     begins anew, and so does all that falls over the training."""
     tabular_learning_rate: float = setting(3e-3)
-    """Adam's learning rate at the start of these iterations; it falls to a tenth in them."""
+    """Adam's learning rate at the start of the --tabular-iterations, at whose end it is a tenth."""
     tabular_entropy_coefficient: float = setting(0.03, at_least=0)
-    """Weight of the policy's entropy at the start of these iterations; it falls to a tenth in them."""
+    """Weight of the policy's entropy at the start of the --tabular-iterations, at whose end it is a tenth."""
     shared_start: bool = setting(False)
     """Give all learners the weights of the first when the training begins, and again when they first meet. From there
     on each learner learns from its own episodes."""

@@ -197,7 +197,7 @@ def check(settings: PPIMixed) -> None:
     """Refuse settings that cannot be trained, naming the setting and what is allowed."""
     require(
         isinstance(settings.game, MatrixGame),
-        "game: PPI needs a matrix game, because its data set holds one joint action per round; use a2c-mixed",
+        "game: PPI needs a matrix game, because its data set holds one joint action per round",
     )
     setting_groups.check_limits(settings)
     check_seeds(settings.run)

@@ -62,7 +62,7 @@ class CoPlayerSettings:
     """Folder of a finished run. Each learner meets that run's last agent of the next seat and the same seed, instead of
     tabular players; that agent no longer learns. Needs --learner-share 0."""
     start: Path | None = None
-    """Folder of a finished run of the same kind, from whose agents and data the training starts."""
+    """Folder of a finished run of the same kind, from whose agents the training starts. PPI takes the data too."""
     opponent_identity: bool = False
     """Tell the learner whom it meets (ablation): the first observation comes with a tabular co-player's
     log-probabilities, or with zeros for a learner."""

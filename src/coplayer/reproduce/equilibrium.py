@@ -85,15 +85,15 @@ def against_learner(probed: Probe, other: Probe) -> Measures:
 
 @jax.jit
 def against_tabular(
-    probed: Probe, guess: Float[Array, "actions histories"], told: Float[Array, "actions histories"]
+    probed: Probe, guess: Float[Array, "actions histories"], own: Float[Array, "actions histories"]
 ) -> Measures:
     """How well the co-player's actions are predicted where it is a tabular player: exact. `guess`: the prediction of
-    Bayes' rule by an observer who knows the pool. `told`: the tabular player's own probabilities.
+    Bayes' rule by an observer who knows the pool. `own`: the tabular player's own probabilities.
     """
     return _means(
         excess_observation=divergence(guess, probed.replies),
         entropy_observation=entropy(guess),
-        inference=divergence(told, jnp.log(guess)),
+        inference=divergence(own, jnp.log(guess)),
     )
 
 
@@ -193,7 +193,7 @@ def measure(
     episodes: int,
     histories: int,
     plans: int,
-    told: Callable[[int], None] = lambda phase: None,
+    on_phase: Callable[[int], None] = lambda phase: None,
 ) -> Result:
     """The measures of the agents of these phases (see `choose_phases`). Writes them to equilibrium.json."""
     experiment, settings = registry.settings_of_folder(folder)
@@ -231,7 +231,7 @@ def measure(
             }
             for kind in KINDS
         }
-        told(phase)
+        on_phase(phase)
     written = {
         "episodes": episodes,
         "histories": histories,
@@ -269,10 +269,10 @@ def report_equilibrium(
     episodes: int,
     histories: int,
     plans: int,
-    told: Callable[[int], None] = lambda phase: None,
+    on_phase: Callable[[int], None] = lambda phase: None,
 ) -> Report:
     """Measure a run, draw the measures over its phases, and write those of the last one to equilibrium.md."""
-    result = measure(folder, phases=phases, episodes=episodes, histories=histories, plans=plans, told=told)
+    result = measure(folder, phases=phases, episodes=episodes, histories=histories, plans=plans, on_phase=on_phase)
     last = max(result)
     title = f"{folder.path.name}: mean and one standard deviation over seeds, the learners' mean"
     figure = folder.figures / "equilibrium"
