@@ -157,6 +157,14 @@ def test_bad_pools_are_refused_on_one_line(entries):
 def test_named_players_need_a_game_of_two_actions():
     with pytest.raises(CoplayerError, match=r"^pool: .*two actions"):
         tabular.pool_of(("tit_for_tat",), THREE)
+
+
+@pytest.mark.parametrize("entry", ["always_cooperate", "1,1,0,1,0"])
+def test_named_players_need_a_game_whose_first_action_cooperates(entry):
+    """In words action 0 cooperates; where the game says that action 1 does, the word would be false."""
+    with pytest.raises(CoplayerError, match=r"^pool: .*of which action 0 cooperates"):
+        tabular.pool_of((entry,), MatrixGame((0, 2, -1, 1), cooperation=1))
+    assert tabular.pool_of(("uniform", "random"), MatrixGame((0, 2, -1, 1), cooperation=1)).fresh
     assert tabular.pool_of(("uniform",), THREE) == tabular.UNIFORM
 
 

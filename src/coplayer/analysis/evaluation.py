@@ -9,11 +9,10 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from coplayer.games.game import Game
-from coplayer.games.matrix import COOPERATE, MatrixGame
 from coplayer.play.player import Player
 from coplayer.play.rollout import play_match
 from coplayer.play.trajectory import Episode, JointActions, Recorded, Trajectory
-from coplayer.players.memory1 import TabularPlayers, named_strategy
+from coplayer.players.memory1 import TabularPlayers, fits_named_strategies, named_strategy
 from coplayer.pools.tabular import draw_tables, has_tables
 
 OPPONENTS = (
@@ -49,9 +48,8 @@ def curves(trajectory: Trajectory, player: int = 0) -> dict[str, np.ndarray]:
 
 
 def named_opponents(game: Game) -> tuple[str, ...]:
-    """The strategies by name that a player of the game can meet: those of two actions, of which 0 cooperates."""
-    fits = isinstance(game, MatrixGame) and game.num_actions == 2 and game.cooperation == COOPERATE
-    return OPPONENTS if fits else ()
+    """The strategies by name that a player of the game can meet."""
+    return OPPONENTS if fits_named_strategies(game) else ()
 
 
 def matches_against_fixed(

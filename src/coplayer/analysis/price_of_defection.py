@@ -17,6 +17,7 @@ from coplayer.play.player import Player
 from coplayer.play.rollout import begin, check_players, keys_of_rounds, play_rounds
 from coplayer.play.seating import Opening
 from coplayer.play.tables import table_keys, tables_of
+from coplayer.players.memory1 import fits_named_strategies
 from coplayer.players.planner import PPIPlayer, estimate_q
 
 PLAY, PLAN, CONTINUE = range(3)  # streams of random numbers
@@ -51,6 +52,10 @@ def price_of_defection(
     players, tables, middle = (player, other), tables_of(game), game.rounds // 2
     require(middle >= 2, f"rounds: must be at least 4, so that two come before the middle, got {game.rounds}")
     check_players(players, game)
+    require(
+        fits_named_strategies(game),
+        "game: the price of a defection needs a matrix game of two actions, of which action 0 cooperates",
+    )
 
     world = tables.open(table_keys(key, episodes))
     chance = keys_of_rounds(jax.random.fold_in(key, PLAY), jnp.arange(middle), len(players))

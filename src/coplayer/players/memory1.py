@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, Integer
 
 from coplayer.errors import CoplayerError, require
 from coplayer.games.game import Game, Symbol
+from coplayer.games.matrix import COOPERATE, MatrixGame
 from coplayer.networks.layers import sample
 from coplayer.play.player import Player, uniform
 
@@ -148,6 +149,13 @@ def cooperation(probabilities) -> Memory1:
     cooperate = _numbers(probabilities)
     require(cooperate.shape[-1:] == (5,), f"probabilities: the last axis must have 5 entries, got {cooperate.shape}")
     return Memory1(np.stack([cooperate, 1 - cooperate], axis=-1))
+
+
+def fits_named_strategies(game: Game) -> bool:
+    """Whether strategies by name, and those of five probabilities of cooperation, have a meaning in a game: a matrix
+    game of two actions, of which action 0 cooperates.
+    """
+    return isinstance(game, MatrixGame) and game.num_actions == 2 and game.cooperation == COOPERATE
 
 
 def named_strategy(name: str) -> Memory1:

@@ -19,6 +19,7 @@ from coplayer.players.memory1 import (
     PRISONERS_DILEMMA_STRATEGIES,
     TabularPlayers,
     cooperation,
+    fits_named_strategies,
     named_strategy,
     rows,
 )
@@ -73,8 +74,9 @@ def _table(entry: str, game: Game) -> tuple:
     if entry == "random":
         return _random_table(game)
     require(
-        isinstance(game, MatrixGame) and game.num_actions == 2,
-        f"pool: {entry!r} needs a matrix game of two actions; this game allows uniform and random",
+        fits_named_strategies(game),
+        f"pool: {entry!r} needs a matrix game of two actions, of which action 0 cooperates; this game allows uniform "
+        "and random",
     )
     with jax.ensure_compile_time_eval():  # a pool is a constant, wherever it is made
         if entry in PRISONERS_DILEMMA_STRATEGIES:
