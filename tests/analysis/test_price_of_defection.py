@@ -67,6 +67,6 @@ def test_a_game_too_short_is_one_line():
 
 
 def test_a_game_in_which_defection_has_no_meaning_is_one_line():
-    player = blind_player(prisoners_dilemma(8), 0.5, 0.5)
-    with pytest.raises(CoplayerError, match=r"^game: the price of a defection needs .* action 0 cooperates$"):
-        price(player, named_strategy("tit_for_tat"), MatrixGame((0, 2, -1, 1), 8, cooperation=1))
+    game = MatrixGame((0, 2, -1, 1), 8, cooperation=1)
+    with pytest.raises(CoplayerError, match=r"^game: the price of a defection needs .* action 0 cooperates"):
+        price(blind_player(game, 0.5, 0.5), named_strategy("tit_for_tat"), game)
