@@ -215,6 +215,15 @@ def test_a_users_own_game_is_trained_from_its_file_resumed_and_evaluated(own_gam
         assert run(command, out, "--game-file", "mine.py:Vault") == 0
     assert run("evaluate", out, "--game-file", "mine.py:Nothing") == 2
     assert "has no class Nothing" in capsys.readouterr().err
+    text = own_game.read_text()
+    own_game.write_text(text + "# a comment changes nothing\n")
+    assert run("evaluate", out, "--game-file", "mine.py:Vault") == 0
+    own_game.write_text(text.replace("MOST = 4", "MOST = 5"))
+    for command in ("resume", "evaluate"):
+        capsys.readouterr()
+        assert run(command, out, "--game-file", "mine.py:Vault") == 2
+        error = capsys.readouterr().err
+        assert "the file of Vault is not the one that the run was trained on" in error and error.count("\n") == 1
 
 
 def test_learners_who_see_vectors_meet_each_other_alone(own_game, tmp_path, capsys):

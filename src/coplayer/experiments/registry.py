@@ -118,9 +118,15 @@ def settings_of_folder(folder: RunFolder) -> tuple[Experiment, Any]:
     require(known, f"{file}: experiment {name!r} is not one of {', '.join(EXPERIMENTS)}")
     experiment = EXPERIMENTS[name]
     try:
-        return experiment, stored.read(config["settings"], settings_type(experiment)(), folder.path)
+        settings = stored.read(config["settings"], settings_type(experiment)(), folder.path)
     except CoplayerError as error:
         raise CoplayerError(f"{file}: {error}") from error
+    trained, now = config.get("game_file"), files.fingerprint(settings.game)
+    require(
+        None in (trained, now) or trained == now,
+        f"{file}: game: the file of {type(settings.game).__name__} is not the one that the run was trained on",
+    )
+    return experiment, settings
 
 
 def know_game(text: str, paths: Sequence[Path]) -> None:
@@ -234,6 +240,7 @@ def description(experiment: Experiment, settings: Any, out: Path, preset: str) -
         "experiment": experiment.NAME,
         "preset": preset,
         "settings": stored.described(settings, out),
+        "game_file": files.fingerprint(settings.game),
     }
 
 

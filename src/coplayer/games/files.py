@@ -1,5 +1,7 @@
 """A user's own game from a file: what `--game path/to/file.py:ClassName` means."""
 
+import ast
+import hashlib
 import importlib.util
 import sys
 from pathlib import Path
@@ -8,6 +10,7 @@ from coplayer.errors import CoplayerError, require
 from coplayer.games.game import Game
 
 FORM = "path/to/file.py:ClassName"
+_FINGERPRINTS: dict[type, str] = {}
 
 
 def names_a_file(text: str) -> bool:
@@ -39,7 +42,16 @@ def load(text: str) -> tuple[str, Game]:
         reason = f"{type(error).__name__}: {_first_line(error)}"
         raise CoplayerError(f"game: {name} of {path} cannot be made without arguments ({reason})") from error
     require(isinstance(game, Game), f"game: {name} of {path} is not a game (see coplayer.games.game.Game)")
+    text = ast.unparse(ast.parse(path.read_bytes()))  # without comments and layout
+    _FINGERPRINTS[type(game)] = hashlib.sha256(text.encode()).hexdigest()
     return f"{path.name}:{name}", game
+
+
+def fingerprint(game: Game) -> str | None:
+    """A number that tells the file of a game from other files, comments and layout aside. None for a game that did not
+    come from `load`.
+    """
+    return _FINGERPRINTS.get(type(game))
 
 
 def _first_line(error: BaseException) -> str:
