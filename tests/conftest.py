@@ -16,9 +16,10 @@ os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
 
+EMITTERS = "xla_cpu_use_fusion_emitters"
 FLAGS = {"xla_force_host_platform_device_count": "2"}
-if version("jaxlib") < "0.11":  # later ones abort at a flag that they do not know
-    FLAGS["xla_cpu_use_fusion_emitters"] = "false"
+if HAS_EMITTERS := version("jaxlib") < "0.11":  # later ones abort at a flag that they do not know
+    FLAGS[EMITTERS] = "false"
 for flag, value in FLAGS.items():  # the command line leaves them alone
     if flag not in os.environ.get("XLA_FLAGS", ""):
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --{flag}={value}".strip()
@@ -38,3 +39,15 @@ def programs_of_a_file():
     yield
     jax.clear_caches()
     gc.collect()
+
+
+@pytest.fixture
+def usual_kernels(monkeypatch):
+    """Fused kernels as users have them. Without the emitters XLA rounds a seed otherwise where two are trained."""
+    jit = jax.jit
+
+    def usual(function, *, compiler_options=None, **options):
+        return jit(function, compiler_options=(compiler_options or {}) | {EMITTERS: True}, **options)
+
+    if HAS_EMITTERS:
+        monkeypatch.setattr(jax, "jit", usual)

@@ -13,6 +13,7 @@ from coplayer.settings import adjust
 from stopping import StopAfter, assert_same, outcome
 from tiny import TINY, TINY_A2C, TINY_COALA, TINY_EXACT
 
+pytestmark = pytest.mark.usefixtures("usual_kernels")
 CONFIGS = {"ppi": TINY, "a2c": TINY_A2C}  # each of two learners, who have a device each
 
 
