@@ -377,3 +377,16 @@ def test_a_match_refuses_players_who_do_not_fit(monkeypatch):
     monkeypatch.setattr(rollout, "check_players", check_players.__wrapped__)
     with pytest.raises(CoplayerError, match=r"^player 2: set is not a coplayer\.Player"):
         play_match.__wrapped__((TIT_FOR_TAT, {1}), prisoners_dilemma(), KEY)
+
+
+@pytest.mark.parametrize("name", ["episodes", "inner_episodes"])
+@pytest.mark.parametrize("count", [0, -1])
+def test_fewer_than_one_episode_is_one_line(name, count):
+    players = (named_strategy("tit_for_tat"),) * 2
+    with pytest.raises(CoplayerError, match=f"^{name}: must be a whole number of at least 1, got {count}$"):
+        play_match(players, prisoners_dilemma(2), jax.random.key(0), **{name: count})
+
+
+def test_a_class_in_place_of_a_game_is_one_line():
+    with pytest.raises(CoplayerError, match="game: must be a game"):
+        play_match((named_strategy("tit_for_tat"),) * 2, MatrixGame, jax.random.key(0))

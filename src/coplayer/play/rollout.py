@@ -1,6 +1,7 @@
 """The one loop of rounds, `play_rounds`, and matches. All play in the library goes through that loop."""
 
 from collections.abc import Callable, Sequence
+from numbers import Integral
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -108,6 +109,8 @@ def keys_of_rounds(key: PRNGKeyArray, rounds: Int[Array, " rounds"], players: in
 
 def check_players(players: Sequence[Player], game: Game) -> None:
     """Refuse players who cannot play the game together, by a `CoplayerError` that says which player and why."""
+    is_game = isinstance(game, Game) and not isinstance(game, type)
+    require(is_game, f"game: must be a game (see coplayer.games.game.Game), got {game!r}")
     require(
         len(players) == game.num_players,
         f"players: this game has {game.num_players} seats, got {len(players)} players",
@@ -138,9 +141,14 @@ def play_match(
     what player k saw, did and earned. A matrix game also has `trajectory.joint`: joint actions `[rounds, episodes]` as
     bytes, in the view of player 0.
 
-    Raises `CoplayerError` where the players do not fit the game.
+    Raises `CoplayerError` where the players do not fit the game, and for fewer than 1 episode.
     """
     check_players(players, game)
+    for name, count in (("episodes", episodes), ("inner_episodes", inner_episodes)):
+        require(
+            isinstance(count, Integral) and count >= 1,
+            f"{name}: must be a whole number of at least 1, got {count!r}",
+        )
     return _play_match(tuple(players), game, key, episodes, inner_episodes, turned)
 
 
