@@ -550,7 +550,8 @@ def test_learning_finds_the_best_response_in_a_game_with_state():
         ),
         (
             {"game": Vault(), "pool": ("uniform", "tit_for_tat")},
-            "pool: 'tit_for_tat' needs a matrix game of two actions, of which action 0 cooperates; this game allows uniform and random",
+            "pool: 'tit_for_tat' needs a matrix game of two actions, of which action 0 cooperates; this game allows "
+            "uniform and random",
         ),
     ],
 )
