@@ -1,5 +1,8 @@
 """The one exception users see: a single clear line naming the setting at fault and what is allowed."""
 
+from numbers import Integral
+from typing import Any
+
 
 class CoplayerError(ValueError):
     """Bad input, or a run that cannot go on. The command line prints its message on one line and exits with 2."""
@@ -9,3 +12,16 @@ def require(condition: bool, message: str) -> None:
     """Raise `CoplayerError(message)` unless `condition` holds."""
     if not condition:
         raise CoplayerError(message)
+
+
+def require_whole(name: str, value: Any, *, at_least: int) -> None:
+    """Raise `CoplayerError` unless the value of the setting `name` is a whole number that is large enough."""
+    require(
+        isinstance(value, Integral) and bool(value >= at_least),
+        f"{name}: must be a whole number of at least {at_least}, got {value!r}",
+    )
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of what another library's error says; "" if it says nothing."""
+    return (str(error).splitlines() or [""])[0]

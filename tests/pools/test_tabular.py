@@ -157,6 +157,7 @@ def test_bad_pools_are_refused_on_one_line(entries):
 def test_named_players_need_a_game_of_two_actions():
     with pytest.raises(CoplayerError, match=r"^pool: .*two actions"):
         tabular.pool_of(("tit_for_tat",), THREE)
+    assert tabular.pool_of(("uniform",), THREE) == tabular.UNIFORM
 
 
 @pytest.mark.parametrize("entry", ["always_cooperate", "1,1,0,1,0"])
@@ -165,7 +166,6 @@ def test_named_players_need_a_game_whose_first_action_cooperates(entry):
     with pytest.raises(CoplayerError, match=r"^pool: .*of which action 0 cooperates"):
         tabular.pool_of((entry,), MatrixGame((0, 2, -1, 1), cooperation=1))
     assert tabular.pool_of(("uniform", "random"), MatrixGame((0, 2, -1, 1), cooperation=1)).fresh
-    assert tabular.pool_of(("uniform",), THREE) == tabular.UNIFORM
 
 
 def chance_of_answers(episode, n, table):

@@ -14,7 +14,7 @@ import numpy as np
 
 from coplayer.errors import CoplayerError, require
 from coplayer.games import names
-from coplayer.games.game import Game
+from coplayer.games.game import Game, require_game
 from coplayer.settings import GAME, groups_of
 
 T = TypeVar("T")
@@ -48,11 +48,9 @@ def typed(settings: T) -> T:
 
     Raises `CoplayerError` with the setting's name for a value of another type.
     """
-    game = settings.game
-    is_game = isinstance(game, Game) and not isinstance(game, type)
-    require(is_game, f"game: must be a game (see coplayer.games.game.Game), got {game!r}")
+    require_game(settings.game)
     groups = {name: _typed_fields(group) for name, group in groups_of(settings).items()}
-    return dataclasses.replace(settings, game=_typed_game(game), **groups)
+    return dataclasses.replace(settings, game=_typed_game(settings.game), **groups)
 
 
 def _typed_fields(group: T) -> T:

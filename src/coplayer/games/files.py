@@ -6,7 +6,7 @@ import importlib.util
 import sys
 from pathlib import Path
 
-from coplayer.errors import CoplayerError, require
+from coplayer.errors import CoplayerError, first_line, require
 from coplayer.games.game import Game
 
 FORM = "path/to/file.py:ClassName"
@@ -34,25 +34,19 @@ def load(text: str) -> tuple[str, Game]:
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
-        raise CoplayerError(f"game: {path} cannot be run ({type(error).__name__}: {_first_line(error)})") from error
+        raise CoplayerError(f"game: {path} cannot be run ({type(error).__name__}: {first_line(error)})") from error
     require(hasattr(module, name), f"game: {path} has no class {name}")
     try:
         game = getattr(module, name)()
     except Exception as error:
-        reason = f"{type(error).__name__}: {_first_line(error)}"
+        reason = f"{type(error).__name__}: {first_line(error)}"
         raise CoplayerError(f"game: {name} of {path} cannot be made without arguments ({reason})") from error
     require(isinstance(game, Game), f"game: {name} of {path} is not a game (see coplayer.games.game.Game)")
-    text = ast.unparse(ast.parse(path.read_bytes()))  # without comments and layout
-    _FINGERPRINTS[type(game)] = hashlib.sha256(text.encode()).hexdigest()
+    code = ast.unparse(ast.parse(path.read_bytes()))  # without comments and layout
+    _FINGERPRINTS[type(game)] = hashlib.sha256(code.encode()).hexdigest()
     return f"{path.name}:{name}", game
 
 
 def fingerprint(game: Game) -> str | None:
-    """A number that tells the file of a game from other files, comments and layout aside. None for a game that did not
-    come from `load`.
-    """
+    """The SHA-256 of the code in a game's file, without comments and layout. None for a game that was not loaded."""
     return _FINGERPRINTS.get(type(game))
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [""])[0]

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from coplayer.errors import CoplayerError, require
+from coplayer.errors import CoplayerError, first_line, require, require_whole
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,10 @@ class Game(Protocol):
         """
 
 
-LEAST = {"num_players": 1, "num_actions": 1, "rounds": 1}
+def require_game(value: Any) -> None:
+    """Raise `CoplayerError` unless the value has the members of a game; a class has them too, but is none."""
+    is_game = isinstance(value, Game) and not isinstance(value, type)
+    require(is_game, f"game: must be a game (see coplayer.games.game.Game), got {value!r}")
 
 
 def check_game(game: Any) -> None:
@@ -108,12 +111,8 @@ def check_game(game: Any) -> None:
         hash(game)
     except TypeError as error:
         raise CoplayerError(f"game: the fields of {name} must be hashable, such as tuples ({error})") from error
-    for member, least in LEAST.items():
-        value = getattr(game, member)
-        require(
-            isinstance(value, Integral) and value >= least,
-            f"game.{member}: must be a whole number of at least {least}, got {value!r}",
-        )
+    for member in ("num_players", "num_actions", "rounds"):
+        require_whole(f"game.{member}", getattr(game, member), at_least=1)
     kind = game.observation
     require(
         isinstance(kind, (Symbol, Vector)) and isinstance(kind.size, Integral) and kind.size >= 1,
@@ -133,8 +132,8 @@ def _check_rules(game: Game, name: str) -> None:
         except CoplayerError:
             raise
         except Exception as error:
-            reason = (str(error).splitlines() or [""])[0]
-            raise CoplayerError(f"game: JAX cannot trace {name}.{member} ({type(error).__name__}: {reason})") from error
+            reason = f"{type(error).__name__}: {first_line(error)}"
+            raise CoplayerError(f"game: JAX cannot trace {name}.{member} ({reason})") from error
 
     def form(tree: Any) -> Any:
         return jax.tree.map(lambda leaf: (leaf.shape, str(leaf.dtype)), tree)

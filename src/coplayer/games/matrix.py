@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Integer, PRNGKeyArray
 
-from coplayer.errors import CoplayerError, require
+from coplayer.errors import CoplayerError, require, require_whole
 from coplayer.games.game import Symbol
 
 START = 0
@@ -55,10 +55,7 @@ class MatrixGame:
         )
         require(bool(np.isfinite(tables).all()), "payoffs: every entry must be finite")
         for name, value, least in (("rounds", rounds, 1), ("cooperation", cooperation, 0)):
-            require(
-                isinstance(value, (int, np.integer)) and value >= least,
-                f"{name}: must be a whole number of at least {least}, got {value!r}",
-            )
+            require_whole(name, value, at_least=least)
         require(
             cooperation < tables.shape[1],
             f"cooperation: must be one of the actions 0 to {tables.shape[1] - 1}, got {cooperation}",

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from coplayer.errors import CoplayerError, require
+from coplayer.errors import CoplayerError, first_line, require
 from coplayer.games.game import Game, check_game
 from coplayer.games.matrix import MatrixGame, prisoners_dilemma
 from coplayer.games.public_goods import PublicGoods
@@ -57,8 +57,7 @@ def from_description(description: Any) -> Game:
     except CoplayerError:
         raise
     except (TypeError, ValueError) as error:
-        reason = str(error).partition("\n")[0]
-        raise CoplayerError(f"game: the settings of {name} are damaged ({reason})") from error
+        raise CoplayerError(f"game: the settings of {name} are damaged ({first_line(error)})") from error
 
 
 def _tuples(value: Any) -> Any:

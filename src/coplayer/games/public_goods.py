@@ -2,13 +2,13 @@
 
 import math
 from dataclasses import dataclass
-from numbers import Integral, Real
+from numbers import Real
 from typing import ClassVar
 
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from coplayer.errors import require
+from coplayer.errors import require, require_whole
 from coplayer.games.game import Symbol
 
 GIVE, KEEP = 0, 1
@@ -36,11 +36,7 @@ class PublicGoods:
 
     def __post_init__(self):
         for name, least in (("num_players", 2), ("rounds", 1)):
-            value = getattr(self, name)
-            require(
-                isinstance(value, Integral) and value >= least,
-                f"{name}: must be a whole number of at least {least}, got {value!r}",
-            )
+            require_whole(name, getattr(self, name), at_least=least)
         require(
             isinstance(self.factor, Real) and math.isfinite(self.factor),
             f"factor: must be a finite number, got {self.factor!r}",

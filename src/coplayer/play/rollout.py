@@ -1,7 +1,6 @@
 """The one loop of rounds, `play_rounds`, and matches. All play in the library goes through that loop."""
 
 from collections.abc import Callable, Sequence
-from numbers import Integral
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -9,8 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, PRNGKeyArray
 
-from coplayer.errors import CoplayerError, require
-from coplayer.games.game import Game
+from coplayer.errors import CoplayerError, require, require_whole
+from coplayer.games.game import Game, require_game
 from coplayer.play.player import Player
 from coplayer.play.tables import Tables, table_keys, tables_of
 from coplayer.play.trajectory import Trajectory
@@ -109,8 +108,7 @@ def keys_of_rounds(key: PRNGKeyArray, rounds: Int[Array, " rounds"], players: in
 
 def check_players(players: Sequence[Player], game: Game) -> None:
     """Refuse players who cannot play the game together, by a `CoplayerError` that says which player and why."""
-    is_game = isinstance(game, Game) and not isinstance(game, type)
-    require(is_game, f"game: must be a game (see coplayer.games.game.Game), got {game!r}")
+    require_game(game)
     require(
         len(players) == game.num_players,
         f"players: this game has {game.num_players} seats, got {len(players)} players",
@@ -145,10 +143,7 @@ def play_match(
     """
     check_players(players, game)
     for name, count in (("episodes", episodes), ("inner_episodes", inner_episodes)):
-        require(
-            isinstance(count, Integral) and count >= 1,
-            f"{name}: must be a whole number of at least 1, got {count!r}",
-        )
+        require_whole(name, count, at_least=1)
     return _play_match(tuple(players), game, key, episodes, inner_episodes, turned)
 
 
