@@ -41,7 +41,7 @@ def scans() -> Mapping[str, Work]:
 
 def actor_critics() -> Mapping[str, Work]:
     """Playing step by step on given observations; and what an update with changed weights takes."""
-    observations = jax.random.randint(jax.random.key(1), (GAME.rounds, EPISODES), 0, GAME.observation.size)
+    observations = jax.random.randint(jax.random.key(1), (GAME.rounds, EPISODES), 0, GAME.observation_space.size)
 
     @jax.jit
     def play(network: ActorCritic) -> jax.Array:

@@ -26,7 +26,7 @@ class PlainModel(eqx.Module):
         self.game = game
         self.cell = eqx.tree_at(
             lambda cell: (cell.weight_ih, cell.weight_hh, cell.bias, cell.bias_n),
-            eqx.nn.GRUCell(game.observation.size, gru.hidden, key=key),
+            eqx.nn.GRUCell(game.observation_space.size, gru.hidden, key=key),
             (gru.input_weights.T, gru.hidden_weights.T, gru.bias, gru.candidate_bias),
         )
         self.head = eqx.tree_at(
@@ -42,7 +42,7 @@ class PlainModel(eqx.Module):
         return outputs[:n], outputs[n : n + n * n].reshape(n, n), outputs[n + n * n :].reshape(n, n)
 
     def observe(self, state: Float[Array, " hidden"], joint: Int[Array, ""]) -> Float[Array, " hidden"]:
-        return self.cell(jax.nn.one_hot(observe(joint), self.game.observation.size), state)
+        return self.cell(jax.nn.one_hot(observe(joint), self.game.observation_space.size), state)
 
 
 def rollout(

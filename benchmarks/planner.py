@@ -60,12 +60,12 @@ class Entry(NamedTuple):
 def first_phase(updates: int) -> Case:
     """A model after `updates` updates of the quick preset's first phase, halfway through fresh tabular episodes."""
     game, fitting = QUICK.game, QUICK.fitting
-    count = updates * fitting.batch
+    count = updates * fitting.fit_batch
     model = RoundModel(game, QUICK.network.hidden, key=jax.random.key(0))
-    learner = ppi.new_state(model, fitting, jnp.zeros((1, game.rounds), dtype=jnp.uint8))
+    learner = ppi.new_state(model, QUICK.optimiser, jnp.zeros((1, game.rounds), dtype=jnp.uint8))
     at = {"available": count, "start": 0, "stop": updates, "total": updates, "key": jax.random.key(2)}
     fresh = {"fresh": partial(tabular_episodes, QUICK), "fresh_count": count}
-    fit = jax.jit(lambda learner: ppi.fit(learner, fitting, game.payoff_vector(), **at, **fresh)[0])
+    fit = jax.jit(lambda learner: ppi.fit(learner, fitting, QUICK.optimiser, game.payoff_vector(), **at, **fresh)[0])
     model = fit(learner).model
     return _case(f"after {updates} updates on tabular episodes", model, _tabular_episodes(model, STATES))
 

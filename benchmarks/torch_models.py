@@ -6,6 +6,7 @@ from torch import nn
 from torch.nn import functional
 
 from coplayer.games.matrix import START, MatrixGame, observe
+from coplayer.learning.optimisation import BoundedAdamWSettings
 from coplayer.learning.ppi import FittingSettings
 from coplayer.networks.world_model import RoundModel, TokenModel
 
@@ -45,7 +46,7 @@ class TorchRoundModel(nn.Module):
         """Loss on episodes `[rounds, batch]`."""
         n = self.game.num_actions
         observations = torch.cat([torch.full_like(joint[:1], START), observe(joint[:-1])])
-        states, _ = self.gru(functional.one_hot(observations, self.game.observation.size).float())
+        states, _ = self.gru(functional.one_hot(observations, self.game.observation_space.size).float())
         outputs = self.head(functional.silu(states)).flatten(0, 1)
         joint, reward = joint.flatten(), reward.flatten()
         own, other = self.game.own_action(joint), self.game.other_action(joint)
@@ -77,7 +78,7 @@ class TorchTokenModel(nn.Module):
         own = self.game.own_action(joint)
         observations = torch.cat([torch.full_like(joint[:1], START), observe(joint)])
         before = torch.cat([torch.zeros_like(reward[:1]), reward[:-1]])
-        seen = self.embed_observation(functional.one_hot(observations, self.game.observation.size).float())
+        seen = self.embed_observation(functional.one_hot(observations, self.game.observation_space.size).float())
         earned = self.embed_reward(before[..., None])
         done = self.embed_action(functional.one_hot(own, self.game.num_actions).float())
         tokens = torch.stack([seen[:-1], earned, done], dim=1).view(3 * rounds, batch, -1)
@@ -93,16 +94,22 @@ class TorchTokenModel(nn.Module):
 class TorchTrainer:
     """Fits a model to stored episodes, a row each, by the same updates as `coplayer.learning.ppi.fit`."""
 
-    def __init__(self, model: RoundModel | TokenModel, episodes: np.ndarray, fitting: FittingSettings):
-        self.fitting = fitting
+    def __init__(
+        self,
+        model: RoundModel | TokenModel,
+        episodes: np.ndarray,
+        fitting: FittingSettings,
+        optimiser: BoundedAdamWSettings,
+    ):
+        self.batch, self.bound = fitting.fit_batch, optimiser.max_gradient_norm
         self.model = (TorchRoundModel if isinstance(model, RoundModel) else TorchTokenModel)(model)
         self.episodes = torch.from_numpy(episodes)
         self.payoffs = torch.from_numpy(np.array(model.game.payoff_vector()))
         self.optimiser = torch.optim.AdamW(
             self.model.parameters(),
-            lr=fitting.learning_rate,
-            betas=(fitting.beta1, fitting.beta2),
-            weight_decay=fitting.weight_decay,
+            lr=optimiser.learning_rate,
+            betas=(optimiser.beta1, optimiser.beta2),
+            weight_decay=optimiser.weight_decay,
             fused=True,
         )
 
@@ -113,9 +120,9 @@ class TorchTrainer:
 
     def fit(self, updates: int) -> None:
         """Updates on batches of an epoch's random order."""
-        batches = torch.randperm(len(self.episodes)).split(self.fitting.batch)
+        batches = torch.randperm(len(self.episodes)).split(self.batch)
         for update in range(updates):
             self.optimiser.zero_grad()
             self.loss(batches[update % len(batches)]).backward()
-            nn.utils.clip_grad_norm_(self.model.parameters(), self.fitting.max_gradient_norm)
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.bound)
             self.optimiser.step()

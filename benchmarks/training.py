@@ -25,9 +25,9 @@ from coplayer.networks.gru import GRU
 from coplayer.networks.world_model import RoundModel, TokenModel
 from coplayer.pools import tabular
 
-FITTING = PRESETS["paper"].fitting
+FITTING, OPTIMISER = PRESETS["paper"].fitting, PRESETS["paper"].optimiser
 UPDATES = 4  # in one piece of work
-STORED = 16 * FITTING.batch
+STORED = 16 * FITTING.fit_batch
 OURS, SCAN, TORCH = "coplayer", "coplayer, plain scan", "PyTorch"
 ONE, TWO, PAIR = "1 core", "2 cores", "2 learners, a core each"
 
@@ -71,13 +71,13 @@ def _scanned(model: RoundModel | TokenModel) -> RoundModel | TokenModel:
     return eqx.tree_at(lambda model: model.core, model, plain)
 
 
-def _learner(model: RoundModel | TokenModel) -> ppi.LearnerState:
-    return ppi.new_state(model, FITTING, tabular.play(jax.random.key(1), model.game, STORED).joint.T)
+def _learner(model: RoundModel | TokenModel) -> ppi.PPIState:
+    return ppi.new_state(model, OPTIMISER, tabular.play(jax.random.key(1), model.game, STORED).joint.T)
 
 
-def _fit(learner: ppi.LearnerState, payoffs: jax.Array) -> ppi.LearnerState:
+def _fit(learner: ppi.PPIState, payoffs: jax.Array) -> ppi.PPIState:
     at = {"available": STORED, "start": 0, "stop": UPDATES, "total": UPDATES, "key": jax.random.key(2)}
-    return ppi.fit(learner, FITTING, payoffs, **at)[0]
+    return ppi.fit(learner, FITTING, OPTIMISER, payoffs, **at)[0]
 
 
 def ours(*, learners: int) -> Mapping[str, Work]:
@@ -111,10 +111,10 @@ def torch(*, threads: int) -> Mapping[str, Work]:
 
     def work(size: Size) -> Work:
         learner = _learner(size.model(prisoners_dilemma()))
-        trainer = TorchTrainer(learner.model, np.array(learner.episodes), FITTING)
-        joint = learner.episodes[: FITTING.batch].T.astype(jnp.int32)
+        trainer = TorchTrainer(learner.model, np.array(learner.episodes), FITTING, OPTIMISER)
+        joint = learner.episodes[: FITTING.fit_batch].T.astype(jnp.int32)
         expected = ppi.total_loss(FITTING, learner.model.episode_loss(joint, learner.model.game.reward(joint)))
-        loss = trainer.loss(library.arange(FITTING.batch)).item()
+        loss = trainer.loss(library.arange(FITTING.fit_batch)).item()
         require(abs(loss - float(expected)) < 1e-4, f"{size.name}: PyTorch's loss is {loss}, ours {float(expected)}")
         return lambda: trainer.fit(UPDATES)
 
@@ -167,7 +167,7 @@ def measure(*, cores: tuple[int, ...], turns: int, turn_seconds: float) -> Itera
 
 def _section(size: Size, timings: Mapping[str, Timing]) -> Section:
     def episodes(name: str) -> int:
-        return UPDATES * FITTING.batch * (2 if PAIR in name else 1)
+        return UPDATES * FITTING.fit_batch * (2 if PAIR in name else 1)
 
     def rate(name: str) -> float:
         return episodes(name) / timings[name].median
@@ -192,7 +192,7 @@ def _section(size: Size, timings: Mapping[str, Timing]) -> Section:
     least = min(rate(f"{OURS}, {place}") / rate(f"{TORCH}, {place}") for place in places)
     return Section(
         title=f"Training: {size.name}",
-        text=f"Whole updates, batch {FITTING.batch}, {prisoners_dilemma().rounds} rounds.",
+        text=f"Whole updates, batch {FITTING.fit_batch}, {prisoners_dilemma().rounds} rounds.",
         rows=rows,
         verdict=verdict(f"at least PyTorch's speed on the same cores; the least ratio is {least:.2f}", least >= 1)
         if size == DECISIVE

@@ -28,7 +28,7 @@ class Pasture:
     num_actions: ClassVar[int] = 2
     symmetric: ClassVar[bool] = True
     measures: ClassVar[tuple[str, ...]] = ("sparing", "grass")
-    observation: ClassVar[cp.Symbol] = cp.Symbol(6)
+    observation_space: ClassVar[cp.Symbol] = cp.Symbol(6)
 
     def reset(self, key):
         return jnp.asarray(5)

@@ -50,14 +50,14 @@ class RoundOracle:
         self.n = model.game.num_actions
         self.gru = gru_weights(model.core)
         self.weights, self.bias = as_float64(model.head_weights), as_float64(model.head_bias)
-        self.none = np.zeros(model.context)
+        self.none = np.zeros(model.identity_size)
 
-    def see(self, state, observation, context=None):
-        context = self.none if context is None else context
-        return gru_step(self.gru, state, np.concatenate([np.eye(1 + self.n**2)[observation], context]))
+    def see(self, state, observation, identity=None):
+        identity = self.none if identity is None else identity
+        return gru_step(self.gru, state, np.concatenate([np.eye(1 + self.n**2)[observation], identity]))
 
-    def start(self, context=None):
-        return self.see(np.zeros(self.weights.shape[1]), 0, context)
+    def start(self, identity=None):
+        return self.see(np.zeros(self.weights.shape[1]), 0, identity)
 
     def after(self, state, own, other, reward):
         return self.see(state, 1 + own * self.n + other)
@@ -77,9 +77,9 @@ class RoundOracle:
         for other in range(self.n):
             yield replies[own, other], rewards[own, other], self.after(state, own, other, None)
 
-    def losses(self, joint, reward, context=None):
+    def losses(self, joint, reward, identity=None):
         """Sums over the rounds of one episode: observation, action, reward."""
-        sums, state = np.zeros(3), self.start(context)
+        sums, state = np.zeros(3), self.start(identity)
         for j, r in zip(joint, reward, strict=True):
             own, other = divmod(int(j), self.n)
             prior, replies, rewards = self.outputs(state)
@@ -97,15 +97,15 @@ class TokenOracle:
         self.embeddings = [(as_float64(w), as_float64(b)) for w, b in model.embeddings]
         heads = (model.observation_head, model.reward_head, model.action_head)
         self.heads = [(as_float64(w), as_float64(b)) for w, b in heads]
-        self.none = np.zeros(model.context)
+        self.none = np.zeros(model.identity_size)
 
     def feed(self, state, modality, token):
         weights, bias = self.embeddings[modality]
         return gru_step(self.gru, state, weights @ token + bias)
 
-    def feed_observation(self, state, observation, context=None):
-        context = self.none if context is None else context
-        return self.feed(state, 0, np.concatenate([np.eye(1 + self.n**2)[observation], context]))
+    def feed_observation(self, state, observation, identity=None):
+        identity = self.none if identity is None else identity
+        return self.feed(state, 0, np.concatenate([np.eye(1 + self.n**2)[observation], identity]))
 
     def feed_reward(self, state, reward):
         return self.feed(state, 1, np.array([reward]))
@@ -117,8 +117,8 @@ class TokenOracle:
         weights, bias = self.heads[modality]
         return weights @ swish(state) + bias
 
-    def start(self, context=None):
-        return self.feed_reward(self.feed_observation(np.zeros(self.gru[1].shape[0]), 0, context), 0.0)
+    def start(self, identity=None):
+        return self.feed_reward(self.feed_observation(np.zeros(self.gru[1].shape[0]), 0, identity), 0.0)
 
     def after(self, state, own, other, reward):
         state = self.feed_observation(self.feed_action(state, own), 1 + own * self.n + other)
@@ -134,8 +134,8 @@ class TokenOracle:
             reward = self.head(seen, 1)[0]
             yield probability, reward, self.feed_reward(seen, reward)
 
-    def losses(self, joint, reward, context=None):
-        sums, state = np.zeros(3), self.start(context)
+    def losses(self, joint, reward, identity=None):
+        sums, state = np.zeros(3), self.start(identity)
         for j, r in zip(joint, reward, strict=True):
             own = int(j) // self.n
             acted = self.feed_action(state, own)
@@ -153,19 +153,19 @@ class ActorCriticOracle:
     """What an `ActorCritic` says, for one episode, from its weights. A state is the recurrent state."""
 
     def __init__(self, network):
-        self.n, self.context = network.num_actions, network.context
+        self.n, self.identity_size = network.num_actions, network.identity_size
         self.gru = gru_weights(network.core)
         self.weights, self.bias = as_float64(network.head_weights), as_float64(network.head_bias)
 
-    def see(self, state, observation, context):
-        return gru_step(self.gru, state, np.concatenate([np.eye(1 + self.n**2)[observation], context]))
+    def see(self, state, observation, identity):
+        return gru_step(self.gru, state, np.concatenate([np.eye(1 + self.n**2)[observation], identity]))
 
-    def start(self, context=None):
-        context = np.zeros(self.context) if context is None else context
-        return self.see(np.zeros(self.weights.shape[1]), 0, context)
+    def start(self, identity=None):
+        identity = np.zeros(self.identity_size) if identity is None else identity
+        return self.see(np.zeros(self.weights.shape[1]), 0, identity)
 
     def after(self, state, own, other):
-        return self.see(state, 1 + own * self.n + other, np.zeros(self.context))
+        return self.see(state, 1 + own * self.n + other, np.zeros(self.identity_size))
 
     def policy(self, state):
         return softmax((self.weights @ swish(state) + self.bias)[:-1])

@@ -24,7 +24,7 @@ class Carousel:
     measures: ClassVar[tuple[str, ...]] = ("pushed", "distance")
 
     @property
-    def observation(self):
+    def observation_space(self):
         return Symbol(self.places * self.num_actions)
 
     def reset(self, key):
@@ -65,7 +65,7 @@ class Commons:
     num_actions: ClassVar[int] = 2
     symmetric: ClassVar[bool] = True
     measures: ClassVar[tuple[str, ...]] = ("restraint",)
-    observation: ClassVar[Vector] = Vector(4)
+    observation_space: ClassVar[Vector] = Vector(4)
 
     def reset(self, key):
         return Stocks(1 + jax.random.uniform(key), jnp.zeros((self.num_players,)))

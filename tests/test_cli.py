@@ -15,7 +15,7 @@ from tiny import TINY_A2C
 
 FLAGS = (
     "--model round --game.rounds 6 --phases 2 --hidden 4 --tabular-episodes 32 --fresh-tabular --episodes 12 "
-    "--warm-start --first-updates 3 --updates 2 --batch 16 --rollouts 2 --later-rollouts 0 --horizon 3 "
+    "--warm-start --first-updates 3 --updates 2 --fit-batch 16 --rollouts 2 --later-rollouts 0 --horizon 3 "
     "--expected-rewards --play-blocks 1"
 ).split()
 
@@ -39,10 +39,36 @@ def test_every_help_reads(command, capsys):
 
 
 def test_nothing_asked_for_is_a_hint(capsys):
-    with pytest.raises(SystemExit) as stop:
-        run()
-    assert stop.value.code == 2
-    assert "Missing subcommand" in capsys.readouterr().err
+    assert run() == 2
+    assert capsys.readouterr().err.startswith("coplayer: Missing subcommand Expected one of {train, resume,")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("train a2c-mixed --hidden wide", "hidden: must be a whole number, got 'wide' For full"),
+        ("train coala-ipd --naive-share some", "naive-share: must be a number, got 'some' For full"),
+        (
+            "train exact-ipd --method guess",
+            "invalid choice 'guess' for argument '--method'. Expected one of ('naive', 'l",
+        ),
+        (
+            "train coala-ipd --methods guess",
+            "invalid choice 'guess' for argument '--methods'. Expected one of ('coala', ",
+        ),
+        ("train a2c-mixed --out", "Missing value for argument '--out'."),
+        ("train a2c-mixed --game", "game: '' is not one of ipd, matrix"),
+        ("train a2c-mixed --game.rounds 0", "game.rounds: must be a whole number of at least 1, got 0"),
+        ("train a2c-mixed --game.payoffs 1 2 3", "game.payoffs: needs n * n numbers"),
+        ("train a2c-mixed --game.payoffs [[1,-1],[2]]", "game.payoffs: every row must have the same length"),
+        ("train a2c-mixed --game.payoffs [[1,-1],[2,x]]", "game.payoffs: must be numbers, or nested lists such as [["),
+        ("trane", "Unrecognized options: trane Available subcommands: train, resume"),
+    ],
+)
+def test_what_cannot_be_parsed_is_told_in_one_line(words, said, capsys):
+    assert run(*words.split()) == 2
+    text = capsys.readouterr().err
+    assert text.startswith(f"coplayer: {said}") and text.count("\n") == 1 and "│" not in text
 
 
 def test_the_preset_sets_the_defaults_of_the_help(capsys):
@@ -137,11 +163,9 @@ def test_a_folder_that_exists_and_one_that_does_not(tmp_path, capsys):
 
 
 def test_a_flag_that_is_none_is_told_by_the_command(capsys):
-    with pytest.raises(SystemExit) as stop:
-        run("train", "a2c-mixed", "--rollouts", 3)
-    assert stop.value.code == 2 and "--rollouts" in capsys.readouterr().err
-    with pytest.raises(SystemExit):
-        run("evaluate", "somewhere", "--game", "ipd")
+    assert run("train", "a2c-mixed", "--rollouts", 3) == 2
+    assert "--rollouts" in capsys.readouterr().err
+    assert run("evaluate", "somewhere", "--game", "ipd") == 2
     assert "--game" in capsys.readouterr().err
 
 

@@ -12,6 +12,7 @@ from coplayer.experiments import registry
 from coplayer.games import names
 from coplayer.games.matrix import MatrixGame, prisoners_dilemma
 from coplayer.games.public_goods import PublicGoods
+from coplayer.networks.core import CORES
 from coplayer.settings import adjust, each
 from tiny import TINY_A2C
 from toy import Toy
@@ -50,6 +51,23 @@ def test_flags_change_settings_of_any_group_and_of_the_game():
         TINY_A2C, hidden=7, learning_rate=0.5, centred=False, seeds=3, pool=("uniform", "1,1,0,1,0"), core="hawk",
         start=Path("runs/one"), annealing="linear", game=MatrixGame((4, 0, 3, 2), 9),
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "payoffs"),
+    [
+        (["4", "0", "3", "2"], (4, 0, 3, 2)),
+        (["[[4, 0], [3, 2]]"], ((4, 0), (3, 2))),
+        (["[[[1,2],[3,4]],[[1,3],[2,4]]]"], (((1, 2), (3, 4)), ((1, 3), (2, 4)))),
+    ],
+)
+def test_payoffs_may_be_nested(words, payoffs):
+    assert parsed(TINY_A2C, "--game.payoffs", *words).game == MatrixGame(payoffs, TINY_A2C.game.rounds)
+
+
+def test_what_is_registered_is_a_choice_at_once(monkeypatch):
+    monkeypatch.setitem(CORES, "mine", CORES["gru"])
+    assert parsed(TINY_A2C, "--core", "mine").network.core == "mine"
 
 
 def test_a_setting_of_several_words_takes_no_other(capsys):

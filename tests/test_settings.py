@@ -21,6 +21,9 @@ class Size:
     """Fast."""
 
 
+KNOWN = {"left": 1, "right": 2}  # a registry
+
+
 @dataclass(frozen=True)
 class Rates:
     """Rates"""
@@ -31,6 +34,8 @@ class Rates:
     """Decay."""
     shape: str = setting("linear", among=("linear", "cosine"))
     """Shape."""
+    parts: tuple[str, ...] = setting(("left",), among=KNOWN)
+    """Parts."""
     least: float | None = None
     """Least."""
 
@@ -51,6 +56,27 @@ def test_settings_are_changed_by_their_own_names():
         size=Size(1, 2), rates=Rates(0.25, shape="cosine")
     )
     assert adjust(Settings()) == Settings()
+
+
+@pytest.mark.parametrize("group", [3, None, Rates(), Size])
+def test_a_group_of_another_kind_is_refused(group):
+    with pytest.raises(CoplayerError, match=r"^size: must be a Size, got"):
+        adjust(Settings(), size=group)
+
+
+@pytest.mark.parametrize("settings", [3, None, Size(), Settings, {"game": 1}])
+def test_only_settings_of_an_experiment_are_adjusted(settings):
+    with pytest.raises(CoplayerError, match=r"^settings: must be the settings of an experiment, got"):
+        adjust(settings, width=8)
+
+
+@pytest.mark.parametrize("parts", [(), ("left", "up"), ("up",)])
+def test_texts_are_among_those_of_a_registry(parts, monkeypatch):
+    check_limits(adjust(Settings(), parts=("right", "left", "right")))
+    with pytest.raises(CoplayerError, match=r"^parts: must be of left, right, got"):
+        check_limits(adjust(Settings(), parts=parts))
+    monkeypatch.setitem(KNOWN, "up", 3)
+    check_limits(adjust(Settings(), parts=("up",)))
 
 
 def test_a_name_that_is_no_setting_is_refused_with_those_that_are():

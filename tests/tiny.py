@@ -19,7 +19,7 @@ TINY = adjust(
     warm_start=True,
     first_updates=3,
     updates=5,
-    batch=16,
+    fit_batch=16,
     learning_rate=3e-3,
     rollouts=2,
     later_rollouts=3,
@@ -38,7 +38,7 @@ TINY_TOKEN = adjust(
     expected_rewards=False,
     first_updates=0,
     updates=0,
-    epochs=2,
+    fit_epochs=2,
     embedding=3,
     seeds=2,
 )
@@ -62,7 +62,7 @@ TINY_A2C = adjust(
 TINY_EXACT = adjust(
     ExactIPD(),
     game=prisoners_dilemma(5),
-    naive_share=(0.5, 0.0),
+    naive_weights=(0.5, 0.0),
     inner_episodes=2,
     naive_learners=3,
     method="lookahead",

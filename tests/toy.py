@@ -74,7 +74,7 @@ class Saving:
 
 def player(game, saves):
     row = jnp.stack([jnp.asarray(saves), 1 - jnp.asarray(saves), *[jnp.zeros(())] * (game.num_actions - 2)])
-    return TabularPlayers(jnp.broadcast_to(row[None, :, None], (game.observation.size, game.num_actions, 1)))
+    return TabularPlayers(jnp.broadcast_to(row[None, :, None], (game.observation_space.size, game.num_actions, 1)))
 
 
 class Training:

@@ -36,7 +36,7 @@ class Vault:
         require(0 <= self.growth <= 1, f"growth: must lie in [0, 1], got {self.growth}")
 
     @property
-    def observation(self):
+    def observation_space(self):
         return Symbol(MOST) if self.told == "symbol" else Vector(MOST + 1)
 
     def reset(self, key):

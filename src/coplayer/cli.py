@@ -1,9 +1,12 @@
 """The command line: each command is a function of a frozen dataclass. See `coplayer --help`."""
 
+import io
+import re
 import sys
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, redirect_stderr
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
@@ -31,6 +34,14 @@ from coplayer.settings import adjust
 _T = TypeVar("_T")
 Preset = Literal["quick", "paper"]
 Flat = Annotated[tyro.conf.OmitArgPrefixes[tyro.conf.OmitSubcommandPrefixes[_T]], tyro.conf.arg(name="")]
+Job = Callable[[], None]
+PARSER_SAYS = {  # in the parser's words, and in ours
+    r"Error parsing --": "",
+    r"invalid literal for int\(\) with base 10:": "must be a whole number, got",
+    r"could not convert string to float:": "must be a number, got",
+    r"Argument helptext: .*?(?=For full helptext|$)": "",
+    r"-{5,} ": "",
+}
 NO_CACHE = "--no-compilation-cache"
 
 
@@ -227,39 +238,41 @@ def reproduce(command: Reproduce, console: Console) -> None:
 
 
 def make_app(arguments: list[str], console: Console) -> SubcommandApp:
-    """The tree of commands. The recipe, the preset and the game among the arguments decide which flags there are."""
+    """The tree of commands, each of which gives the job to be done. The recipe, the preset and the game among the
+    arguments decide which flags there are.
+    """
     app, training = SubcommandApp(), SubcommandApp()
     for name, recipe in registry.RECIPES.items():
         if name in arguments:
             add_training(training, name, recipe, arguments, console)
         else:  # listed only
             training.command(_listed(recipe), name=name)
-    app.command(training, name="train")
+    app.command(training, name="train", help="Train agents: one command for each experiment and each of its recipes.")
 
     @app.command(name="resume")
-    def _(command: Flat[Resume]) -> None:
+    def _(command: Flat[Resume]) -> Job:
         """Go on with a run that was stopped. The numbers are the same as if it had not been stopped."""
-        resume(command, console)
+        return partial(resume, command, console)
 
     @app.command(name="join")
-    def _(command: Flat[Join]) -> None:
+    def _(command: Flat[Join]) -> Job:
         """Join finished runs of the same settings, whose seeds follow one another, into one run."""
-        join(command, console)
+        return partial(join, command, console)
 
     @app.command(name="evaluate")
-    def _(command: Flat[Evaluate]) -> None:
+    def _(command: Flat[Evaluate]) -> Job:
         """Play a run's learners against each other and against fixed players; write figures and a table."""
-        evaluate(command, console)
+        return partial(evaluate, command, console)
 
     @app.command(name="equilibrium")
-    def _(command: Flat[Equilibrium]) -> None:
+    def _(command: Flat[Equilibrium]) -> Job:
         """Measure how far the learners of a PPI run are from a predictive equilibrium, phase by phase."""
-        equilibrium(command, console)
+        return partial(equilibrium, command, console)
 
     @app.command(name="reproduce")
-    def _(command: Flat[Reproduce]) -> None:
+    def _(command: Flat[Reproduce]) -> Job:
         """Reproduce a published figure: train its runs, draw its panels, set its numbers beside the paper's."""
-        reproduce(command, console)
+        return partial(reproduce, command, console)
 
     return app
 
@@ -274,9 +287,9 @@ def add_training(app: SubcommandApp, name: str, recipe: Recipe, arguments: list[
     kind = flags.flags_of(start, game, base=Train)
     default = kind(out=Path("runs") / name, preset=preset, game=game)
 
-    def command(command: Annotated[tyro.conf.OmitSubcommandPrefixes[kind], tyro.conf.arg(name="")] = default) -> None:
+    def command(command: Annotated[tyro.conf.OmitSubcommandPrefixes[kind], tyro.conf.arg(name="")] = default) -> Job:
         flags.check_needed(command.game, arguments)
-        train(command, flags.settings_from(command, start), console)
+        return partial(train, command, flags.settings_from(command, start), console)
 
     command.__doc__ = _about(recipe)
     app.command(command, name=name)
@@ -297,17 +310,38 @@ def _about(recipe: Recipe) -> str:
     return f"{recipe.shows} ({recipe.source})"
 
 
+def parse(arguments: list[str], console: Console) -> Job:
+    """The job that the arguments ask for. Raises `CoplayerError` with one line where they ask for none."""
+    complaint = io.StringIO()
+    try:
+        with redirect_stderr(complaint):
+            return make_app(arguments, console).cli(
+                prog="coplayer",
+                description="Learning among self-interested agents that infer, shape and answer one another.",
+                args=arguments,
+            )
+    except SystemExit as end:
+        if not end.code:  # after --help
+            raise
+        raise CoplayerError(_one_line(complaint.getvalue())) from end
+
+
+def _one_line(boxed: str) -> str:
+    """What a box of the parser's says, on one line."""
+    lines = (line.strip("│ ") for line in re.sub(r"\x1b\[[0-9;]*m", "", boxed).splitlines())
+    text = " ".join(line for line in lines if line and line[0] not in "╭╰─")
+    for found, said in PARSER_SAYS.items():
+        text = re.sub(found, said, text)
+    return text
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Entry point of the `coplayer` command. Returns the exit status: 0, or 2 after a one-line error."""
     arguments = sys.argv[1:] if arguments is None else arguments
     runtime.configure(compilation_cache=not flags.is_given(NO_CACHE, arguments))
     console = Console()
     try:
-        make_app(arguments, console).cli(
-            prog="coplayer",
-            description="Learning among self-interested agents that infer, shape and answer one another.",
-            args=arguments,
-        )
+        parse(arguments, console)()
     except CoplayerError as error:
         print(f"coplayer: {error}", file=sys.stderr)
         return 2

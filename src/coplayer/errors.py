@@ -22,6 +22,11 @@ def require_whole(name: str, value: Any, *, at_least: int) -> None:
     )
 
 
+def require_key(key: Any) -> None:
+    """Raise `CoplayerError` unless the value is a random key."""
+    require(hasattr(key, "dtype"), f"key: must be a random key such as jax.random.key(0), got {key!r}")
+
+
 def first_line(error: BaseException) -> str:
     """The first line of what another library's error says; "" if it says nothing."""
     return (str(error).splitlines() or [""])[0]

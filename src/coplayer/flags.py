@@ -9,6 +9,7 @@ import ast
 import dataclasses
 import functools
 import inspect
+import json
 import textwrap
 import typing
 from itertools import pairwise
@@ -16,11 +17,10 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import tyro
 
-from coplayer.errors import require
+from coplayer.errors import CoplayerError, require
 from coplayer.games import files, names
 from coplayer.games.game import Game
-from coplayer.networks.core import CORES
-from coplayer.settings import groups_of
+from coplayer.settings import GAME, groups_of
 
 T = TypeVar("T")
 RULES = "rules"  # the field of the flags that has the game's own settings
@@ -99,7 +99,10 @@ def settings_from(flags: Any, settings: T) -> T:
         name: dataclasses.replace(group, **vars(getattr(flags, _group_field(name))))
         for name, group in groups_of(settings).items()
     }
-    game = dataclasses.replace(settings.game, **vars(getattr(flags, RULES)))
+    try:
+        game = dataclasses.replace(settings.game, **vars(getattr(flags, RULES)))
+    except CoplayerError as error:
+        raise CoplayerError(f"{GAME}.{error}") from error
     return dataclasses.replace(settings, game=game, **groups)
 
 
@@ -120,9 +123,38 @@ def _described(group: Any) -> type:
 
 
 def _kind(field: dataclasses.Field, annotated: Any) -> Any:
-    """The type of a flag: where a setting is one of several words, these."""
-    words = tuple(CORES) if field.name == "core" else field.metadata.get("among")
-    return Literal[words] if words else annotated
+    """The type of a flag: where a setting is one of several words, these; where it may be nested, also as JSON."""
+    if "nested" in field.metadata:
+        return Annotated[annotated, NESTED]
+    words = tuple(field.metadata.get("among", ()))
+    if not words:
+        return annotated
+    return tuple[Literal[words], ...] if typing.get_origin(annotated) is tuple else Literal[words]
+
+
+def _nested(words: list[str]) -> Any:
+    """Numbers from the words of a flag: one number each, or one word of JSON with nested lists."""
+    try:
+        if len(words) == 1 and words[0].lstrip().startswith("["):
+            return _tuples(json.loads(words[0]))
+        return tuple(map(float, words))
+    except ValueError as error:
+        raise ValueError(
+            f"must be numbers, or nested lists such as [[1, -1], [2, 0]], got {' '.join(words)}"
+        ) from error
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+
+
+NESTED = tyro.constructors.PrimitiveConstructorSpec(
+    nargs="*",
+    metavar="FLOAT [FLOAT ...]|[[...],[...]]",
+    instance_from_str=_nested,
+    is_instance=lambda value: isinstance(value, tuple),
+    str_from_instance=lambda value: [f"{number:g}" for number in value],
+)
 
 
 @functools.cache

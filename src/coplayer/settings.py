@@ -7,7 +7,7 @@ be named alone: `adjust(settings, hidden=16)`.
 
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, TypeVar
 
 from coplayer.errors import CoplayerError, require
@@ -22,14 +22,17 @@ def setting(
     at_least: int | float | None = None,
     at_most: int | float | None = None,
     below: int | float | None = None,
-    among: tuple[str, ...] | None = None,
+    among: Collection[str] | None = None,
+    nested: bool = False,
 ) -> Any:
     """A field of a group, with its default and its limits (see `check_limits`).
 
     A number must be finite, and above 0 unless `at_least` gives another lower limit. `at_most` and `below` are upper
-    limits, the second without the limit itself. `among`: the texts that are allowed.
+    limits, the second without the limit itself. `among`: the texts that are allowed, for a text or a tuple of texts. A
+    registry, such as a dict, counts as it is when the settings are checked. `nested`: the numbers of a tuple may also
+    be given as nested lists, on the command line as JSON.
     """
-    limits = {"at_least": at_least, "at_most": at_most, "below": below, "among": among}
+    limits = {"at_least": at_least, "at_most": at_most, "below": below, "among": among, "nested": nested or None}
     return dataclasses.field(default=default, metadata={k: v for k, v in limits.items() if v is not None})
 
 
@@ -54,16 +57,25 @@ def adjust(settings: T, **changes: Any) -> T:
     """The settings with some of them changed. A change names a single setting, whatever its group, or a whole group.
 
     For example `adjust(PRESETS["quick"], hidden=16, phases=4, game=prisoners_dilemma(30))`. Raises `CoplayerError` for
-    a name that is neither a setting nor a group.
+    a name that is neither a setting nor a group, and for a group of another kind.
     """
+    is_settings = dataclasses.is_dataclass(settings) and not isinstance(settings, type) and hasattr(settings, GAME)
+    require(is_settings, f"settings: must be the settings of an experiment, got {settings!r}")
     homes = {field.name: group for group, field, _ in each(settings)}
     whole = {name: value for name, value in changes.items() if name == GAME or name in groups_of(settings)}
     by_group: dict[str, dict[str, Any]] = {}
     for name in changes.keys() - whole.keys():
         require(name in homes, f"{name}: is not a setting of {type(settings).__name__}; these are {', '.join(homes)}")
         by_group.setdefault(homes[name], {})[name] = changes[name]
+    for name in whole.keys() - {GAME}:
+        check_group(name, whole[name], type(getattr(settings, name)))
     new = {group: dataclasses.replace(getattr(settings, group), **values) for group, values in by_group.items()}
     return dataclasses.replace(settings, **whole, **new)
+
+
+def check_group(name: str, value: Any, kind: type) -> None:
+    """Refuse a group of settings that is not of its kind."""
+    require(isinstance(value, kind), f"{name}: must be a {kind.__name__}, got {value!r}")
 
 
 def check_limits(settings: Any) -> None:
@@ -71,7 +83,9 @@ def check_limits(settings: Any) -> None:
     for _, field, value in each(settings):
         among = field.metadata.get("among")
         if among is not None:
-            require(value in among, f"{field.name}: must be one of {', '.join(among)}, got {value!r}")
+            words = value if isinstance(value, tuple) else (value,)
+            allowed = f"must be {'of' if isinstance(value, tuple) else 'one of'} {', '.join(among)}"
+            require(bool(words) and set(words) <= set(among), f"{field.name}: {allowed}, got {value!r}")
         elif isinstance(value, int | float) and not isinstance(value, bool):
             _check_number(field.name, value, field.metadata)
 

@@ -83,7 +83,7 @@ def test_strategies_by_name_need_a_game_in_which_action_0_cooperates():
 def test_a_game_with_state_is_measured_by_its_own_names():
     """A taker empties the vault in the first round; a saver leaves it to grow."""
     game = Vault(rounds=3)
-    saver = TabularPlayers(jnp.zeros((game.observation.size, 2, 1)).at[:, 0].set(1.0))
+    saver = TabularPlayers(jnp.zeros((game.observation_space.size, 2, 1)).at[:, 0].set(1.0))
     seen = against_fixed(saver, game, jax.random.key(0), episodes=5)
     assert set(seen) == {TABULAR}
     assert list(seen[TABULAR]) == ["reward", "saving", "other_reward", "other_saving"]
@@ -101,7 +101,7 @@ def test_some_tables_are_those_that_were_played_there():
     """Of matrix games and of games with state."""
     games = {prisoners_dilemma(4): cooperation([0.5] * 5), Vault(rounds=4): None}
     for game, player in games.items():
-        halves = TabularPlayers(jnp.full((game.observation.size, 2, 1), 0.5))
+        halves = TabularPlayers(jnp.full((game.observation_space.size, 2, 1), 0.5))
         trajectory = play_match((player or halves, halves), game, jax.random.key(1), episodes=6)
         part = some_tables(trajectory, slice(2, 5))
         for seat in (0, 1):

@@ -33,7 +33,7 @@ from vault import Vault
 
 ONE_SEED = adjust(TINY_A2C, seeds=1)
 NAMED = adjust(ONE_SEED, opponent_identity=True)
-PAYOFFS, EPISODES, ROUNDS = np.array([1.0, -1.0, 2.0, 0.0]), TINY_A2C.batch.episodes, TINY_A2C.game.rounds
+PAYOFFS, EPISODES, ROUNDS = np.array([1.0, -1.0, 2.0, 0.0]), TINY_A2C.data.episodes, TINY_A2C.game.rounds
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -82,7 +82,7 @@ def test_learners_play_the_same_games_among_them_each_in_its_own_view(played):
 @pytest.mark.parametrize("learners", [3, 4])
 def test_of_more_learners_each_meets_every_other_one_equally_often(learners):
     settings = adjust(ONE_SEED, learners=learners, episodes=24)
-    joint = play(settings).joint[..., : settings.batch.episodes // 2]
+    joint = play(settings).joint[..., : settings.data.episodes // 2]
     groups = np.split(joint, learners - 1, axis=-1)
     for k in range(1, learners):
         for i in range(learners):
@@ -112,7 +112,7 @@ def test_both_learners_draw_from_the_same_pool():
     """The tables are read from what names the players: a third each is tit-for-tat, always-defect and uniform."""
     pool = ("uniform", "tit_for_tat", "always_defect")
     settings = adjust(NAMED, episodes=12_000, game=prisoners_dilemma(1), pool=pool)
-    tables = np.exp(play(settings).batch.context[:, :, 6_000:].reshape(2, 5, 2, 6_000))
+    tables = np.exp(play(settings).batch.identity[:, :, 6_000:].reshape(2, 5, 2, 6_000))
     for own in tables:
         np.testing.assert_allclose(own.sum(1), 1, atol=2e-4)
         cooperate = own[:, 0]
@@ -157,9 +157,9 @@ def test_opponent_identity_adds_a_vector_to_the_first_round_and_nothing_else():
     np.testing.assert_array_equal(blind.joint, before.joint)
     np.testing.assert_array_equal(seeing.joint[..., :split], before.joint[..., :split])
     assert (np.abs(seeing.batch.trace.outputs - before.batch.trace.outputs)[..., split:] > 1e-3).any()
-    context = seeing.batch.context
-    assert (context[..., :split] == 0).all() and (context[..., split:] < 0).all()
-    assert before.batch.context.shape[1] == 0
+    identity = seeing.batch.identity
+    assert (identity[..., :split] == 0).all() and (identity[..., split:] < 0).all()
+    assert before.batch.identity.shape[1] == 0
 
 
 def test_what_is_kept_of_playing_is_what_the_network_says_of_it():
@@ -167,7 +167,7 @@ def test_what_is_kept_of_playing_is_what_the_network_says_of_it():
     network = with_random_weights(lambda: a2c_mixed.new_network(NAMED, jax.random.key(0)), 1)
     (joint, batch), oracle = play(NAMED, network), ActorCriticOracle(network)
     for learner, episode in ((0, 0), (0, EPISODES - 1), (1, EPISODES // 2)):
-        state = oracle.start(batch.context[learner, :, episode])
+        state = oracle.start(batch.identity[learner, :, episode])
         for t in range(ROUNDS):
             outputs = batch.trace.outputs[learner, t, :, episode]
             np.testing.assert_allclose(softmax(outputs[:2]), oracle.policy(state), atol=1e-4)

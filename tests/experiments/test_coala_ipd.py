@@ -70,7 +70,7 @@ def example(settings, agents, seed=0):
 
     def of(joint, values):
         both = JointActions(joint, settings.game)
-        return coala_ipd.Played(both.view(0), both.view(1), jnp.zeros((2, *values.shape)), values)
+        return coala_ipd.AgentPlay(both.view(0), both.view(1), jnp.zeros((2, *values.shape)), values)
 
     return jax.vmap(of)(jnp.asarray(joint), values), joint, values
 
@@ -110,7 +110,7 @@ def test_each_agents_weights_are_of_its_own_method_and_batch_unaware_among_agent
         td_lambda=0.7,
     )
     played, joint, values = example(settings, 3)
-    mapped = jax.jit(jax.vmap(lambda played: coala_ipd.weights(settings, played), axis_name=LEARNERS))
+    mapped = jax.jit(jax.vmap(lambda played: coala_ipd.policy_weights(settings, played), axis_name=LEARNERS))
     found, found_targets = mapped(played)
     for agent, method in enumerate(methods * (3 // len(methods))):
         weights, targets = weights_by_replica(settings, joint[agent], values[agent], method)
@@ -477,7 +477,7 @@ def test_a_new_estimator_is_an_entry_of_its_registry(welfare_known, tmp_path):
     rows = registry.train(settings, tmp_path / "run").metrics()
     assert all(np.isfinite(list(row.values())).all() and row["gradient_norm"] > 0 for row in rows)
     played, joint, values = example(settings, 2)
-    mapped = jax.jit(jax.vmap(lambda played: coala_ipd.weights(settings, played), axis_name=LEARNERS))
+    mapped = jax.jit(jax.vmap(lambda played: coala_ipd.policy_weights(settings, played), axis_name=LEARNERS))
     found = np.asarray(mapped(played)[0])
     coala_ones, _ = weights_by_replica(settings, joint[0], values[0], "coala")
     np.testing.assert_allclose(found[0], coala_ones, atol=1e-5)

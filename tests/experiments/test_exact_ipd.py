@@ -39,7 +39,7 @@ def test_values_are_the_exact_rewards_per_round():
 def one_update(settings: ExactIPD) -> tuple[np.ndarray, np.ndarray]:
     """All agents after the first iteration, and what they should be: the mixture of both gradients, one AdamW step."""
     trainer, agents, naive = Trainer(settings), settings.agents, settings.naive
-    state, share = trainer.initial_state(), naive.naive_share[0]
+    state, share = trainer.initial_state(), naive.naive_weights[0]
     moved, _ = trainer._iterate((state.agents, state.optimiser), jnp.asarray(0), trainer._keys, share)
     values = values_of(settings.game, agents.discount)
     keys = exact_ipd.streams(trainer._keys, exact_ipd.TRAINING, jnp.asarray(0))
@@ -71,7 +71,7 @@ def test_an_update_is_the_mixture_of_shaping_and_the_method():
 
 def test_the_weights_of_the_mixture():
     """Beside the update, of which Adam's first step shows little but the sign."""
-    trainer = Trainer(adjust(TINY_EXACT, naive_share=(0.3,)))
+    trainer = Trainer(adjust(TINY_EXACT, naive_weights=(0.3,)))
     agents, keys = trainer.initial_state().agents, exact_ipd.streams(trainer._keys, exact_ipd.TRAINING, jnp.asarray(0))
     whole, only, none = (trainer._direction(0, agents, keys[0], share) for share in (0.3, 1.0, 0.0))
     np.testing.assert_allclose(whole, 0.3 * only + 0.7 * none, atol=1e-7)
@@ -146,14 +146,14 @@ def test_loaded_agents_are_players(unbroken):
         ({"game": PublicGoods(2)}, "game: exact values need a matrix game"),
         ({"discount": 1.0}, "discount: must be a finite number of at least 0 and below 1, got 1.0"),
         ({"discount": -0.1}, "discount: must be a finite number of at least 0 and below 1"),
-        ({"naive_share": ()}, "naive_share: needs one or more numbers"),
-        ({"naive_share": (1.5,)}, "naive_share: needs one or more numbers"),
-        ({"naive_share": (0.5, 0.5, 0.5)}, "phases: must be a multiple of the 3 stages"),
+        ({"naive_weights": ()}, "naive_weights: needs one or more numbers"),
+        ({"naive_weights": (1.5,)}, "naive_weights: needs one or more numbers"),
+        ({"naive_weights": (0.5, 0.5, 0.5)}, "phases: must be a multiple of the 3 stages"),
         ({"method": "pola"}, "method: must be one of naive, lookahead, lola, sos, got 'pola'"),
         ({"start": "grim"}, "start: must be one of random"),
         ({"iterations": 9}, "iterations: must be a multiple"),
         ({"method_share": 2.0}, "method_share: must be a finite number of at least 0 and at most 1, got 2"),
-        ({"naive_share": (0.5, float("nan"))}, "naive_share: needs one or more numbers"),
+        ({"naive_weights": (0.5, float("nan"))}, "naive_weights: needs one or more numbers"),
         ({"seed": 2**31}, "seed: must be at most 2147483645 with 3"),
         ({"learning_rate": 0.0}, "learning_rate: must be a finite number above 0"),
     ],
@@ -167,7 +167,7 @@ def test_bad_settings_are_refused_with_one_line(change, message):
 
 @pytest.mark.parametrize("method", ["naive", "lola", "sos"])
 def test_every_method_moves_the_agents(method):
-    trainer = Trainer(adjust(TINY_EXACT, method=method, naive_share=(0.0,), method_share=1.0))
+    trainer = Trainer(adjust(TINY_EXACT, method=method, naive_weights=(0.0,), method_share=1.0))
     agents = trainer.initial_state().agents
     direction = trainer._direction(0, agents, None, 0.0)
     assert bool(jnp.isfinite(direction).all()) and float(jnp.abs(direction).max()) > 1e-4
@@ -185,7 +185,7 @@ def test_a_new_stage_begins_with_a_fresh_optimiser():
 
 def test_a_new_method_is_one_entry(monkeypatch):
     monkeypatch.setitem(exact_ipd.METHODS, "still", lambda agents: lambda values, own, other: agents.discount + 0 * own)
-    trainer = Trainer(adjust(TINY_EXACT, method="still", naive_share=(0.0,), method_share=1.0))
+    trainer = Trainer(adjust(TINY_EXACT, method="still", naive_weights=(0.0,), method_share=1.0))
     direction = trainer._direction(0, trainer.initial_state().agents, None, 0.0)
     np.testing.assert_allclose(direction, TINY_EXACT.agents.discount)
 
@@ -214,7 +214,7 @@ def test_cooperation_is_the_action_that_the_game_names(action):
 def test_each_agent_has_its_own_seat():
     """In a game whose tables differ: rewards, and the naive gradient by finite differences of one's own reward."""
     game = MatrixGame([[[1.0, -1.0], [2.0, 0.0]], [[0.5, -2.0], [1.5, 0.3]]])
-    trainer = Trainer(adjust(TINY_EXACT, game=game, discount=0.9, method="naive", naive_share=(0.0,)))
+    trainer = Trainer(adjust(TINY_EXACT, game=game, discount=0.9, method="naive", naive_weights=(0.0,)))
     agents = trainer.initial_state().agents
     measured = trainer._measure(agents, jnp.asarray(0), trainer._keys)["reward_vs_learner"]
     directions = np.stack([trainer._direction(learner, agents, None, 0.0) for learner in range(2)])

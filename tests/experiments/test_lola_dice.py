@@ -11,7 +11,7 @@ from coplayer.experiments.axes import LEARNERS
 from coplayer.experiments.coala_ipd import CoalaIPD, check
 from coplayer.experiments.mixed_pool import Seat
 from coplayer.games.matrix import prisoners_dilemma
-from coplayer.learning import a2c
+from coplayer.learning import optimisation
 from coplayer.play.trajectory import JointActions
 from coplayer.pools import lookahead
 from coplayer.settings import adjust
@@ -148,7 +148,7 @@ def test_the_update_climbs_the_lookahead():
     @jax.jit
     def both():
         own = with_random_weights(lambda: coala_ipd.new_network(settings, jax.random.key(7)), seed=6)
-        seat = Seat(a2c.new_state(own, settings.optimiser), jax.random.key(7), population())
+        seat = Seat(optimisation.new_state(own, settings.optimiser), jax.random.key(7), population())
         one = jax.tree.map(lambda leaf: leaf[None], seat)
         after, _ = jax.vmap(lambda seat: coala_ipd.iterate(settings, seat, jnp.asarray(0)), axis_name=LEARNERS)(one)
         ahead = lookahead.gradient(

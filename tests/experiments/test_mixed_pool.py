@@ -36,7 +36,7 @@ class Weather:
     measures: ClassVar[tuple[str, ...]] = ("brave", "same")
 
     @property
-    def observation(self):
+    def observation_space(self):
         return Vector(4)
 
     def reset(self, key):
@@ -270,10 +270,10 @@ def test_the_keys_of_a_seed_do_not_depend_on_the_others():
 
 def test_contexts_name_tabular_players_and_not_learners():
     tables = jnp.asarray(np.random.default_rng(0).uniform(0.1, 0.9, size=(5, 2, 3)))
-    found = np.asarray(mixed_pool.contexts(10, 2, tables))
+    found = np.asarray(mixed_pool.identities(10, 2, tables))
     assert found.shape == (10, 5) and (found[:, :2] == 0).all()
     np.testing.assert_allclose(found[:, 2:].reshape(5, 2, 3), np.log(tables), rtol=1e-5)
-    assert mixed_pool.contexts(0, 2, tables).shape == (0, 5)
+    assert mixed_pool.identities(0, 2, tables).shape == (0, 5)
 
 
 def test_seats_take_turns():

@@ -157,7 +157,7 @@ def test_every_episode_is_stored_with_the_name_of_whom_it_was_against(settings):
     stored = 0 if settings.data.fresh_tabular else settings.data.tabular_episodes
     filled = stored + 2 * settings.data.episodes
     data = state.learners.learner
-    episodes, names = np.asarray(data.episodes)[:, 0], np.asarray(data.contexts)[:, 0]
+    episodes, names = np.asarray(data.episodes)[:, 0], np.asarray(data.identities)[:, 0]
     assert names.shape == (*episodes.shape[:2], 10) and (names[:, filled:] == 0).all()
     blocks = np.arange(filled - stored).reshape(2 * settings.data.play_blocks, -1)
     half = blocks.shape[1] // 2
@@ -239,7 +239,7 @@ def test_three_learners_meet_each_other_resume_bit_for_bit_and_are_evaluated(tmp
 @pytest.mark.parametrize("settings", [NAMED, NAMED_TOKEN], ids=["round", "token"])
 def test_with_opponent_identity_a_stopped_run_resumes_bit_for_bit_and_is_evaluated(settings, tmp_path):
     assert_resumes(settings, tmp_path, chunks=4 if settings is NAMED else 7)
-    assert registry.load(tmp_path / "broken")[0].model.context == 10
+    assert registry.load(tmp_path / "broken")[0].model.identity_size == 10
     report(RunFolder.open(tmp_path / "broken"), phases="last", episodes=4)
 
 
@@ -249,14 +249,14 @@ def test_a_co_players_name_reaches_the_fitted_model():
     for named in (True, False):
         settings = adjust(
             TINY, game=prisoners_dilemma(1), pool=("1,1,1,1,1", "0,0,0,0,0"), opponent_identity=named,
-            first_updates=200, batch=32, learning_rate=0.03,
+            first_updates=200, fit_batch=32, learning_rate=0.03,
         )  # fmt: skip
         trainer = Trainer(settings)
         state = trainer.initial_state()
         while state.update < 200:
             state = trainer.advance(state).state
         again = jax.tree.map(lambda leaf: leaf[0, 0], state.learners)
-        joint, context = ppi.take_batch(
+        joint, identity = ppi.take_batch(
             again.learner,
             jnp.zeros(64, int),
             again.key,
@@ -264,12 +264,12 @@ def test_a_co_players_name_reaches_the_fitted_model():
             fresh_count=settings.fresh_count,
         )
         reward = settings.game.reward(joint)
-        ends[named] = float(again.learner.model.episode_loss(joint, reward, context).observation)
+        ends[named] = float(again.learner.model.episode_loss(joint, reward, identity).observation)
     assert ends[True] < 0.1 and ends[False] > 0.6
 
 
 def test_without_tabular_players_learners_meet_each_other_alone_from_random_actions_on():
-    settings = adjust(TINY_TOKEN, learner_share=1.0, seeds=1, tabular_episodes=600, epochs=1)
+    settings = adjust(TINY_TOKEN, learner_share=1.0, seeds=1, tabular_episodes=600, fit_epochs=1)
     trainer = Trainer(settings)
     state = trainer.initial_state()
     first = np.asarray(state.learners.learner.episodes)[:, 0, :600]
@@ -373,7 +373,7 @@ def test_the_paper_presets_last_checkpoint_is_at_most_15_megabytes_a_learner():
     paper = PRESETS["paper"]
     rounds = paper.game.rounds
     model = ppi_mixed.new_model(paper, jax.random.key(0))
-    seat = ppi_mixed.Seat(ppi.new_state(model, paper.fitting, jnp.zeros((0, rounds), jnp.uint8)), jax.random.key(0))
+    seat = ppi_mixed.Seat(ppi.new_state(model, paper.optimiser, jnp.zeros((0, rounds), jnp.uint8)), jax.random.key(0))
     weights = len(checkpoint.dump(checkpoint.flatten(ppi_mixed.without_data(seat), "learners"), {}))
     draws = np.random.default_rng(0)
     count = paper.run.phases * paper.data.episodes // 20

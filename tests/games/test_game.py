@@ -47,10 +47,10 @@ def test_states_rewards_observations_and_measures_have_their_forms(name):
         assert rewards.shape == (game.num_players,) and np.isfinite(rewards).all()
         for player in range(game.num_players):
             seen = game.observe(after, player)
-            if isinstance(game.observation, Symbol):
-                assert seen.shape == () and 0 <= int(seen) < game.observation.size
+            if isinstance(game.observation_space, Symbol):
+                assert seen.shape == () and 0 <= int(seen) < game.observation_space.size
             else:
-                assert seen.shape == (game.observation.size,)
+                assert seen.shape == (game.observation_space.size,)
             measured = game.measure(state, actions, after, player)
             assert tuple(measured) == game.measures and all(jnp.shape(value) == () for value in measured.values())
 
@@ -133,8 +133,11 @@ FAULTS = {
     "half a round": (Vault(rounds=2.5), "game.rounds: must be a whole number of at least 1, got 2.5"),
     "unhashable": (Vault(rounds=[3]), "game: the fields of Vault must be hashable"),
     "no actions": (faulty(num_actions=0), "game.num_actions: must be a whole number of at least 1, got 0"),
-    "no kind of observation": (faulty(observation=4), "game.observation: must be a Symbol or a Vector"),
-    "another observation": (faulty(observation=Vector(3)), "game: Faulty.observe must give real numbers of shape (3,)"),
+    "no kind of observation": (faulty(observation_space=4), "game.observation_space: must be a Symbol or a Vector"),
+    "another observation": (
+        faulty(observation_space=Vector(3)),
+        "game: Faulty.observe must give real numbers of shape (3,)",
+    ),
     "a condition on the state": (
         faulty(observe=lambda self, state, player: state if state > 0 else 0),
         "game: JAX cannot trace Faulty.observe (TracerBoolConversionError",

@@ -20,7 +20,7 @@ ROCK_PAPER_SCISSORS = [[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]]
 
 def test_prisoners_dilemma_by_hand():
     game = prisoners_dilemma()
-    assert (game.num_actions, game.num_joint, game.observation, game.rounds) == (2, 4, Symbol(5), 100)
+    assert (game.num_actions, game.num_joint, game.observation_space, game.rounds) == (2, 4, Symbol(5), 100)
     assert (game.num_players, game.cooperation, game.measures) == (2, 0, ("cooperation",))
     assert game.symmetric
     # (own, other) -> joint, observation that follows, joint in the co-player's view, reward, co-player's reward
@@ -54,7 +54,7 @@ def test_asymmetric_game_by_hand():
 
 def test_three_actions_by_hand():
     game = MatrixGame(ROCK_PAPER_SCISSORS)
-    assert (game.num_actions, game.num_joint, game.observation) == (3, 9, Symbol(10))
+    assert (game.num_actions, game.num_joint, game.observation_space) == (3, 9, Symbol(10))
     joint = jnp.arange(9).reshape(3, 3)
     np.testing.assert_array_equal(game.own_action(joint), [[0, 0, 0], [1, 1, 1], [2, 2, 2]])
     np.testing.assert_array_equal(game.other_action(joint), [[0, 1, 2], [0, 1, 2], [0, 1, 2]])

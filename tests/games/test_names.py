@@ -60,7 +60,7 @@ class Thawed:
     rounds: int = 3
     num_players: int = 2
     num_actions: int = 2
-    observation: object = None
+    observation_space: object = None
     symmetric: bool = True
     measures: tuple = ()
 

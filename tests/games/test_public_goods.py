@@ -31,7 +31,7 @@ def test_three_players_by_hand():
 @pytest.mark.parametrize(("players", "factor"), [(2, 1.6), (3, 1.6), (5, 3.0)])
 def test_every_combination_of_actions(players, factor):
     game = PublicGoods(players, factor)
-    assert game.observation == Symbol(1 + 2 * players)
+    assert game.observation_space == Symbol(1 + 2 * players)
     told = set()
     for actions in itertools.product(range(2), repeat=players):
         state, rewards = game.step(game.reset(KEY), jnp.array(actions), KEY)

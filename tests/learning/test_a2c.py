@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from coplayer.games.matrix import START, MatrixGame, observe
-from coplayer.learning import a2c
+from coplayer.learning import a2c, optimisation
 from coplayer.learning.a2c import A2CSettings
 from coplayer.learning.optimisation import OptimiserSettings
 from coplayer.networks.actor_critic import ActorCritic
@@ -132,14 +132,14 @@ def courses_in_numpy(own, other):
 def batch_of(network, joint):
     """The batch that played `joint`, one column an episode."""
     observations = jnp.concatenate([jnp.full((1, joint.shape[1]), START), observe(joint[:-1])])
-    context = network.no_context(joint.shape[1])
+    identity = network.no_identity(joint.shape[1])
 
     def step(state, observation):
-        now = network.step(state, observation, context)
+        now = network.step(state, observation, identity)
         return now.state, now
 
     trace = jax.lax.scan(step, network.initial_state(joint.shape[1]), observations)[1]
-    return a2c.Batch(GAME.own_action(joint), GAME.reward(joint), observe(joint[-1]), context, trace)
+    return a2c.Batch(GAME.own_action(joint), GAME.reward(joint), observe(joint[-1]), identity, trace)
 
 
 def expected_gradient(learner, chances, updating):
@@ -252,7 +252,7 @@ def test_both_lambdas_rise_to_one():
     assert UPDATING.lambdas(jnp.asarray(3)) == (0.8, 0.6)
     learner = network(3)
     batch = jax.jit(batch_of)(learner, jnp.asarray(COURSES))
-    state = a2c.new_state(learner, UPDATING.optimiser)
+    state = optimisation.new_state(learner, UPDATING.optimiser)
     by_hand = updating_with(gae_lambda=0.9, td_lambda=0.8)
     _, parts, norm = jax.jit(lambda: a2c.update(state, batch, 7, rising, jnp.asarray(2)))()
     _, parts_by_hand, norm_by_hand = jax.jit(lambda: a2c.update(state, batch, 7, by_hand, jnp.asarray(2)))()
@@ -280,7 +280,7 @@ def test_first_update_by_hand(bound):
     loss = dataclasses.replace(LOSS, entropy_coefficient=0.2, entropy_end=0.0)
     updating = a2c.Updating(loss, optimiser, iterations=4)
     batch = jax.jit(batch_of)(learner, jnp.asarray(COURSES))
-    state = a2c.new_state(learner, optimiser)
+    state = optimisation.new_state(learner, optimiser)
     new, _, norm = jax.jit(lambda: a2c.update(state, batch, 7, updating, jnp.asarray(1)))()
     constant = updating_with(entropy_coefficient=0.15)
     slope, _ = jax.jit(lambda: a2c.gradient(learner, batch, 7, constant, jnp.asarray(0)))()

@@ -17,7 +17,7 @@ from coplayer.errors import CoplayerError
 from coplayer.experiments import coala_ipd
 from coplayer.experiments.axes import LEARNERS
 from coplayer.games.matrix import START, MatrixGame, observe, prisoners_dilemma
-from coplayer.learning import a2c, coala, exact_gradients
+from coplayer.learning import coala, exact_gradients, optimisation
 from coplayer.learning.estimators import ESTIMATORS as METHODS
 from coplayer.learning.returns import generalised_advantages, lambda_returns
 from coplayer.play.player import Player, uniform
@@ -340,8 +340,8 @@ def gradients_of_training(network, key):
     games = {"batch": size.batch, "inner_episodes": size.inner_episodes}
     met = shaping.play(settings.game, agent, others, key, **games)
     outputs = met.notes.outputs.reshape(*met.notes.outputs.shape[:2], size.replicas, size.batch)
-    played = coala_ipd.Played(met.own, met.others, jnp.moveaxis(outputs[:, :2], 1, 0), outputs[:, 2])
-    learner, none = a2c.new_state(network, settings.optimiser), jnp.zeros(())
+    played = coala_ipd.AgentPlay(met.own, met.others, jnp.moveaxis(outputs[:, :2], 1, 0), outputs[:, 2])
+    learner, none = optimisation.new_state(network, settings.optimiser), jnp.zeros(())
 
     def improve(_):
         moments = coala_ipd.improve_by_ppo(settings, learner, played, key, none, none).learner.optimiser

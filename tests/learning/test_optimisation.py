@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from coplayer.learning import optimisation
-from coplayer.learning.optimisation import LossSettings, OptimiserSettings, falling
+from coplayer.learning.optimisation import BoundedAdamWSettings, LossSettings, OptimiserSettings, falling, rate_in_phase
 
 
 def test_schedules_by_hand():
@@ -18,6 +18,13 @@ def test_schedules_by_hand():
     later = falling(0.2, 0.1, 100, "linear", 50)
     assert [float(later(jnp.asarray(at))) for at in (0, 50, 75, 150)] == pytest.approx([0.2, 0.2, 0.155, 0.02])
     assert float(cosine(jnp.asarray(25))) == pytest.approx(0.02 + 0.18 * (1 + np.sqrt(0.5)) / 2)
+
+
+def test_rate_in_a_phase_falls_by_a_cosine_from_end_to_end():
+    rate = lambda end, at: float(rate_in_phase(BoundedAdamWSettings(0.2, learning_rate_end=end), jnp.asarray(at)))  # noqa: E731
+    # .2 * (.25 + .75 * (1 + cos(pi p)) / 2)
+    np.testing.assert_allclose([rate(0.25, p) for p in (0.0, 1 / 3, 0.5, 1.0)], [0.2, 0.1625, 0.125, 0.05], rtol=1e-6)
+    assert rate(1.0, 0.4) == pytest.approx(0.2)
 
 
 def closed_form(start, end, count, shape, begin, iteration):

@@ -1,5 +1,6 @@
-import dataclasses
 import functools
+from dataclasses import fields, replace
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -10,8 +11,9 @@ import pytest
 
 from coplayer.games.matrix import prisoners_dilemma
 from coplayer.learning import ppi
+from coplayer.learning.optimisation import BoundedAdamWSettings
 from coplayer.networks.world_model import EpisodeLoss, RoundModel, TokenModel
-from coplayer.players.memory1 import identity
+from coplayer.players.memory1 import identity_of
 from coplayer.pools import tabular
 from oracles import with_random_weights
 
@@ -19,25 +21,29 @@ GAME = prisoners_dilemma(6)
 PAYOFFS = GAME.payoff_vector()
 
 
+class How(NamedTuple):
+    """How a model is fitted."""
+
+    fitting: ppi.FittingSettings
+    optimiser: BoundedAdamWSettings
+
+
 def fitting(**changes):
-    default = ppi.FittingSettings(
-        batch=4,
+    steps = {field.name: changes.pop(field.name) for field in fields(BoundedAdamWSettings) if field.name in changes}
+    optimiser = BoundedAdamWSettings(
         learning_rate=0.05,
         learning_rate_end=0.1,
         weight_decay=0.1,
         beta1=0.9,
         beta2=0.98,
         max_gradient_norm=1.0,
-        observation_weight=1.0,
-        action_weight=1.0,
-        reward_weight=1.0,
     )
-    return dataclasses.replace(default, **changes)
+    return How(ppi.FittingSettings(**{"fit_batch": 4} | changes), replace(optimiser, **steps))
 
 
 def fresh(key, count, pool=tabular.UNIFORM):
     """Episodes of tabular players among themselves, and what names their second players."""
-    return tabular.play(key, GAME, count, pool).joint, identity(tabular.opponents(key, GAME, count, pool))
+    return tabular.play(key, GAME, count, pool).joint, identity_of(tabular.opponents(key, GAME, count, pool))
 
 
 def new_model(kind):
@@ -50,7 +56,7 @@ def new_model(kind):
 
 def new_learner(how, episodes, model=None):
     model = new_model("round") if model is None else model
-    return ppi.new_state(model, how, jnp.asarray(episodes, jnp.uint8))
+    return ppi.new_state(model, how.optimiser, jnp.asarray(episodes, jnp.uint8))
 
 
 def distinct_episodes(count, rounds=GAME.rounds):
@@ -71,7 +77,7 @@ def run(learner, how, *, available, start, stop, total, seed=2, fresh_count=0):
 
 @eqx.filter_jit
 def fit(learner, how, numbers, key, fresh_count):
-    return ppi.fit(learner, how, PAYOFFS, **numbers, key=key, fresh=fresh, fresh_count=fresh_count)
+    return ppi.fit(learner, *how, PAYOFFS, **numbers, key=key, fresh=fresh, fresh_count=fresh_count)
 
 
 def assert_same(tree, other, **tolerance):
@@ -89,16 +95,7 @@ def assert_same(tree, other, **tolerance):
 def test_total_loss_weighs_each_part():
     how = fitting(observation_weight=2.0, action_weight=3.0, reward_weight=5.0)
     loss = EpisodeLoss(observation=jnp.asarray(0.7), action=jnp.asarray(0.11), reward=jnp.asarray(0.013))
-    assert float(ppi.total_loss(how, loss)) == pytest.approx(1.4 + 0.33 + 0.065)
-
-
-def test_learning_rate_falls_by_a_cosine_from_end_to_end():
-    how = fitting(learning_rate=0.2, learning_rate_end=0.25)
-    rates = [float(ppi.learning_rate(how, jnp.asarray(p))) for p in (0.0, 1 / 3, 0.5, 1.0)]
-    # .2 * (.25 + .75 * (1 + cos(pi p)) / 2)
-    np.testing.assert_allclose(rates, [0.2, 0.1625, 0.125, 0.05], rtol=1e-6)
-    constant = fitting(learning_rate=0.2, learning_rate_end=1.0)
-    assert float(ppi.learning_rate(constant, jnp.asarray(0.4))) == pytest.approx(0.2)
+    assert float(ppi.total_loss(how.fitting, loss)) == pytest.approx(1.4 + 0.33 + 0.065)
 
 
 # --- the order of an epoch ---
@@ -129,7 +126,7 @@ def test_every_order_of_an_epoch_is_equally_likely():
 
 
 def test_batches_of_an_epoch_hold_every_stored_episode_once():
-    how, count = fitting(batch=4), 12
+    how, count = fitting(fit_batch=4), 12
     learner = new_learner(how, distinct_episodes(16))
     order = ppi.epoch_order(jax.random.key(0), jnp.asarray(count), 16)
     batches = [ppi.take_batch(learner, order[start : start + 4], jax.random.key(start))[0] for start in (0, 4, 8)]
@@ -161,15 +158,15 @@ def test_names_of_co_players_stay_with_their_episodes():
     """Stored ones beside their rows. A fresh co-player of fixed ways is named by its table, and plays by it."""
     pool = tabular.pool_of(("tit_for_tat", "always_defect", "0,1,1,1,1"), GAME)
     names = np.random.default_rng(0).normal(size=(7, 10)).astype(np.float32)
-    learner = new_learner(fitting(), distinct_episodes(7))._replace(contexts=jnp.asarray(names))
+    learner = new_learner(fitting(), distinct_episodes(7))._replace(identities=jnp.asarray(names))
     indices, of_pool = jnp.array([0, 5, 4, 11, 2, 8, 4]), functools.partial(fresh, pool=pool)
     met = set()
     for seed in range(10):
         taken = ppi.take_batch(learner, indices, jax.random.key(seed), fresh=of_pool, fresh_count=5)
-        joint, context = (np.asarray(x) for x in taken)
-        np.testing.assert_array_equal(context[:, [1, 3, 5]].T, names[[0, 6, 3]])
+        joint, identity = (np.asarray(x) for x in taken)
+        np.testing.assert_array_equal(identity[:, [1, 3, 5]].T, names[[0, 6, 3]])
         for b in (0, 2, 4, 6):
-            cooperate = np.exp(context[:, b].reshape(5, 2))[:, 0].round(3)
+            cooperate = np.exp(identity[:, b].reshape(5, 2))[:, 0].round(3)
             seen = np.concatenate([[0], 1 + joint[:-1, b] % 2 * 2 + joint[:-1, b] // 2])
             np.testing.assert_array_equal(joint[:, b] % 2, 1 - cooperate[seen])
             met.add(tuple(cooperate))
@@ -181,10 +178,10 @@ class Recorder(eqx.Module):
 
     weight: jax.Array
     game = GAME
-    context = 0
+    identity_size = 0
     gives_expected_rewards = False
 
-    def episode_loss(self, joint, reward, context=None):
+    def episode_loss(self, joint, reward, identity=None):
         index = sum(joint[t] * 4**t for t in range(joint.shape[0]))
         shown = (3.0**index).sum() + 0 * self.weight.sum()
         return EpisodeLoss(shown, (reward == PAYOFFS[joint]).mean(), jnp.asarray(joint.shape[1], jnp.float32))
@@ -197,7 +194,7 @@ class Recorder(eqx.Module):
 
 def shown_to(available, start, stop, batch=4, capacity=12, seed=2):
     """Sum of 3^index over the episodes of some updates."""
-    how = fitting(batch=batch)
+    how = fitting(fit_batch=batch)
     learner = new_learner(how, distinct_episodes(capacity), Recorder(jnp.zeros((2,))))
     _, losses = run(learner, how, available=available, start=start, stop=stop, total=100, seed=seed)
     assert float(losses.action) == 1.0  # the rewards are those of the joint actions
@@ -228,10 +225,11 @@ def test_a_batch_larger_than_the_data_repeats_episodes():
 
 def adamw_steps(model, how, batches, total, first=0):
     """The same fit in a plain loop over optax.adamw. Returns the model and the mean losses."""
-    schedule = optax.cosine_decay_schedule(how.learning_rate, total, alpha=how.learning_rate_end)
+    fitting, steps = how
+    schedule = optax.cosine_decay_schedule(steps.learning_rate, total, alpha=steps.learning_rate_end)
     transform = optax.chain(
-        optax.clip_by_global_norm(how.max_gradient_norm),
-        optax.adamw(schedule, b1=how.beta1, b2=how.beta2, weight_decay=how.weight_decay),
+        optax.clip_by_global_norm(steps.max_gradient_norm),
+        optax.adamw(schedule, b1=steps.beta1, b2=steps.beta2, weight_decay=steps.weight_decay),
     )
     state = transform.init(model)
 
@@ -239,7 +237,7 @@ def adamw_steps(model, how, batches, total, first=0):
     def step(model, state, joint):
         def loss(model):
             parts = model.episode_loss(joint, PAYOFFS[joint])
-            weights = (how.observation_weight, how.action_weight, how.reward_weight)
+            weights = (fitting.observation_weight, fitting.action_weight, fitting.reward_weight)
             return sum(w * part for w, part in zip(weights, parts, strict=True)), parts
 
         gradient, parts = jax.grad(loss, has_aux=True)(model)
@@ -262,14 +260,14 @@ def test_fit_against_a_loop_of_adamw_over_the_whole_data(kind):
     """A batch is the whole data set, so its order does not matter; one update an epoch."""
     model = new_model(kind)
     episodes = np.random.default_rng(0).integers(4, size=(8, GAME.rounds))
-    how, total = dataclasses.replace(FIT, batch=8), 6
+    how, total = FIT._replace(fitting=replace(FIT.fitting, fit_batch=8)), 6
     learner = new_learner(how, episodes, model)
     losses = []
     for start in range(total):
         learner, loss = run(learner, how, available=8, start=start, stop=start + 1, total=total)
         losses.append(loss)
     expected, expected_losses, norms = adamw_steps(model, how, [episodes.T] * total, total)
-    assert min(norms) < how.max_gradient_norm < max(norms)  # some gradients are clipped
+    assert min(norms) < how.optimiser.max_gradient_norm < max(norms)  # some gradients are clipped
     assert_same(learner.model, expected, rtol=1e-3, atol=1e-5)
     np.testing.assert_allclose(np.mean(losses, axis=0), expected_losses, rtol=1e-5)
     np.testing.assert_array_equal(learner.episodes, episodes)
@@ -312,7 +310,7 @@ def test_fitting_learns_a_predictable_co_player():
     """Tit-for-tat against alternating play: the loss on its replies falls far below a coin's ln 2."""
     own = np.arange(GAME.rounds) % 2
     other = np.concatenate([[0], own[:-1]])
-    how = fitting(batch=4, learning_rate=0.05, weight_decay=0.0)
+    how = fitting(fit_batch=4, learning_rate=0.05, weight_decay=0.0)
     learner = new_learner(how, np.tile(own * 2 + other, (800, 1)))
     _, losses = run(learner, how, available=800, start=0, stop=1, total=200)
     learner, _ = run(learner, how, available=800, start=0, stop=200, total=200)

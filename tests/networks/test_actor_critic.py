@@ -19,14 +19,14 @@ ROUNDS, BATCH, HIDDEN, CONTEXT = 5, 4, 3, 10
 GAMES = {2: prisoners_dilemma(ROUNDS), 3: MatrixGame(np.arange(9.0).reshape(3, 3), ROUNDS)}
 
 
-def example(seed, context, actions=2, core="gru"):
-    """(network, context [context, batch], joint actions [rounds, batch])."""
+def example(seed, identity_size, actions=2, core="gru"):
+    """(network, identity [identity, batch], joint actions [rounds, batch])."""
     game, rng = GAMES[actions], np.random.default_rng(seed)
     hidden = HIDDEN if core == "gru" else HIDDEN + 1
     network = with_random_weights(
-        lambda: ActorCritic(game, hidden, core=core, context=context, key=jax.random.key(0)), seed
+        lambda: ActorCritic(game, hidden, core=core, identity_size=identity_size, key=jax.random.key(0)), seed
     )
-    vector = jnp.asarray(rng.normal(size=(context, BATCH)), jnp.float32)
+    vector = jnp.asarray(rng.normal(size=(identity_size, BATCH)), jnp.float32)
     return network, vector, jnp.asarray(rng.integers(game.num_joint, size=(ROUNDS, BATCH)))
 
 
@@ -35,22 +35,22 @@ def observations_of(joint):
 
 
 @jax.jit
-def unroll(network, context, joint):
+def unroll(network, identity, joint):
     """The trace of given episodes, by a plain scan."""
     observations = observations_of(joint)
 
     def step(state, at):
         observation, first = at
-        now = network.step(state, observation, jnp.where(first, context, 0.0))
+        now = network.step(state, observation, jnp.where(first, identity, 0.0))
         return now.state, now
 
     start = network.initial_state(joint.shape[1])
     return jax.lax.scan(step, start, (observations, jnp.arange(len(joint)) == 0))[1]
 
 
-@pytest.mark.parametrize(("context", "actions"), [(0, 2), (CONTEXT, 2), (0, 3)])
-def test_policy_and_value_against_numpy(context, actions):
-    network, vector, joint = example(0, context, actions)
+@pytest.mark.parametrize(("identity_size", "actions"), [(0, 2), (CONTEXT, 2), (0, 3)])
+def test_policy_and_value_against_numpy(identity_size, actions):
+    network, vector, joint = example(0, identity_size, actions)
     logits, values = replay(network, vector, unroll(network, vector, joint))
     assert logits.shape == (actions, ROUNDS, BATCH)
     policy, oracle = jax.nn.softmax(logits, axis=0), ActorCriticOracle(network)
@@ -62,10 +62,10 @@ def test_policy_and_value_against_numpy(context, actions):
             state = oracle.after(state, *divmod(int(joint[t, b]), actions))
 
 
-@pytest.mark.parametrize("context", [0, CONTEXT])
+@pytest.mark.parametrize("identity_size", [0, CONTEXT])
 @pytest.mark.parametrize("seed", range(2))
-def test_backward_pass_against_plain_reverse_mode(seed, context):
-    network, vector, joint = example(seed, context)
+def test_backward_pass_against_plain_reverse_mode(seed, identity_size):
+    network, vector, joint = example(seed, identity_size)
     rng = np.random.default_rng(100 + seed)
     bars = rng.normal(size=(2, ROUNDS, BATCH)), rng.normal(size=(ROUNDS, BATCH))
 
@@ -86,7 +86,7 @@ def test_backward_pass_against_plain_reverse_mode(seed, context):
 
 
 def test_the_input_weights_of_the_context_are_used_in_the_first_round_alone():
-    """Their gradient is the first round's: the outer product of the context with what the start observation gets."""
+    """Their gradient is the first round's: the outer product of the identity with what the start observation gets."""
     network, vector, joint = example(3, CONTEXT)
     trace = unroll(network, vector, joint)
     slope = jax.jit(jax.grad(lambda network, *played: replay(network, *played)[1].sum()))
@@ -96,8 +96,8 @@ def test_the_input_weights_of_the_context_are_used_in_the_first_round_alone():
     assert np.abs(gradient[5:]).max() > 1e-3
 
 
-def outputs_by_steps(network, context, joint):
-    outputs = unroll(network, context, joint).outputs
+def outputs_by_steps(network, identity, joint):
+    outputs = unroll(network, identity, joint).outputs
     return jnp.moveaxis(outputs[:, :-1], 1, 0), outputs[:, -1]
 
 
@@ -225,38 +225,38 @@ def test_the_core_is_one_of_those_known():
 # Observations that are vectors
 
 
-def example_of_vectors(seed, context, core="gru", rounds=ROUNDS):
-    """(network, context [context, batch], observations [rounds, batch, size])."""
+def example_of_vectors(seed, identity_size, core="gru", rounds=ROUNDS):
+    """(network, identity [identity, batch], observations [rounds, batch, size])."""
     rng, hidden = np.random.default_rng(seed), HIDDEN if core == "gru" else HIDDEN + 1
-    build = lambda: ActorCritic(Commons(), hidden, core=core, context=context, key=jax.random.key(0))  # noqa: E731
-    vector = jnp.asarray(rng.normal(size=(context, BATCH)), jnp.float32)
-    seen = jnp.asarray(rng.normal(size=(rounds, BATCH, Commons.observation.size)), jnp.float32)
+    build = lambda: ActorCritic(Commons(), hidden, core=core, identity_size=identity_size, key=jax.random.key(0))  # noqa: E731
+    vector = jnp.asarray(rng.normal(size=(identity_size, BATCH)), jnp.float32)
+    seen = jnp.asarray(rng.normal(size=(rounds, BATCH, Commons.observation_space.size)), jnp.float32)
     return with_random_weights(build, seed), vector, seen
 
 
 @jax.jit
-def trace_of(network, context, seen):
+def trace_of(network, identity, seen):
     """The trace of given observations, by a plain scan."""
 
     def step(state, at):
         observation, first = at
-        now = network.step(state, observation, jnp.where(first, context, 0.0))
+        now = network.step(state, observation, jnp.where(first, identity, 0.0))
         return now.state, now
 
     start = network.initial_state(seen.shape[1])
     return jax.lax.scan(step, start, (seen, jnp.arange(len(seen)) == 0))[1]
 
 
-@pytest.mark.parametrize("context", [0, 2])
-def test_policy_and_value_of_vectors_against_numpy(context):
-    network, vector, seen = example_of_vectors(0, context)
-    assert network.core.input_weights.shape == (4 + context, 3 * HIDDEN)
+@pytest.mark.parametrize("identity_size", [0, 2])
+def test_policy_and_value_of_vectors_against_numpy(identity_size):
+    network, vector, seen = example_of_vectors(0, identity_size)
+    assert network.core.input_weights.shape == (4 + identity_size, 3 * HIDDEN)
     replayed, unrolled = replay(network, vector, trace_of(network, vector, seen)), network.unroll(seen, vector)
     heads, bias = np.asarray(network.head_weights, float), np.asarray(network.head_bias, float)
     for b in range(BATCH):
         state = np.zeros(HIDDEN)
         for t in range(ROUNDS):
-            extra = np.asarray(vector)[:, b] if t == 0 else np.zeros(context)
+            extra = np.asarray(vector)[:, b] if t == 0 else np.zeros(identity_size)
             state = gru_step(gru_weights(network.core), state, np.concatenate([np.asarray(seen, float)[t, b], extra]))
             outputs = heads @ swish(state) + bias
             for logits, values in (replayed, unrolled):
@@ -264,11 +264,11 @@ def test_policy_and_value_of_vectors_against_numpy(context):
                 assert values[t, b] == pytest.approx(outputs[-1], abs=1e-5)
 
 
-@pytest.mark.parametrize("context", [0, 2])
-def test_backward_pass_of_vectors_against_plain_reverse_mode(context):
+@pytest.mark.parametrize("identity_size", [0, 2])
+def test_backward_pass_of_vectors_against_plain_reverse_mode(identity_size):
     """Of `replay` and of `unroll`, against `jax.grad` of a scan of a cell that is written out here."""
-    network, vector, seen = example_of_vectors(1, context)
-    extra = jnp.zeros((ROUNDS, BATCH, context)).at[0].set(vector.T)
+    network, vector, seen = example_of_vectors(1, identity_size)
+    extra = jnp.zeros((ROUNDS, BATCH, identity_size)).at[0].set(vector.T)
 
     def plain(network):
         gru = network.core
@@ -343,13 +343,13 @@ class LSTM(eqx.Module):
         return jax.lax.scan(step, state, inputs)[1]
 
 
-def lstm_by_hand(network, seen, context):
+def lstm_by_hand(network, seen, identity):
     """Outputs of one episode, [rounds, outputs], one gate at a time."""
     weights, bias = np.asarray(network.core.weights, float), np.asarray(network.core.bias, float)
     width = len(bias) // 4
     hidden, cell, outputs = np.zeros(width), np.zeros(width), []
     for t, observation in enumerate(seen):
-        extra = context if t == 0 else np.zeros_like(context)
+        extra = identity if t == 0 else np.zeros_like(identity)
         total = np.concatenate([observation, extra, hidden]) @ weights + bias
         given, forget, out = (1 / (1 + np.exp(-total[i * width : (i + 1) * width])) for i in (0, 1, 3))
         cell = forget * cell + given * np.tanh(total[2 * width : 3 * width])

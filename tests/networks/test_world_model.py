@@ -16,12 +16,12 @@ GAMES = {
 CASES = [(kind, game) for kind in ("round", "token") for game in GAMES]
 
 
-def model_and_oracle(kind, game, context=0):
+def model_and_oracle(kind, game, identity_size=0):
     def build():
         key = jax.random.key(0)
         if kind == "round":
-            return RoundModel(game, HIDDEN, context=context, key=key)
-        return TokenModel(game, HIDDEN, 3, context=context, key=key)
+            return RoundModel(game, HIDDEN, identity_size=identity_size, key=key)
+        return TokenModel(game, HIDDEN, 3, identity_size=identity_size, key=key)
 
     model = with_random_weights(build, 0)
     return model, (RoundOracle if kind == "round" else TokenOracle)(model)
@@ -45,13 +45,13 @@ def imagine(model, state, action, uniform):
 
 
 @jax.jit
-def see(model, state, observation, reward, context=None):
-    return model.see(state, observation, reward, context)
+def see(model, state, observation, reward, identity=None):
+    return model.see(state, observation, reward, identity)
 
 
-def opened(model, batch, context=None):
+def opened(model, batch, identity=None):
     """The state in which the model is about to act for the first time."""
-    return see(model, model.initial_state(batch), jnp.full((batch,), START), jnp.zeros((batch,)), context)
+    return see(model, model.initial_state(batch), jnp.full((batch,), START), jnp.zeros((batch,)), identity)
 
 
 def after(model, state, joint, reward):
@@ -71,22 +71,22 @@ def test_episode_loss_against_a_loop_over_rounds(kind, name):
 
 @pytest.mark.parametrize("kind", ["round", "token"])
 def test_a_context_joins_the_first_round_alone(kind):
-    """Loss and first state against the oracle, which is fed zeros in all later rounds; no context is a zero one."""
+    """Loss and first state against the oracle, which is fed zeros in all later rounds; no identity is a zero one."""
     game = GAMES["dilemma"]
-    model, oracle = model_and_oracle(kind, game, context=3)
+    model, oracle = model_and_oracle(kind, game, identity_size=3)
     joint, reward = episodes(game)
-    context = np.random.default_rng(1).normal(size=(3, BATCH)).astype(np.float32)
+    identity = np.random.default_rng(1).normal(size=(3, BATCH)).astype(np.float32)
     given = (jnp.asarray(joint), jnp.asarray(reward))
-    for named in (context, np.zeros_like(context)):
+    for named in (identity, np.zeros_like(identity)):
         expected = sum(oracle.losses(joint[:, b], reward[:, b], named[:, b]) for b in range(BATCH)) / joint.size
         loss = model.episode_loss(*given, jnp.asarray(named))
         np.testing.assert_allclose([loss.observation, loss.action, loss.reward], expected, rtol=1e-5)
     np.testing.assert_allclose(model.episode_loss(*given), expected, rtol=1e-5)
-    starts = [oracle.start(context[:, b]) for b in range(BATCH)]
-    named = opened(model, BATCH, jnp.asarray(context))
+    starts = [oracle.start(identity[:, b]) for b in range(BATCH)]
+    named = opened(model, BATCH, jnp.asarray(identity))
     np.testing.assert_allclose(named, starts, atol=1e-5)
     np.testing.assert_allclose(opened(model, BATCH), [oracle.start()] * BATCH, atol=1e-5)
-    later = see(model, named, 1 + jnp.asarray(joint[0]), jnp.asarray(reward[0]), jnp.asarray(context))
+    later = see(model, named, 1 + jnp.asarray(joint[0]), jnp.asarray(reward[0]), jnp.asarray(identity))
     expected = [oracle.after(start, *divmod(j, 2), r) for start, j, r in zip(starts, joint[0], reward[0], strict=True)]
     np.testing.assert_allclose(later, expected, atol=1e-5)
 
@@ -178,13 +178,13 @@ def test_expected_reward_is_the_sum_over_replies(name):
 def test_tables_of_one_batch_may_open_at_different_times(kind):
     """Episodes that open and episodes that go on, side by side, a name given to all: each as if it were alone."""
     game = GAMES["dilemma"]
-    model, oracle = model_and_oracle(kind, game, context=3)
-    context = np.random.default_rng(1).normal(size=(3, BATCH)).astype(np.float32)
+    model, oracle = model_and_oracle(kind, game, identity_size=3)
+    identity = np.random.default_rng(1).normal(size=(3, BATCH)).astype(np.float32)
     opens = np.arange(BATCH) % 2 == 0
-    before = np.where(opens[:, None], model.initial_state(BATCH), opened(model, BATCH, jnp.asarray(context)))
+    before = np.where(opens[:, None], model.initial_state(BATCH), opened(model, BATCH, jnp.asarray(identity)))
     observation, reward = jnp.asarray(np.where(opens, START, 3)), jnp.asarray(np.where(opens, 0.0, 2.0), jnp.float32)
-    now = see(model, jnp.asarray(before), observation, reward, jnp.asarray(context))
-    starts = [oracle.start(context[:, b]) for b in range(BATCH)]
+    now = see(model, jnp.asarray(before), observation, reward, jnp.asarray(identity))
+    starts = [oracle.start(identity[:, b]) for b in range(BATCH)]
     expected = [start if first else oracle.after(start, 1, 0, 2.0) for start, first in zip(starts, opens, strict=True)]
     np.testing.assert_allclose(now, expected, atol=1e-5)
 

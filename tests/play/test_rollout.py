@@ -164,7 +164,7 @@ def moody(size, seed):
 
 
 def tabular(game, seed, batch):
-    tables = np.random.default_rng(seed).dirichlet(np.ones(game.num_actions), (batch, game.observation.size))
+    tables = np.random.default_rng(seed).dirichlet(np.ones(game.num_actions), (batch, game.observation_space.size))
     return TabularPlayers(jnp.moveaxis(jnp.asarray(tables, jnp.float32), 0, -1)), RowsByHand(tables)
 
 
@@ -174,7 +174,7 @@ def test_a_game_of_symbols_with_state_against_the_slow_loop(inner_episodes, turn
     """Tables of three actions, and one player who remembers and learns."""
     game, batch = Carousel(rounds=5), 4
     (one, one_by_hand), (two, two_by_hand) = (tabular(game, seed, batch) for seed in range(2))
-    three = moody(game.observation.size, 3)
+    three = moody(game.observation_space.size, 3)
     players = (one, three, two)
     found = play_match(players, game, KEY, episodes=batch, inner_episodes=inner_episodes, turned=turned)
     hands = (one_by_hand, MoodyByHand(three), two_by_hand)
@@ -184,7 +184,7 @@ def test_a_game_of_symbols_with_state_against_the_slow_loop(inner_episodes, turn
 @pytest.mark.parametrize("inner_episodes", [1, 3])
 def test_a_game_of_vectors_with_state_against_the_slow_loop(inner_episodes):
     game, batch = Commons(rounds=5), 4
-    players = tuple(moody(game.observation.size, seed) for seed in range(3))
+    players = tuple(moody(game.observation_space.size, seed) for seed in range(3))
     found = play_match(players, game, KEY, episodes=batch, inner_episodes=inner_episodes)
     hands = tuple(map(MoodyByHand, players))
     assert_same(found, *by_hand(game, hands, batch, inner_episodes))

@@ -21,7 +21,7 @@ KEY = jax.random.key(2)
 
 
 def random_players(game, seed, batch=None):
-    shape = (game.observation.size,) if batch is None else (batch, game.observation.size)
+    shape = (game.observation_space.size,) if batch is None else (batch, game.observation_space.size)
     tables = np.random.default_rng(seed).dirichlet(np.ones(game.num_actions), shape)
     if batch is None:
         return Memory1(tables / tables.sum(-1, keepdims=True))

@@ -63,8 +63,8 @@ class ByHand:
             return int(seen in (2, 3))  # win-stay lose-shift defects after CD and DC
         if seen == START and (self.state is None or self.kind != "coala"):
             self.state = np.zeros(3)
-        context = () if self.kind == "planner" else (np.zeros(0),)
-        self.state = self.oracle.see(self.state, seen, *context)
+        identity = () if self.kind == "planner" else (np.zeros(0),)
+        self.state = self.oracle.see(self.state, seen, *identity)
         return int(np.argmax(getattr(self.oracle, self.policy)(self.state)))
 
 

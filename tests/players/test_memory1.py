@@ -15,7 +15,6 @@ from coplayer.players.memory1 import (
     Memory1,
     TabularPlayers,
     cooperation,
-    identity,
     identity_size,
     named_strategy,
     rows,
@@ -202,7 +201,7 @@ def test_tables_of_a_batch_agree_with_each_players_own_row(game):
     """Inverting the cumulative distribution by hand; in a matrix game a batch of `Memory1` says the same."""
     batch, key = 200, jax.random.key(6)
     tables = tabular.draw_tables(jax.random.fold_in(key, 0), game, batch)
-    observation = jax.random.randint(jax.random.fold_in(key, 1), (batch,), 0, game.observation.size)
+    observation = jax.random.randint(jax.random.fold_in(key, 1), (batch,), 0, game.observation_space.size)
     numbers = jax.random.uniform(jax.random.fold_in(key, 2), (batch,))
     found = action(TabularPlayers(tables), observation, numbers)
     for b in range(batch):
@@ -234,7 +233,7 @@ def test_identity_by_hand():
     table = np.array([[0.25, 0.75], [1, 0], [0.5, 0.5], [0, 1], [0.1, 0.9]])
     least = LEAST_PROBABILITY
     expected = np.log([0.25, 0.75, 1, least, 0.5, 0.5, least, 1, 0.1, 0.9])
-    found = identity(jnp.asarray(table)[:, :, None])
+    found = identity_of(jnp.asarray(table)[:, :, None])
     assert found.shape == (identity_size(prisoners_dilemma()), 1)
     np.testing.assert_allclose(found[:, 0], expected, rtol=1e-5, atol=1e-7)
     assert identity_size(PublicGoods(3)) == 14

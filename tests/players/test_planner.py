@@ -29,13 +29,13 @@ class KnownCoPlayer(eqx.Module):
 
     table: jax.Array  # the co-player's [observation, action], in its own view
     game: MatrixGame = eqx.field(static=True)
-    context: int = eqx.field(static=True, default=0)
+    identity_size: int = eqx.field(static=True, default=0)
     gives_expected_rewards: bool = eqx.field(static=True, default=True)
 
     def initial_state(self, batch):
         return jnp.zeros((batch,), dtype=jnp.int32)
 
-    def see(self, state, observation, reward, context=None):
+    def see(self, state, observation, reward, identity=None):
         return observation
 
     def action_logits(self, state):
@@ -56,7 +56,7 @@ class KnownCoPlayer(eqx.Module):
     def reply_logs(self, state, action):
         raise NotImplementedError
 
-    def episode_loss(self, joint, reward, context=None):
+    def episode_loss(self, joint, reward, identity=None):
         raise NotImplementedError
 
 
@@ -334,7 +334,7 @@ def test_in_the_second_seat_a_player_is_told_the_rewards_of_that_seat():
 
 def test_a_player_who_is_told_its_co_player_sees_the_name_and_keeps_its_seat():
     def build():
-        return TokenModel(prisoners_dilemma(), 4, 3, context=10, key=jax.random.key(0))
+        return TokenModel(prisoners_dilemma(), 4, 3, identity_size=10, key=jax.random.key(0))
 
     model = with_random_weights(build, 8)
     oracle, tables = TokenOracle(model), np.random.default_rng(2).uniform(0.1, 0.9, size=(2, 5))

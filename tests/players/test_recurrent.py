@@ -22,9 +22,9 @@ from state_games import Commons
 GAME = prisoners_dilemma(6)
 
 
-def player(context=0, seed=0):
+def player(identity_size=0, seed=0):
     return RecurrentPlayer(
-        with_random_weights(lambda: ActorCritic(GAME, 3, context=context, key=jax.random.key(0)), seed)
+        with_random_weights(lambda: ActorCritic(GAME, 3, identity_size=identity_size, key=jax.random.key(0)), seed)
     )
 
 
@@ -37,9 +37,9 @@ def begun(one, batch):
     return one.begin(jax.random.key(0), batch)
 
 
-@pytest.mark.parametrize("context", [0, 10])
-def test_policy_after_any_history_against_numpy(context):
-    one, oracle = player(context), ActorCriticOracle(player(context).network)
+@pytest.mark.parametrize("identity_size", [0, 10])
+def test_policy_after_any_history_against_numpy(identity_size):
+    one, oracle = player(identity_size), ActorCriticOracle(player(identity_size).network)
     joint = np.random.default_rng(0).integers(4, size=(5, 3))
     state, observation, expected = begun(one, 3), jnp.zeros(3, jnp.int32), [oracle.start() for _ in range(3)]
     for t in range(6):
@@ -113,9 +113,9 @@ def test_evaluation_tells_whom_it_meets():
     assert (matches["always_defect"].joint == 3).all() and (matches["always_cooperate"].joint == 0).all()
 
 
-def decided(seed, lasting, context=0):
+def decided(seed, lasting, identity_size=0):
     """One whose policy is deterministic."""
-    network = player(context, seed).network
+    network = player(identity_size, seed).network
     return RecurrentPlayer(eqx.tree_at(lambda n: n.head_weights, network, network.head_weights * 1e4), lasting=lasting)
 
 

@@ -16,7 +16,7 @@ from coplayer.play.seating import OneOf
 from coplayer.play.trajectory import JointActions
 from coplayer.players.recurrent import RecurrentPlayer
 from coplayer.pools import shaping
-from coplayer.pools.lookahead import LookaheadSettings, course, gradient
+from coplayer.pools.lookahead import DiceSettings, course, gradient
 from oracles import ActorCriticOracle, with_random_weights
 
 GAME = MatrixGame([[1.0, -1.0], [2.0, 0.0]], rounds=2)
@@ -153,7 +153,7 @@ def test_the_sampled_gradient_agrees_with_the_exact_one():
 
     ahead, plain = jax.tree.map(np.asarray, jax.jit(lambda: (exact(1), exact(0)))())
     apart = jax.tree.map(np.subtract, ahead, plain)
-    half = LookaheadSettings(lookaheads=1, lookahead_rate=RATE, lookahead_share=0.5)
+    half = DiceSettings(lookaheads=1, lookahead_rate=RATE, lookahead_share=0.5)
 
     @jax.jit
     @jax.vmap

@@ -11,7 +11,7 @@ import pytest
 from coplayer.errors import CoplayerError
 from coplayer.games.matrix import START, MatrixGame, prisoners_dilemma
 from coplayer.games.public_goods import PublicGoods
-from coplayer.learning import a2c
+from coplayer.learning import a2c, optimisation
 from coplayer.learning.a2c import A2CSettings
 from coplayer.learning.optimisation import OptimiserSettings
 from coplayer.networks.actor_critic import ActorCritic, Trace
@@ -109,7 +109,7 @@ class NaiveByHand:
     """Such a naive learner: its policy in numpy, its learning by `a2c.update` on the inner episode just played."""
 
     def __init__(self, network):
-        self.learner = a2c.new_state(network, UPDATING.optimiser)
+        self.learner = optimisation.new_state(network, UPDATING.optimiser)
         self.episode = 0
 
     def act(self, past):

@@ -237,7 +237,7 @@ def test_a_pool_plays_any_game_of_two_whose_observations_are_symbols(game):
     numbers = np.asarray(jax.random.uniform(jax.random.fold_in(key, 2), (game.rounds, 2, count)))
     for k, (view, tables) in enumerate(zip(views, (first, tabular.opponents(key, game, count)), strict=True)):
         seen, tables = np.asarray(view.observations), np.asarray(tables, float)
-        assert seen.shape == (game.rounds, count) and seen.max() < game.observation.size
+        assert seen.shape == (game.rounds, count) and seen.max() < game.observation_space.size
         for t in range(game.rounds):
             chances = np.cumsum(tables[seen[t], :, np.arange(count)], axis=1)[:, :-1]
             np.testing.assert_array_equal(view.actions[t], (numbers[t, k][:, None] >= chances).sum(1))
@@ -246,7 +246,7 @@ def test_a_pool_plays_any_game_of_two_whose_observations_are_symbols(game):
 def test_random_actions_in_any_game_of_symbols():
     for game in (PublicGoods(2), Carousel()):
         pool = tabular.random_actions(game)
-        assert not pool.fresh and np.shape(pool.fixed) == (1, game.observation.size, game.num_actions)
+        assert not pool.fresh and np.shape(pool.fixed) == (1, game.observation_space.size, game.num_actions)
         np.testing.assert_allclose(pool.fixed, 1 / game.num_actions)
         assert tabular.pool_of(("random",), game) == pool
         assert tabular.pool_of(("uniform", "random"), game) == pool._replace(fresh=True)

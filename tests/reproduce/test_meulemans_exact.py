@@ -86,11 +86,11 @@ def test_the_settings_of_the_published_runs():
         if mixed is not None:
             assert mixed.agents == dataclasses.replace(plain, method_share=share)
     together = figure_runs("meulemans-fig3")["shaping-then-together"]
-    assert together.naive.naive_share == (1.0, 0.0) and together.agents.start == "always_defect"
+    assert together.naive.naive_weights == (1.0, 0.0) and together.agents.first_policy == "always_defect"
     assert figure_runs("meulemans-fig8")["shaping-long-horizon"].agents.discount == 0.999
     for figure, start in (("fig9", "always_defect"), ("fig10", "tit_for_tat")):
         (group,) = figure_runs(f"meulemans-{figure}").values()
-        assert (group.agents.start, group.naive.naive_share) == (start, (0.1,))
+        assert (group.agents.first_policy, group.naive.naive_weights) == (start, (0.1,))
 
 
 def test_figure_3(drawn):

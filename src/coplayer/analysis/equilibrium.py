@@ -36,9 +36,9 @@ def best_response(opponent: Memory1, game: MatrixGame, discount: float) -> tuple
     first is taken, in the order of the actions after START, then after each joint action. Raises `CoplayerError` for a
     game of more than 3 actions.
     """
-    count = game.num_actions**game.observation.size
+    count = game.num_actions**game.observation_space.size
     require(count <= MOST_CANDIDATES, f"game: best_response tries all {count} players; at most 3 actions are allowed")
-    choices = np.array(list(itertools.product(range(game.num_actions), repeat=game.observation.size)))
+    choices = np.array(list(itertools.product(range(game.num_actions), repeat=game.observation_space.size)))
     candidates = jnp.eye(game.num_actions)[choices]
     met = Memory1(opponent.probabilities[..., None, :, :])
     values = rewards(Memory1(candidates), met, game, discount)[..., 0]

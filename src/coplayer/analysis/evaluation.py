@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from coplayer.errors import require, require_key
 from coplayer.games.game import Game
 from coplayer.play.player import Player
 from coplayer.play.rollout import play_match
@@ -39,6 +40,9 @@ def curves(trajectory: Trajectory, player: int = 0) -> dict[str, np.ndarray]:
 
     `player`: the evaluated player's place in the list of those who played.
     """
+    if isinstance(trajectory, Recorded):
+        count = len(trajectory.episodes)
+        require(count == 2, f"trajectory: must be of a game of two players, this one has {count}")
     sides = {"": trajectory.view(player), "other_": trajectory.view(1 - player)}
     return {
         f"{whose}{name}": np.asarray(values.mean(-1))
@@ -61,6 +65,8 @@ def matches_against_fixed(
     told. A game whose observations are vectors has no tabular players; then there is no match. `inner_episodes`: see
     `play_match`.
     """
+    require(game.num_players == 2, f"game: must be a game of two players, this one has {game.num_players}")
+    require_key(key)
     if not has_tables(game):
         return {}
     tables = [draw_tables(jax.random.fold_in(key, 0), game, episodes)]

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from coplayer.errors import require
+from coplayer.errors import require, require_key
 from coplayer.games.matrix import COOPERATE, DEFECT, MatrixGame
 from coplayer.play.player import Player
 from coplayer.play.rollout import begin, check_players, keys_of_rounds, play_rounds
@@ -53,6 +53,7 @@ def price_of_defection(
     players, tables, middle = (player, other), tables_of(game), game.rounds // 2
     require(middle >= 2, f"rounds: must be at least 4, so that two come before the middle, got {game.rounds}")
     check_players(players, game)
+    require_key(key)
     require(
         fits_named_strategies(game),
         "game: the price of a defection needs a matrix game of two actions, of which action 0 cooperates",

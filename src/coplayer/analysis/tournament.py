@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 
-from coplayer.errors import require
+from coplayer.errors import require, require_key
 from coplayer.games.game import Game
 from coplayer.play.player import Player
 from coplayer.play.rollout import play_match
@@ -47,6 +47,7 @@ def tournament(
     Raises `CoplayerError` where a player cannot play the game.
     """
     require(game.num_players == 2, f"game: a tournament needs a game of two players, this one has {game.num_players}")
+    require_key(key)
     require(len(players) >= 1, "players: needs at least one")
     names, count = tuple(players), len(players)
     rewards = np.zeros((count, count))

@@ -25,6 +25,7 @@ from coplayer.experiments.mixed_pool import NOTHING, Given, Seat, Source, Split
 from coplayer.experiments.protocol import Recipe
 from coplayer.experiments.settings import (
     CoPlayerSettings,
+    EpisodeSettings,
     IterationSettings,
     NetworkSettings,
     check_annealing,
@@ -37,7 +38,7 @@ from coplayer.games.game import Game
 from coplayer.games.matrix import prisoners_dilemma
 from coplayer.learning import a2c
 from coplayer.learning.a2c import A2CSettings
-from coplayer.learning.optimisation import OptimiserSettings
+from coplayer.learning.optimisation import OptimiserSettings, new_state
 from coplayer.networks.actor_critic import ActorCritic
 from coplayer.networks.core import check_core
 from coplayer.play.player import Player
@@ -54,14 +55,6 @@ LENDS_AGENTS = True
 JOINABLE = True
 WEIGHTS, PLAY = range(2)  # streams of random numbers
 TABLES, DRAWS, FROZEN = range(3)  # streams of one iteration
-
-
-@dataclass(frozen=True)
-class BatchSettings:
-    """Batch"""
-
-    episodes: int = setting(4096)
-    """Episodes each learner plays in an iteration."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +81,7 @@ class A2CMixed:
     co_players: CoPlayerSettings = CoPlayerSettings()
     run: IterationSettings = IterationSettings(phases=20, iterations=200_000, log_every=100)
     network: NetworkSettings = NetworkSettings()
-    batch: BatchSettings = BatchSettings()
+    data: EpisodeSettings = EpisodeSettings()
     beginning: BeginningSettings = BeginningSettings()
     loss: A2CSettings = A2CSettings(reward_scale=0.02, entropy_coefficient=0.01)
     optimiser: OptimiserSettings = OptimiserSettings()
@@ -96,10 +89,10 @@ class A2CMixed:
     @property
     def split(self) -> Split:
         """Whom a learner meets in an iteration."""
-        return Split.of(self.batch.episodes, self.co_players)
+        return Split.of(self.data.episodes, self.co_players)
 
     @property
-    def context(self) -> int:
+    def identity_size(self) -> int:
         """Length of the vector that names the co-player; 0: none."""
         return identity_size(self.game) if self.co_players.opponent_identity else 0
 
@@ -220,7 +213,7 @@ def check(settings: A2CMixed) -> None:
     setting_groups.check_limits(settings)
     check_seeds(settings.run)
     check_core(settings.network.core, settings.network.hidden)
-    co_players, episodes = settings.co_players, settings.batch.episodes
+    co_players, episodes = settings.co_players, settings.data.episodes
     mixed_pool.check_co_players(co_players, settings.game)
     split = episodes * co_players.learner_share / (co_players.learners - 1)
     require(
@@ -291,7 +284,7 @@ def among_tabular_players(settings: A2CMixed) -> Part:
 
 def new_network(settings: A2CMixed, key: PRNGKeyArray) -> ActorCritic:
     network = settings.network
-    return ActorCritic(settings.game, network.hidden, core=network.core, context=settings.context, key=key)
+    return ActorCritic(settings.game, network.hidden, core=network.core, identity_size=settings.identity_size, key=key)
 
 
 def new_seat(settings: A2CMixed, key: PRNGKeyArray, given: Given = NOTHING) -> Seat:
@@ -301,7 +294,7 @@ def new_seat(settings: A2CMixed, key: PRNGKeyArray, given: Given = NOTHING) -> S
         network = new_network(settings, jax.random.fold_in(key, WEIGHTS))
     if settings.beginning.shared_start:
         network = jax.tree.map(lambda leaf: leaf[0], of_all_learners(network))
-    return Seat(a2c.new_state(network, settings.optimiser), key, given.frozen)
+    return Seat(new_state(network, settings.optimiser), key, given.frozen)
 
 
 def play(
@@ -310,19 +303,19 @@ def play(
     """One iteration's episodes, in a function mapped over the learners."""
     game, rounds = settings.game, settings.game.rounds
     draws = jax.random.uniform(jax.random.fold_in(key, DRAWS), (rounds, split.size + split.against_tabular))
-    others, context = frozen, jnp.zeros((settings.context, split.size))
+    others, identity = frozen, jnp.zeros((settings.identity_size, split.size))
     if frozen is None and split.against_tabular:
         others = tabular.draw(jax.random.fold_in(key, TABLES), game, split.against_tabular, settings.co_players.pool)
-        if settings.context:
-            context = mixed_pool.contexts(settings.context, split.against_learners, others.tables)
+        if settings.identity_size:
+            identity = mixed_pool.identities(settings.identity_size, split.against_learners, others.tables)
     frozen_keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(jax.random.fold_in(key, FROZEN), jnp.arange(rounds))
     tables = mixed_pool.tables_for(game, split)
-    player = RecurrentPlayer(network, context)
+    player = RecurrentPlayer(network, identity)
     replies = draws[:, split.size :] if frozen is None else frozen_keys
     played = mixed_pool.play_batch(tables, player, others, split, (draws[:, : split.size], replies), key)
     trajectory = played.trajectory(tables)
     view = trajectory.view(0)
-    return trajectory, a2c.Batch(view.actions, view.rewards, view.beyond, context, played.notes[0])
+    return trajectory, a2c.Batch(view.actions, view.rewards, view.beyond, identity, played.notes[0])
 
 
 def iterate(settings: A2CMixed, part: Part, seat: Seat, iteration: Int[Array, ""]) -> tuple[Seat, dict[str, Array]]:
@@ -354,8 +347,8 @@ def memory_bytes(settings: A2CMixed, seed_batch: int) -> int:
     """
     hidden = settings.network.hidden
     widths = 6 if settings.network.core == "gru" else 42  # measured
-    inputs = settings.game.observation.size if not tabular.has_tables(settings.game) else 0
-    trace = 4 * settings.game.rounds * settings.batch.episodes * (widths * hidden + 20 + 2 * inputs)
+    inputs = settings.game.observation_space.size if not tabular.has_tables(settings.game) else 0
+    trace = 4 * settings.game.rounds * settings.data.episodes * (widths * hidden + 20 + 2 * inputs)
     return settings.co_players.learners * (seed_batch * trace + settings.run.seeds * 4 * 16 * hidden**2)
 
 

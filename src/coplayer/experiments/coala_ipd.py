@@ -8,6 +8,7 @@ LOLA-DiCE agents are one more method. They see one inner episode at a time, and 
 `pools.lookahead`. They play the same meta-trajectories, which measure them and which their values are fitted on.
 """
 
+from collections import ChainMap
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -28,6 +29,7 @@ from coplayer.experiments.mixed_pool import Seat
 from coplayer.experiments.protocol import Recipe
 from coplayer.experiments.settings import (
     IterationSettings,
+    MetaTrajectorySettings,
     NetworkSettings,
     check_annealing,
     check_first,
@@ -39,26 +41,30 @@ from coplayer.games.game import Game
 from coplayer.games.matrix import prisoners_dilemma
 from coplayer.learning import a2c, coala, ppo
 from coplayer.learning.a2c import A2CSettings
-from coplayer.learning.estimators import ESTIMATORS, Outcome, Weights
+from coplayer.learning.estimators import ESTIMATORS, Estimator, Outcome, PolicyWeights
 from coplayer.learning.optimisation import (
     LossSettings,
     OptimiserSettings,
+    TrainState,
     adam,
     descend,
     entropy_coefficient,
     learning_rate,
+    new_state,
 )
 from coplayer.learning.ppo import PPOSettings
 from coplayer.learning.returns import lambda_returns
 from coplayer.networks.actor_critic import ActorCritic
 from coplayer.networks.core import check_core
 from coplayer.networks.layers import pick
+from coplayer.play.player import Player
 from coplayer.play.seating import OneOf
 from coplayer.play.trajectory import Episode
 from coplayer.players.naive import RULES
 from coplayer.players.recurrent import RecurrentPlayer
 from coplayer.pools import lookahead, shaping
-from coplayer.pools.lookahead import LookaheadSettings
+from coplayer.pools.lookahead import DiceSettings
+from coplayer.pools.tabular import has_tables
 from coplayer.runs import memory
 from coplayer.settings import adjust, setting
 
@@ -68,37 +74,37 @@ LENDS_AGENTS = False
 JOINABLE = True
 WEIGHTS, PLAY, ORDER, POPULATION, LOOKAHEAD = range(5)  # streams of random numbers
 LOLA_DICE = "lola_dice"
+METHODS = ChainMap({LOLA_DICE: None}, ESTIMATORS)
+"""How an agent may learn: by an estimator of the policy gradient, or by LOLA-DiCE."""
 
 
 @dataclass(frozen=True)
-class ShapingSettings:
+class ShapingSettings(MetaTrajectorySettings):
     """Shaping game"""
 
-    inner_episodes: int = setting(20)
-    """Inner episodes of a meta-trajectory (M)."""
     batch: int = setting(16)
     """Games side by side with one co-player, from all of which a naive co-player learns (B)."""
     replicas: int = setting(128)
     """Co-players each agent meets in an iteration (R)."""
     meta_agents: int = setting(4)
     """Meta agents that are trained, each with its own weights."""
-    methods: tuple[str, ...] = setting(("coala",))
-    """Estimator of the policy gradient, such as coala, m_fos or batch_unaware: one for all agents, or one per agent. Or
-    lola_dice, for all: such agents see one inner episode at a time, and differentiate through their co-players' steps.
-    The settings gae_lambda, centred and those of PPO have no effect on lola_dice. For lola_dice start from "coplayer
-    train lola-ipd"."""
+    methods: tuple[str, ...] = setting(("coala",), among=METHODS)
+    """Estimators of the policy gradient: one for all agents, or one for each agent. lola_dice is for all agents alone:
+    such agents see one inner episode at a time, and differentiate through their co-players' learning steps. lola_dice
+    has no use for --gae-lambda, --centred and the settings of PPO. Start from "coplayer train lola-ipd" for
+    lola_dice."""
 
 
 @dataclass(frozen=True)
-class NaiveSettings:
+class NaiveLearnerSettings:
     """Naive learners"""
 
     naive_share: float = setting(0.75, at_least=0, at_most=1)
     """Share of the co-players that are naive learners (p_naive); the others are other meta agents."""
     naive_iterations: int = setting(0, at_least=0)
     """First iterations, in which agents meet naive learners alone: agents learn to shape before they meet agents."""
-    naive_rule: str = setting("a2c")
-    """Rule by which naive learners learn: a2c, or a rule that was registered from Python."""
+    naive_rule: str = setting("a2c", among=RULES)
+    """Rule by which the naive learners learn."""
     naive_population: int = setting(10)
     """Random networks with one of which a naive learner begins each meta-trajectory."""
     naive_learning_rate: float = setting(5e-3)
@@ -116,11 +122,11 @@ class CoalaIPD:
     game: Game = prisoners_dilemma(10)
     run: IterationSettings = IterationSettings()
     shaping: ShapingSettings = ShapingSettings()
-    naive: NaiveSettings = NaiveSettings()
+    naive: NaiveLearnerSettings = NaiveLearnerSettings()
     network: NetworkSettings = NetworkSettings(core="hawk", hidden=32)
     loss: LossSettings = LossSettings(gamma=1.0, reward_scale=0.05, centred=False)
     ppo: PPOSettings = PPOSettings()
-    lookahead: LookaheadSettings = LookaheadSettings()
+    lookahead: DiceSettings = DiceSettings()
     optimiser: OptimiserSettings = OptimiserSettings(learning_rate=3e-4)
 
     @property
@@ -245,11 +251,6 @@ def check(settings: CoalaIPD) -> None:
     check_core(settings.network.core, settings.network.hidden)
     methods, agents = settings.shaping.methods, settings.shaping.meta_agents
     replicas, naive_share = settings.shaping.replicas, settings.naive.naive_share
-    known = (*ESTIMATORS, LOLA_DICE)
-    require(
-        bool(methods) and set(methods) <= set(known),
-        f"methods: must be of {', '.join(known)}, got {', '.join(map(str, methods)) or 'none'}",
-    )
     require(
         len(methods) in (1, agents),
         f"methods: needs one, or one for each of the {agents} meta agents, got {len(methods)}",
@@ -269,11 +270,14 @@ def check(settings: CoalaIPD) -> None:
         f"minibatches: must divide the {replicas} replicas, got {settings.ppo.minibatches}",
     )
     rule = settings.naive.naive_rule
-    require(rule in RULES, f"naive_rule: must be one of {', '.join(RULES)}, got {rule!r}")
     require(
         rule == "a2c" or not settings.by_lookahead,
         f"naive_rule: {LOLA_DICE} looks ahead of a policy gradient of networks; needs a2c, got {rule}",
     )
+    require(callable(RULES[rule]), f"naive_rule: {rule} is no function that makes a player, but {RULES[rule]!r}")
+    for method in set(methods) - {LOLA_DICE}:
+        found = ESTIMATORS[method]
+        require(isinstance(found, Estimator), f"methods: {method} is no coplayer.Estimator, but {found!r}")
     check_iterations(settings.run)
     check_first("naive_iterations", settings.naive.naive_iterations, settings.run)
     check_annealing(settings)
@@ -293,10 +297,10 @@ def new_seat(settings: CoalaIPD, key: PRNGKeyArray) -> Seat:
     naive = population_keys(settings, jax.random.fold_in(key, POPULATION))
     networks = new_networks(settings, jnp.concatenate([first[None], naive]))  # all at once: a smaller program
     network, population = (jax.tree.map(lambda leaf, at=at: leaf[at], networks) for at in (0, slice(1, None)))
-    return Seat(a2c.new_state(network, settings.optimiser), key, population)
+    return Seat(new_state(network, settings.optimiser), key, population)
 
 
-class Played(NamedTuple):
+class AgentPlay(NamedTuple):
     """One iteration's meta-trajectories of an agent, `[M * T, R, B]`. Naive co-players come first."""
 
     own: Episode
@@ -305,7 +309,7 @@ class Played(NamedTuple):
     values: Float[Array, "time replicas batch"]
 
 
-def weights(settings: CoalaIPD, played: Played) -> tuple[Float[Array, "time replicas batch"], ...]:
+def policy_weights(settings: CoalaIPD, played: AgentPlay) -> tuple[Float[Array, "time replicas batch"], ...]:
     """Weights of the policy gradient, as a policy loss takes them that is a mean over all; and the value's targets. In
     a function mapped over the agents.
     """
@@ -313,7 +317,7 @@ def weights(settings: CoalaIPD, played: Played) -> tuple[Float[Array, "time repl
     rewards, other_rewards = scale * played.own.rewards, scale * played.others.rewards
     split = settings.with_naive
 
-    def estimate(function: Weights, at: slice) -> Array:
+    def estimate(function: PolicyWeights, at: slice) -> Array:
         of_replica = partial(
             function, episode_length=settings.game.rounds, gamma=loss.gamma, gae_lambda=loss.gae_lambda
         )
@@ -321,7 +325,7 @@ def weights(settings: CoalaIPD, played: Played) -> tuple[Float[Array, "time repl
         axes = Outcome(1, 1, None, 1)
         return jax.vmap(of_replica, in_axes=(axes,), out_axes=1)(outcome)
 
-    def by_agent(function: Callable[[str], Weights], at: slice) -> Array:
+    def by_agent(function: Callable[[str], PolicyWeights], at: slice) -> Array:
         """Every agent's own estimate: each that occurs is made for all, and every agent takes its own."""
         known = list(dict.fromkeys(function(method) for method in sorted(set(settings.by_agent))))
         own = jnp.asarray([known.index(function(method)) for method in settings.by_agent])
@@ -347,6 +351,7 @@ def groups(settings: CoalaIPD, population: ActorCritic, network: ActorCritic) ->
     if settings.with_naive:
         rule = RULES[settings.naive.naive_rule]
         naive = rule(settings.game, population, settings.naive_updating)
+        require(isinstance(naive, Player), f"naive_rule: {settings.naive.naive_rule} makes no coplayer.Player")
         groups.append(shaping.Group(naive, settings.with_naive))
     if settings.with_agents:
         agents = RecurrentPlayer(of_all_learners(network), lasting=not settings.by_lookahead)
@@ -354,7 +359,7 @@ def groups(settings: CoalaIPD, population: ActorCritic, network: ActorCritic) ->
     return groups
 
 
-def play(settings: CoalaIPD, population: ActorCritic, network: ActorCritic, key: PRNGKeyArray) -> Played:
+def play(settings: CoalaIPD, population: ActorCritic, network: ActorCritic, key: PRNGKeyArray) -> AgentPlay:
     """One iteration's meta-trajectories. In a function mapped over the agents."""
     size = settings.shaping
     played = shaping.play(
@@ -366,10 +371,10 @@ def play(settings: CoalaIPD, population: ActorCritic, network: ActorCritic, key:
         inner_episodes=size.inner_episodes,
     )
     outputs = played.notes.outputs.reshape(*played.notes.outputs.shape[:2], size.replicas, size.batch)
-    return Played(played.own, played.others, jnp.moveaxis(outputs[:, :-1], 1, 0), outputs[:, -1])
+    return AgentPlay(played.own, played.others, jnp.moveaxis(outputs[:, :-1], 1, 0), outputs[:, -1])
 
 
-def by_inner_episode(settings: CoalaIPD, played: Played) -> dict[str, Float[Array, " episodes"]]:
+def by_inner_episode(settings: CoalaIPD, played: AgentPlay) -> dict[str, Float[Array, " episodes"]]:
     """Means in each inner episode: rewards per round, and what the game measures. Those of naive co-players too; of
     other meta agents the agent's own alone.
     """
@@ -390,7 +395,7 @@ def by_inner_episode(settings: CoalaIPD, played: Played) -> dict[str, Float[Arra
     return means
 
 
-def play_metrics(settings: CoalaIPD, played: Played) -> dict[str, Array]:
+def play_metrics(settings: CoalaIPD, played: AgentPlay) -> dict[str, Array]:
     """Means over the whole meta-trajectories; rewards with naive learners also over the first and the last quarter of
     the inner episodes.
     """
@@ -407,20 +412,20 @@ def play_metrics(settings: CoalaIPD, played: Played) -> dict[str, Array]:
 class Improved(NamedTuple):
     """An agent after an iteration's updates."""
 
-    learner: a2c.LearnerState
+    learner: TrainState
     measured: dict[str, Array]
 
 
 def improve_by_ppo(
     settings: CoalaIPD,
-    learner: a2c.LearnerState,
-    played: Played,
+    learner: TrainState,
+    played: AgentPlay,
     key: PRNGKeyArray,
     bonus: Float[Array, ""],
     rate: Float[Array, ""],
 ) -> Improved:
     """PPO's updates on the meta-trajectories just played. `bonus`: the weight of the entropy."""
-    advantages, targets = weights(settings, played)
+    advantages, targets = policy_weights(settings, played)
     experience = ppo.Experience(
         observations=played.own.observations,
         actions=played.own.actions,
@@ -446,7 +451,7 @@ def improve_by_ppo(
         "entropy": losses.entropy,
         "gradient_norm": norm,
     }
-    return Improved(a2c.LearnerState(network, optimiser), measured)
+    return Improved(TrainState(network, optimiser), measured)
 
 
 def co_players(settings: CoalaIPD, population: ActorCritic, network: ActorCritic, key: PRNGKeyArray) -> ActorCritic:
@@ -462,7 +467,7 @@ def co_players(settings: CoalaIPD, population: ActorCritic, network: ActorCritic
 
 
 def fit_gradient(
-    settings: CoalaIPD, network: ActorCritic, played: Played, bonus: Float[Array, ""]
+    settings: CoalaIPD, network: ActorCritic, played: AgentPlay, bonus: Float[Array, ""]
 ) -> tuple[ActorCritic, dict[str, Array]]:
     """Gradient of the losses beside the policy's, for an agent who sees one inner episode at a time: of the value's
     squared error on all inner episodes just played, and of the entropy there.
@@ -495,9 +500,9 @@ def fit_gradient(
 
 def improve_by_lookahead(
     settings: CoalaIPD,
-    learner: a2c.LearnerState,
+    learner: TrainState,
     population: ActorCritic,
-    played: Played,
+    played: AgentPlay,
     key: PRNGKeyArray,
     bonus: Float[Array, ""],
     rate: Float[Array, ""],
@@ -522,7 +527,7 @@ def improve_by_lookahead(
     fit, measured = fit_gradient(settings, network, played, bonus)
     slope = jax.tree.map(lambda fit, ahead: fit - scale * ahead, fit, ahead)
     steps, optimiser = adam(settings.optimiser.max_gradient_norm).update(slope, learner.optimiser, network)
-    learner = a2c.LearnerState(descend(network, steps, rate), optimiser)
+    learner = TrainState(descend(network, steps, rate), optimiser)
     return Improved(learner, measured | {"gradient_norm": optax.tree.norm(slope)})
 
 
@@ -607,7 +612,7 @@ def memory_bytes(settings: CoalaIPD, seed_batch: int) -> int:
     if settings.by_lookahead:
         episodes, minibatches = episodes + KEPT_TWICE * (1 + settings.lookahead.lookaheads), 1
     steps = settings.game.rounds * episodes * size.replicas * size.batch / minibatches
-    inputs = 0 if hasattr(settings.game, "payoffs") else settings.game.observation.size
+    inputs = 0 if has_tables(settings.game) else settings.game.observation_space.size
     return round(size.meta_agents * seed_batch * 4 * steps * (30 * settings.network.hidden + 2 * inputs))
 
 

@@ -3,7 +3,7 @@
 An agent's policy is five logits: of action 0 rather than action 1, after START and after each joint action. The agent's
 objective is a mixture of two parts.
 
-* With weight `naive_share` (p_naive in the paper): its mean reward over the inner episodes in which a naive learner
+* With weight `naive_weights` (p_naive in the paper): its mean reward over the inner episodes in which a naive learner
   climbs that learner's own exact gradient. The gradient of this part is taken through the learning.
 * With the remaining weight: its reward against the other agent. For this part the agent moves by any method of
   `learning.exact_gradients`.
@@ -29,12 +29,14 @@ from coplayer.analysis.exact import discounted_values
 from coplayer.errors import require
 from coplayer.experiments import mixed_pool
 from coplayer.experiments.protocol import Recipe
-from coplayer.experiments.settings import IterationSettings, check_iterations, check_seeds
+from coplayer.experiments.settings import IterationSettings, MetaTrajectorySettings, check_iterations, check_seeds
 from coplayer.figures.published import Panel
 from coplayer.games.game import Game
 from coplayer.games.matrix import MatrixGame, prisoners_dilemma
 from coplayer.learning import exact_gradients
 from coplayer.learning.exact_gradients import Method, Params, Values
+from coplayer.learning.lola import LookaheadSettings
+from coplayer.learning.optimisation import AdamWSettings
 from coplayer.players.memory1 import Memory1
 from coplayer.runs import checkpoint
 from coplayer.runs.training import Chunk
@@ -55,36 +57,41 @@ STARTING_POLICIES = {
 }
 
 
+METHODS: dict[str, Callable[["AgentSettings"], Method]] = {
+    "naive": lambda agents: exact_gradients.naive,
+    "lookahead": lambda agents: partial(exact_gradients.lookahead, steps=agents.lookaheads, rate=agents.lookahead_rate),
+    "lola": lambda agents: partial(exact_gradients.lola, rate=agents.lookahead_rate),
+    # Its radius is stated for gradients of the discounted return J, which is the reward per round / (1 - discount).
+    "sos": lambda agents: exact_gradients.rescaled(
+        partial(exact_gradients.sos, rate=agents.lookahead_rate * (1 - agents.discount)), 1 / (1 - agents.discount)
+    ),
+}
+"""What `--method` knows, by name: each makes a method of an agent's settings. A new method is one more entry."""
+
+
 @dataclass(frozen=True)
-class AgentSettings:
+class AgentSettings(LookaheadSettings):
     """Agents"""
 
     discount: float = setting(0.99, at_least=0, below=1)
     """Discount per round."""
-    start: str = setting("random", among=tuple(STARTING_POLICIES))
-    """First policy of the agents, as the centre that the first logits are drawn around: random (probabilities .5),
-    always_defect or tit_for_tat (probabilities .05 and .95)."""
-    start_scale: float = setting(1.0, at_least=0)
+    first_policy: str = setting("random", among=STARTING_POLICIES)
+    """Centre that the agents' first logits are drawn around: probabilities of .5 (random), or of .05 and .95."""
+    first_policy_scale: float = setting(1.0, at_least=0)
     """Standard deviation of the agents' first logits."""
-    method: str = setting("naive")
-    """How the agents move against each other: naive, lookahead, lola or sos."""
+    method: str = setting("naive", among=METHODS)
+    """How the agents move against each other. lookahead takes --lookaheads steps; lola and sos take one."""
     method_share: float = setting(1.0, at_least=0, at_most=1)
     """Weight of --method; the rest goes to the naive gradient."""
-    lookaheads: int = setting(1)
-    """Steps of the other agent that --method lookahead looks ahead."""
-    lookahead_rate: float = setting(5.0, at_least=0)
-    """Step size, on the reward per round, that an agent assumes of the other agent (lookahead, lola and sos)."""
 
 
 @dataclass(frozen=True)
-class NaiveSettings:
+class ExactNaiveSettings(MetaTrajectorySettings):
     """Naive learners"""
 
-    naive_share: tuple[float, ...] = setting((0.1,))
+    naive_weights: tuple[float, ...] = setting((0.1,))
     """Weight of the naive learners in an agent's objective (p_naive). Several numbers: one for each of as many equal
     stages of the training. The optimiser begins anew with each stage."""
-    inner_episodes: int = setting(20)
-    """Inner episodes that an agent meets a naive learner for; the learner makes one step after each."""
     naive_rate: float = setting(5.0)
     """Step size of a naive learner, on its reward per round."""
     naive_learners: int = setting(16)
@@ -94,24 +101,15 @@ class NaiveSettings:
 
 
 @dataclass(frozen=True)
-class AdamWSettings:
-    """Optimiser: AdamW"""
-
-    learning_rate: float = setting(0.01)
-    """AdamW's learning rate."""
-    weight_decay: float = setting(1e-4, at_least=0)
-    """AdamW's weight decay."""
-
-
-@dataclass(frozen=True)
 class ExactIPD:
-    """Two memory-1 agents with exact values and gradients, among naive learners and each other."""
+    """Two memory-1 agents with exact values and gradients of an endless game, among naive learners and each other. Only
+    the evaluation plays --game.rounds."""
 
-    game: Game = prisoners_dilemma()  # its rounds: of the matches in which the agents are evaluated
+    game: Game = prisoners_dilemma()
     run: IterationSettings = IterationSettings(seeds=32, phases=10, iterations=3000, log_every=20)
-    agents: AgentSettings = AgentSettings()
-    naive: NaiveSettings = NaiveSettings()
-    optimiser: AdamWSettings = AdamWSettings()
+    agents: AgentSettings = AgentSettings(lookahead_rate=5.0)
+    naive: ExactNaiveSettings = ExactNaiveSettings()
+    optimiser: AdamWSettings = AdamWSettings(learning_rate=0.01, weight_decay=1e-4)
 
 
 PRESETS = {"quick": ExactIPD(), "paper": ExactIPD()}  # the published size takes seconds on two cores
@@ -127,34 +125,22 @@ def check(settings: ExactIPD) -> None:
         isinstance(settings.game, MatrixGame) and settings.game.num_actions == 2,
         "game: exact values need a matrix game of 2 actions: 4 payoffs, or 8",
     )
-    method, shares = settings.agents.method, settings.naive.naive_share
-    require(method in METHODS, f"method: must be one of {', '.join(METHODS)}, got {method!r}")
+    method, shares = settings.agents.method, settings.naive.naive_weights
+    require(callable(METHODS[method]), f"method: {method} is no function that makes a method, but {METHODS[method]!r}")
     require(
         bool(shares) and all(0 <= share <= 1 for share in shares),
-        f"naive_share: needs one or more numbers in [0, 1], got {shares}",
+        f"naive_weights: needs one or more numbers in [0, 1], got {shares}",
     )
     check_iterations(settings.run)
     require(
         settings.run.phases % len(shares) == 0,
-        f"phases: must be a multiple of the {len(shares)} stages of naive_share, got {settings.run.phases}",
+        f"phases: must be a multiple of the {len(shares)} stages of naive_weights, got {settings.run.phases}",
     )
 
 
 def panel(settings: ExactIPD) -> Panel:
     """A panel with no published curve: `reproduce.meulemans_exact` draws the paper's panels of these agents."""
     return Panel("", "exact agent", "iteration")
-
-
-METHODS: dict[str, Callable[[AgentSettings], Method]] = {
-    "naive": lambda agents: exact_gradients.naive,
-    "lookahead": lambda agents: partial(exact_gradients.lookahead, steps=agents.lookaheads, rate=agents.lookahead_rate),
-    "lola": lambda agents: partial(exact_gradients.lola, rate=agents.lookahead_rate),
-    # Its radius is stated for gradients of the discounted return J, which is the reward per round / (1 - discount).
-    "sos": lambda agents: exact_gradients.rescaled(
-        partial(exact_gradients.sos, rate=agents.lookahead_rate * (1 - agents.discount)), 1 / (1 - agents.discount)
-    ),
-}
-"""What `--method` knows, by name: each makes a method of an agent's settings. A new method is one more entry."""
 
 
 def method_of(agents: AgentSettings) -> Method:
@@ -184,7 +170,7 @@ def cooperation_game(game: MatrixGame) -> MatrixGame:
     return MatrixGame(np.eye(game.num_actions)[:, [game.cooperation] * game.num_actions])
 
 
-def naive_logits(keys: Key[Array, " seeds"], naive: NaiveSettings) -> Float[Array, "params seeds learners"]:
+def naive_logits(keys: Key[Array, " seeds"], naive: ExactNaiveSettings) -> Float[Array, "params seeds learners"]:
     """First logits of naive learners, drawn for each seed."""
     draw = jax.vmap(lambda key: jax.random.normal(key, (5, naive.naive_learners)), out_axes=1)
     return naive.naive_scale * draw(keys)
@@ -199,7 +185,7 @@ def against_naive(
     values: Values,
     own: Float[Array, "params seeds"],
     learners: Float[Array, "params seeds learners"],
-    naive: NaiveSettings,
+    naive: ExactNaiveSettings,
 ) -> Float[Array, "episodes 2 seeds"]:
     """Rewards of an agent and of the naive learners it meets, by inner episode, means over the learners."""
     history, _ = exact_gradients.naive_learning(
@@ -233,7 +219,7 @@ class Trainer:
         start = self.settings.agents
         keys = jax.vmap(jax.vmap(partial(jax.random.fold_in, data=POLICY)))(self._keys)
         noise = jax.vmap(jax.vmap(lambda key: jax.random.normal(key, (5,)), out_axes=-1))(keys)
-        agents = jnp.asarray(STARTING_POLICIES[start.start])[:, None] + start.start_scale * noise
+        agents = jnp.asarray(STARTING_POLICIES[start.first_policy])[:, None] + start.first_policy_scale * noise
         return State(agents, self._optimiser.init(agents), 0)
 
     def finished(self, state: State) -> bool:
@@ -319,7 +305,7 @@ class Trainer:
 
     def advance(self, state: State) -> Chunk:
         """One phase."""
-        run, shares, begin = self.settings.run, self.settings.naive.naive_share, time.monotonic()
+        run, shares, begin = self.settings.run, self.settings.naive.naive_weights, time.monotonic()
         per_phase = run.iterations // run.phases
         per_stage = run.iterations // len(shares)
         share = shares[state.iteration // per_stage]

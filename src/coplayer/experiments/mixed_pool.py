@@ -28,7 +28,7 @@ from coplayer.play.rollout import Actions, Played, play_rounds
 from coplayer.play.seating import Absent, Groups
 from coplayer.play.tables import Tables, table_keys, tables_of
 from coplayer.play.trajectory import Episode, Trajectory
-from coplayer.players.memory1 import identity
+from coplayer.players.memory1 import identity_of
 from coplayer.runs import checkpoint
 from coplayer.runs.folder import RunFolder
 
@@ -208,15 +208,15 @@ def play_batch(
     return play_rounds(tables, (learner, opposite), world, states, (chance[0], numbers), meet=meet)
 
 
-def contexts(
+def identities(
     size: int, learners: int, tables: Float[Array, "observations actions tabular"]
-) -> Float[Array, "context batch"]:
+) -> Float[Array, "identity batch"]:
     """What names the co-player of each episode, `size` numbers: zeros for learners, whom the first `learners` episodes
     are against, and a tabular player's identity; or, of size 0, nothing.
     """
     if not size:
         return jnp.zeros((0, learners + tables.shape[-1]))
-    return jnp.concatenate([jnp.zeros((size, learners)), identity(tables)], axis=1)
+    return jnp.concatenate([jnp.zeros((size, learners)), identity_of(tables)], axis=1)
 
 
 def play_metrics(trajectory: Trajectory, split: int, others: str = "tabular") -> dict[str, Array]:

@@ -6,7 +6,7 @@ or learners, the rest against a tabular player drawn for each. Nothing tells the
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -21,18 +21,19 @@ from coplayer.errors import require
 from coplayer.experiments import mixed_pool
 from coplayer.experiments.mixed_pool import NOTHING, Given, Seat, Source, Split
 from coplayer.experiments.protocol import Recipe
-from coplayer.experiments.settings import CoPlayerSettings, NetworkSettings, RunSettings, check_seeds
+from coplayer.experiments.settings import CoPlayerSettings, EpisodeSettings, NetworkSettings, RunSettings, check_seeds
 from coplayer.figures.published import Bound, Panel
 from coplayer.games.game import Game
 from coplayer.games.matrix import MatrixGame, prisoners_dilemma
 from coplayer.learning import ppi
+from coplayer.learning.optimisation import BoundedAdamWSettings
 from coplayer.learning.ppi import FittingSettings
 from coplayer.networks.core import check_core
 from coplayer.networks.world_model import RoundModel, TokenModel, WorldModel
 from coplayer.play.player import Player
 from coplayer.play.rollout import keys_of_rounds
 from coplayer.play.trajectory import JointActions, seat_payoffs
-from coplayer.players.memory1 import TabularPlayers, identity, identity_size
+from coplayer.players.memory1 import TabularPlayers, identity_of, identity_size
 from coplayer.players.planner import PlannerSettings, PPIPlayer
 from coplayer.pools import tabular
 from coplayer.pools.tabular import TabularPool
@@ -61,16 +62,14 @@ class ModelSettings(NetworkSettings):
 
 
 @dataclass(frozen=True)
-class DataSettings:
-    """Data"""
+class DataSettings(EpisodeSettings):
+    """Episodes"""
 
     tabular_episodes: int = setting(200_000)
     """Episodes of tabular players among themselves that the data set starts with. With --learner-share 1 their actions
     are uniformly random."""
     fresh_tabular: bool = setting(False)
     """Draw the data set's tabular episodes anew for every batch, instead of storing them."""
-    episodes: int = setting(20_000)
-    """Episodes each learner plays and stores in a phase."""
     play_blocks: int = setting(1)
     """Equal blocks in which a phase's episodes are played, one after the other. More blocks need less memory."""
 
@@ -91,12 +90,11 @@ class PhasedPlannerSettings(PlannerSettings):
     def in_phase(self, phase: int) -> PlannerSettings:
         """How the learners plan in a phase."""
         more, warmer = phase >= self.later_from, phase >= self.later_temperature_from
-        return PlannerSettings(
+        plain = PlannerSettings(**{field.name: getattr(self, field.name) for field in fields(PlannerSettings)})
+        return replace(
+            plain,
             rollouts=(more and self.later_rollouts) or self.rollouts,
-            horizon=self.horizon,
             temperature=(warmer and self.later_temperature) or self.temperature,
-            expected_rewards=self.expected_rewards,
-            common_random_numbers=self.common_random_numbers,
         )
 
 
@@ -108,8 +106,9 @@ class PPIMixed:
     co_players: CoPlayerSettings = CoPlayerSettings()
     run: RunSettings = RunSettings(phases=30)
     network: ModelSettings = ModelSettings()
-    data: DataSettings = DataSettings()
+    data: DataSettings = DataSettings(episodes=20_000)
     fitting: FittingSettings = FittingSettings()
+    optimiser: BoundedAdamWSettings = BoundedAdamWSettings(learning_rate=1e-4)
     planner: PhasedPlannerSettings = PhasedPlannerSettings()
 
     @property
@@ -118,7 +117,7 @@ class PPIMixed:
         return Split.of(self.data.episodes // self.data.play_blocks, self.co_players)
 
     @property
-    def context(self) -> int:
+    def identity_size(self) -> int:
         """Length of the vector that names the co-player; 0: none."""
         return identity_size(self.game) if self.co_players.opponent_identity else 0
 
@@ -221,8 +220,8 @@ def check(settings: PPIMixed) -> None:
             "in whole episodes",
         )
     require(
-        data.tabular_episodes >= settings.fitting.batch,
-        f"tabular_episodes: must be at least one batch, {settings.fitting.batch}, got {data.tabular_episodes}",
+        data.tabular_episodes >= settings.fitting.fit_batch,
+        f"tabular_episodes: must be at least one batch, {settings.fitting.fit_batch}, got {data.tabular_episodes}",
     )
     tabular.pool_of(co_players.pool, settings.game)
 
@@ -287,7 +286,7 @@ class DataSet(NamedTuple):
 def new_model(settings: PPIMixed, key: PRNGKeyArray) -> WorldModel:
     """A sequence model with fresh weights."""
     network = settings.network
-    how = {"core": network.core, "context": settings.context, "key": key}
+    how = {"core": network.core, "identity_size": settings.identity_size, "key": key}
     if network.model == "token":
         return TokenModel(settings.game, network.hidden, network.embedding, **how)
     return RoundModel(settings.game, network.hidden, **how)
@@ -303,10 +302,10 @@ def own_payoffs(settings: PPIMixed) -> Float[Array, " joint"]:
     return seat_payoffs(settings.game, 0, mixed_pool.seat())
 
 
-def tabular_episodes(settings: PPIMixed, key: PRNGKeyArray, count: int) -> ppi.Batch:
+def tabular_episodes(settings: PPIMixed, key: PRNGKeyArray, count: int) -> ppi.EpisodeBatch:
     """Episodes of tabular players among themselves, and the names of their second players if the learner is told."""
     drawn = (key, settings.game, count, settings.first_players)
-    return tabular.play(*drawn).joint, identity(tabular.opponents(*drawn)) if settings.context else None
+    return tabular.play(*drawn).joint, identity_of(tabular.opponents(*drawn)) if settings.identity_size else None
 
 
 def new_seat(settings: PPIMixed, rows: DataSet, key: PRNGKeyArray, given: Given = NOTHING) -> Seat:
@@ -314,25 +313,25 @@ def new_seat(settings: PPIMixed, rows: DataSet, key: PRNGKeyArray, given: Given 
     model = given.weights
     if model is None:
         model = new_model(settings, jax.random.fold_in(jax.random.fold_in(key, WEIGHTS), 1))
-    episodes, contexts = first_data(settings, rows, key, given.episodes)
-    return Seat(ppi.new_state(model, settings.fitting, episodes, contexts), key, given.frozen)
+    episodes, identities = first_data(settings, rows, key, given.episodes)
+    return Seat(ppi.new_state(model, settings.optimiser, episodes, identities), key, given.frozen)
 
 
 def first_data(
     settings: PPIMixed, rows: DataSet, key: PRNGKeyArray, carried: UInt8[Array, "carried rounds"] | None
-) -> tuple[UInt8[Array, "capacity rounds"], Float[Array, "capacity context"] | None]:
+) -> tuple[UInt8[Array, "capacity rounds"], Float[Array, "capacity identity"] | None]:
     """The data set before the first phase, and the names beside it. Tabular episodes are a function of the key;
     `carried` are those of another run.
     """
     episodes = jnp.zeros((rows.capacity, settings.game.rounds), dtype=jnp.uint8)
-    contexts = jnp.zeros((rows.capacity, settings.context)) if settings.context else None
+    identities = jnp.zeros((rows.capacity, settings.identity_size)) if settings.identity_size else None
     if carried is not None:
         episodes = episodes.at[rows.stored : rows.first_of(1)].set(carried)
     if rows.stored:
         joint, names = tabular_episodes(settings, jax.random.fold_in(key, TABULAR), rows.stored)
         episodes = episodes.at[: rows.stored].set(joint.T)
-        contexts = None if contexts is None else contexts.at[: rows.stored].set(names.T)
-    return episodes, contexts
+        identities = None if identities is None else identities.at[: rows.stored].set(names.T)
+    return episodes, identities
 
 
 def restart(settings: PPIMixed, seat: Seat, phase: Int[Array, ""]) -> Seat:
@@ -340,7 +339,7 @@ def restart(settings: PPIMixed, seat: Seat, phase: Int[Array, ""]) -> Seat:
     if settings.fitting.warm_start:
         return seat
     model, learner = new_model(settings, phase_key(seat, WEIGHTS, phase)), seat.learner
-    return seat._replace(learner=ppi.new_state(model, settings.fitting, learner.episodes, learner.contexts))
+    return seat._replace(learner=ppi.new_state(model, settings.optimiser, learner.episodes, learner.identities))
 
 
 def fit(settings: PPIMixed, seat: Seat, at: dict[str, Int[Array, ""]]) -> tuple[Seat, ppi.EpisodeLoss]:
@@ -349,6 +348,7 @@ def fit(settings: PPIMixed, seat: Seat, at: dict[str, Int[Array, ""]]) -> tuple[
     learner, losses = ppi.fit(
         seat.learner,
         settings.fitting,
+        settings.optimiser,
         own_payoffs(settings),
         **numbers,
         key=phase_key(seat, FIT, at["phase"]),
@@ -369,25 +369,25 @@ def block_players(settings: PPIMixed, key: PRNGKeyArray) -> TabularPlayers:
     return tabular.draw(jax.random.fold_in(key, TABLES), settings.game, count, settings.co_players.pool)
 
 
-def block_contexts(settings: PPIMixed, key: PRNGKeyArray) -> Float[Array, "context batch"] | None:
+def block_identities(settings: PPIMixed, key: PRNGKeyArray) -> Float[Array, "identity batch"] | None:
     """What names the co-players of the block of episodes with this key, if the learner is told."""
-    if not settings.context:
+    if not settings.identity_size:
         return None
     learners = settings.block.size - settings.block.against_tabular
-    return mixed_pool.contexts(settings.context, learners, block_players(settings, key).tables)
+    return mixed_pool.identities(settings.identity_size, learners, block_players(settings, key).tables)
 
 
-def add_contexts(settings: PPIMixed, rows: DataSet, seat: Seat, phase: Int[Array, ""]) -> Seat:
+def add_identities(settings: PPIMixed, rows: DataSet, seat: Seat, phase: Int[Array, ""]) -> Seat:
     """Write what names the co-players of a phase's episodes, which is a function of the key, into the data set."""
-    if seat.learner.contexts is None:
+    if seat.learner.identities is None:
         return seat
     blocks = jnp.arange(settings.data.play_blocks)
-    names = jax.lax.map(lambda block: block_contexts(settings, block_key(seat, phase, block)).T, blocks)
+    names = jax.lax.map(lambda block: block_identities(settings, block_key(seat, phase, block)).T, blocks)
     row = rows.first_of(phase)
-    contexts = jax.lax.dynamic_update_slice(
-        seat.learner.contexts, names.reshape(rows.per_phase, settings.context), (row, jnp.zeros_like(row))
+    identities = jax.lax.dynamic_update_slice(
+        seat.learner.identities, names.reshape(rows.per_phase, settings.identity_size), (row, jnp.zeros_like(row))
     )
-    return seat._replace(learner=seat.learner._replace(contexts=contexts))
+    return seat._replace(learner=seat.learner._replace(identities=identities))
 
 
 def play_block(
@@ -396,7 +396,7 @@ def play_block(
     """The joint actions of the block of episodes with this key, in a function mapped over the learners."""
     game, split = settings.game, settings.block
     tables = mixed_pool.tables_for(game, split)
-    player = PPIPlayer(seat.learner.model, planner, block_contexts(settings, key), own_payoffs(settings))
+    player = PPIPlayer(seat.learner.model, planner, block_identities(settings, key), own_payoffs(settings))
     others = block_players(settings, key) if seat.frozen is None else seat.frozen
     chance = keys_of_rounds(jax.random.fold_in(key, ROUNDS), jnp.arange(game.rounds), game.num_players)
     return mixed_pool.play_batch(tables, player, others, split, chance, key).records
@@ -417,18 +417,18 @@ def play_phase(
     kind = "tabular" if seat.frozen is None else "frozen"
     metrics = mixed_pool.play_metrics(trajectory, settings.block.against_learners, kind)
     seat = seat._replace(learner=learner._replace(episodes=episodes))
-    return add_contexts(settings, rows, seat, phase), metrics
+    return add_identities(settings, rows, seat, phase), metrics
 
 
 def memory_bytes(settings: PPIMixed, seed_batch: int, carried: int = 0) -> int:
     """About how much memory a run takes, in bytes: all data sets, and the larger of the two steps' working arrays."""
     game, network, planner = settings.game, settings.network, settings.planner
     learners, seeds = settings.co_players.learners, settings.run.seeds
-    row = game.rounds + 4 * settings.context
+    row = game.rounds + 4 * settings.identity_size
     data = 3 * learners * seeds * DataSet.of(settings, carried).capacity * row  # copies, while it is mapped over seeds
     steps = game.rounds * (3 if network.model == "token" else 1)
     widths = 14 if network.core == "gru" else 42  # states, four gates, and their gradients; a Hawk's as in A2C
-    fit = widths * steps * settings.fitting.batch * network.hidden
+    fit = widths * steps * settings.fitting.fit_batch * network.hidden
     rollouts = max(planner.rollouts, planner.later_rollouts)
     states = game.num_actions * rollouts * settings.block.size
     play = 10 * states * network.hidden  # the state, six gate products, the heads' features
@@ -445,7 +445,7 @@ class State(NamedTuple):
 
 def without_data(seats: Seat) -> Seat:
     """All but what a checkpoint has elsewhere, or not at all since it follows from the key or from another run."""
-    return Seat(seats.learner._replace(episodes=None, contexts=None), seats.key, None)
+    return Seat(seats.learner._replace(episodes=None, identities=None), seats.key, None)
 
 
 def played_in(source: Source) -> np.ndarray:
@@ -482,7 +482,8 @@ class Trainer:
         self.rows = rows = DataSet.of(settings, carried)
         memory.require_fit(
             memory_bytes(settings, mixed_pool.seed_batch(run), carried),
-            "lower --seeds, --seed-batch, --episodes, --tabular-episodes, --batch or --hidden, or raise --play-blocks",
+            "lower --seeds, --seed-batch, --episodes, --tabular-episodes, --fit-batch or --hidden, or raise "
+            "--play-blocks",
         )
 
         def mapped(function):
@@ -491,7 +492,7 @@ class Trainer:
         initial = mapped(lambda given, _: new_seat(settings, rows, *given))
         self._initial = lambda: initial((mixed_pool.keys(run, learners), given), 0)
         self._restart = mapped(partial(restart, settings))
-        self._add_contexts = mapped(partial(add_contexts, settings, rows))
+        self._add_identities = mapped(partial(add_identities, settings, rows))
         self._fit = mapped(partial(fit, settings))
         planners = {settings.planner.in_phase(phase) for phase in range(1, run.phases + 1)}
         self._play = {planner: mapped(partial(play_phase, settings, rows, planner)) for planner in planners}
@@ -510,12 +511,12 @@ class Trainer:
         """Updates in a phase."""
         fitting = self.settings.fitting
         fixed = fitting.first_updates if phase == 1 else fitting.updates
-        return fixed or fitting.epochs * ppi.updates_per_epoch(self.available(phase), fitting.batch)
+        return fixed or fitting.fit_epochs * ppi.updates_per_epoch(self.available(phase), fitting.fit_batch)
 
     def _work(self, phase: int) -> tuple[float, float]:
         """Recurrent steps for one update and for the playing of a phase: how the time left is judged."""
         settings = self.settings
-        update = 3.0 * settings.fitting.batch * settings.game.rounds
+        update = 3.0 * settings.fitting.fit_batch * settings.game.rounds
         play = float(self.imagined_rounds(phase) * settings.data.episodes * settings.game.rounds)
         return update, play
 
@@ -553,7 +554,7 @@ class Trainer:
 
     def _advance_fit(self, state: State, total: int) -> Chunk:
         learners, phase, update = state
-        per_epoch = ppi.updates_per_epoch(self.available(phase), self.settings.fitting.batch)
+        per_epoch = ppi.updates_per_epoch(self.available(phase), self.settings.fitting.fit_batch)
         stop = min(total, (update // per_epoch + 1) * per_epoch, update + MOST_UPDATES)
         at = {"available": self.available(phase), "start": update, "stop": stop, "total": total, "phase": phase}
         learners, losses = self._fit(learners, at)
@@ -581,12 +582,12 @@ class Trainer:
         played = packing.unpack(arrays["episodes"], settings.game.num_joint, shape)
         episodes = empty.learner.episodes.at[:, :, filled].set(played)
         loaded = checkpoint.unflatten(without_data(empty), arrays, "learners")
-        learner = loaded.learner._replace(episodes=episodes, contexts=empty.learner.contexts)
+        learner = loaded.learner._replace(episodes=episodes, identities=empty.learner.identities)
         placement = jax.tree.map(lambda leaf: leaf.sharding, empty)
         learners = jax.device_put(Seat(learner, loaded.key, empty.frozen), placement)
-        if settings.context:
+        if settings.identity_size:
             for done in range(1, phase):
-                learners = self._add_contexts(learners, done)
+                learners = self._add_identities(learners, done)
         return State(learners, phase, update)
 
 

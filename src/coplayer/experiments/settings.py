@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from coplayer.errors import require
+from coplayer.networks.core import CORES
 from coplayer.settings import setting
 
 SEED_BOUND = 2**31  # seeds are 32-bit integers
@@ -21,7 +22,7 @@ class RunSettings:
     phases: int = setting(20)
     """Equal parts of the training. The agents at the end of each part are kept."""
     seed_batch: int = setting(0, at_least=0)
-    """Seeds trained side by side by vmap; 0: all on a GPU, one at a time on a CPU."""
+    """Seeds trained side by side; 0: as many as train fastest on this machine."""
     checkpoint_seconds: float = setting(60.0)
     """Most seconds from one checkpoint to the next. The end of each phase is a checkpoint too."""
 
@@ -31,19 +32,36 @@ class IterationSettings(RunSettings):
     """Run"""
 
     iterations: int = setting(3000)
-    """Iterations of the training. In each the agents play a batch of episodes and learn from it."""
+    """Iterations of the training. In each, every agent learns from new episodes, or from exact values."""
     log_every: int = setting(10)
-    """Iterations per row of metrics, which is their mean. A run that is killed loses the rows it had not saved."""
+    """Iterations from one row of metrics to the next. A killed run loses the rows after its last checkpoint."""
 
 
 @dataclass(frozen=True)
 class NetworkSettings:
     """Network"""
 
-    core: str = setting("gru")
-    """Kind of recurrent core: gru, or hawk (one Hawk block)."""
+    core: str = setting("gru", among=CORES)
+    """Kind of recurrent core: gru is a gated recurrent unit, hawk is one Hawk block."""
     hidden: int = setting(128)
     """Width of the recurrent core."""
+
+
+@dataclass(frozen=True)
+class EpisodeSettings:
+    """Episodes"""
+
+    episodes: int = setting(4096)
+    """Episodes that each learner plays with one policy: in an iteration of A2C, or in a phase of PPI."""
+
+
+@dataclass(frozen=True)
+class MetaTrajectorySettings:
+    """Meta-trajectories"""
+
+    inner_episodes: int = setting(20)
+    """Inner episodes of a meta-trajectory (M): episodes in a row with one co-player. A naive learner makes a learning
+    step after each."""
 
 
 @dataclass(frozen=True)

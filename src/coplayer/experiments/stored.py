@@ -15,7 +15,7 @@ import numpy as np
 from coplayer.errors import CoplayerError, require
 from coplayer.games import names
 from coplayer.games.game import Game, require_game
-from coplayer.settings import GAME, groups_of
+from coplayer.settings import GAME, check_group, groups_of
 
 T = TypeVar("T")
 FORMAT = 2
@@ -49,6 +49,8 @@ def typed(settings: T) -> T:
     Raises `CoplayerError` with the setting's name for a value of another type.
     """
     require_game(settings.game)
+    for name, group in groups_of(settings).items():
+        check_group(name, group, _kinds(type(settings))[name])
     groups = {name: _typed_fields(group) for name, group in groups_of(settings).items()}
     return dataclasses.replace(settings, game=_typed_game(settings.game), **groups)
 

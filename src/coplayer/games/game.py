@@ -53,7 +53,7 @@ class Game(Protocol):
         """Rounds of an episode, the same in each."""
 
     @property
-    def observation(self) -> Symbol | Vector:
+    def observation_space(self) -> Symbol | Vector:
         """The kind of a player's observations: a symbol out of some, or a vector of some length."""
 
     @property
@@ -113,10 +113,10 @@ def check_game(game: Any) -> None:
         raise CoplayerError(f"game: the fields of {name} must be hashable, such as tuples ({error})") from error
     for member in ("num_players", "num_actions", "rounds"):
         require_whole(f"game.{member}", getattr(game, member), at_least=1)
-    kind = game.observation
+    kind = game.observation_space
     require(
         isinstance(kind, (Symbol, Vector)) and isinstance(kind.size, Integral) and kind.size >= 1,
-        f"game.observation: must be a Symbol or a Vector of at least 1, got {kind!r}",
+        f"game.observation_space: must be a Symbol or a Vector of at least 1, got {kind!r}",
     )
     _check_rules(game, name)
 
@@ -151,8 +151,8 @@ def _check_rules(game: Game, name: str) -> None:
         getattr(rewards, "shape", None) == (game.num_players,),
         f"game: {name}.step must give one reward per player, ({game.num_players},), got {form(rewards)}",
     )
-    seen, symbols = traced("observe", state, seat), isinstance(game.observation, Symbol)
-    shape, kind = ((), jnp.integer) if symbols else ((game.observation.size,), jnp.floating)
+    seen, symbols = traced("observe", state, seat), isinstance(game.observation_space, Symbol)
+    shape, kind = ((), jnp.integer) if symbols else ((game.observation_space.size,), jnp.floating)
     require(
         getattr(seen, "shape", None) == shape and jnp.issubdtype(seen.dtype, kind),
         f"game: {name}.observe must give {'an integer' if symbols else 'real numbers'} of shape {shape}, "

@@ -19,6 +19,7 @@ from jaxtyping import Array, Bool, Float, Int, Integer, PRNGKeyArray
 
 from coplayer.errors import CoplayerError, require, require_whole
 from coplayer.games.game import Symbol
+from coplayer.settings import setting
 
 START = 0
 COOPERATE, DEFECT = 0, 1
@@ -29,10 +30,9 @@ MOST_ACTIONS = 15  # with more, a joint action would not fit a byte
 class MatrixGame:
     """A game of two players who move at the same time, repeated for `rounds` rounds; a `Game` (see `games.game`)."""
 
-    payoffs: tuple[float, ...]
+    payoffs: tuple[float, ...] = setting(nested=True)
     """Own reward for each own action (rows) and co-player's action (columns), row by row: n * n numbers. Where the two
-    players' tables differ: 2 * n * n numbers, the first player's table first. From Python also nested, (n, n) or
-    (2, n, n)."""
+    players' tables differ: 2 * n * n numbers, the first player's table first. Or nested: (n, n) or (2, n, n)."""
     rounds: int = 100
     """Rounds of an episode."""
     cooperation: int = COOPERATE
@@ -86,7 +86,7 @@ class MatrixGame:
         return self.num_actions**2
 
     @property
-    def observation(self) -> Symbol:
+    def observation_space(self) -> Symbol:
         """START and one symbol for each joint action: 1 + n * n."""
         return Symbol(1 + self.num_joint)
 

@@ -43,7 +43,7 @@ class PublicGoods:
         )
 
     @property
-    def observation(self) -> Symbol:
+    def observation_space(self) -> Symbol:
         """0 before the first round; after it 1 + n * (own action) + (number of others who gave), for n players."""
         return Symbol(1 + 2 * self.num_players)
 

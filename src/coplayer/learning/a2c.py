@@ -18,6 +18,7 @@ from jaxtyping import Array, Float, Int, Integer
 from coplayer.learning.optimisation import (
     LossSettings,
     OptimiserSettings,
+    TrainState,
     adam,
     descend,
     entropy_coefficient,
@@ -28,13 +29,6 @@ from coplayer.learning.returns import generalised_advantages, lambda_returns
 from coplayer.networks.actor_critic import ActorCritic, Trace, replay
 from coplayer.networks.layers import pick
 from coplayer.settings import setting
-
-
-class LearnerState(NamedTuple):
-    """What learning changes; a pytree, so learners and seeds are further axes."""
-
-    network: ActorCritic
-    optimiser: optax.OptState
 
 
 @dataclass(frozen=True)
@@ -81,7 +75,7 @@ class Batch(NamedTuple):
     actions: Integer[Array, "rounds batch"]
     rewards: Float[Array, "rounds batch"]  # the game's own
     beyond: Integer[Array, " batch"] | Float[Array, "batch size"]  # what is observed after the last round
-    context: Float[Array, "context batch"]
+    identity: Float[Array, "identity batch"]
     trace: Trace
 
 
@@ -150,7 +144,7 @@ def gradient(
     bonus = entropy_coefficient(loss, updating.optimiser.annealing, updating.iterations)(iteration)
 
     def loss_of(network: ActorCritic):
-        logits, values = replay(network, batch.context, batch.trace)
+        logits, values = replay(network, batch.identity, batch.trace)
         parts = losses(
             logits,
             values,
@@ -167,16 +161,11 @@ def gradient(
     return jax.grad(loss_of, has_aux=True)(network)
 
 
-def new_state(network: ActorCritic, optimiser: OptimiserSettings) -> LearnerState:
-    """A learner before its first update."""
-    return LearnerState(network, adam(optimiser.max_gradient_norm).init(network))
-
-
 def update(
-    learner: LearnerState, batch: Batch, split: int, updating: Updating, iteration: Int[Array, ""]
-) -> tuple[LearnerState, Losses, Float[Array, ""]]:
+    learner: TrainState, batch: Batch, split: int, updating: Updating, iteration: Int[Array, ""]
+) -> tuple[TrainState, Losses, Float[Array, ""]]:
     """The learner after one update, the loss's parts, and the gradient's norm before its bound."""
     slope, parts = gradient(learner.network, batch, split, updating, iteration)
     steps, state = adam(updating.optimiser.max_gradient_norm).update(slope, learner.optimiser, learner.network)
     rate = learning_rate(updating.optimiser, updating.iterations)(iteration)
-    return LearnerState(descend(learner.network, steps, rate), state), parts, optax.tree.norm(slope)
+    return TrainState(descend(learner.network, steps, rate), state), parts, optax.tree.norm(slope)

@@ -22,7 +22,7 @@ class Outcome(NamedTuple):
 
 
 @runtime_checkable
-class Weights(Protocol):
+class PolicyWeights(Protocol):
     """The weights A of the policy gradient. The gradient is the mean over the B games of sum_l grad log pi(a_l) A_l."""
 
     def __call__(
@@ -34,8 +34,8 @@ class Estimator(NamedTuple):
     """How an agent estimates its policy gradient."""
 
     label: str  # its name in figures
-    among_learners: Weights
-    among_agents: Weights  # against another meta agent, whose B games do not touch one another
+    among_learners: PolicyWeights
+    among_agents: PolicyWeights  # against another meta agent, whose B games do not touch one another
 
 
 def by_switches(
@@ -54,7 +54,7 @@ def by_switches(
     return coala.policy_scale(switches, outcome.rewards.shape[1]) * weights
 
 
-BATCH_UNAWARE: Weights = partial(by_switches, switches=coala.BATCH_UNAWARE)
+BATCH_UNAWARE: PolicyWeights = partial(by_switches, switches=coala.BATCH_UNAWARE)
 ESTIMATORS: dict[str, Estimator] = {
     "coala": Estimator("COALA-PG", partial(by_switches, switches=coala.COALA), BATCH_UNAWARE),
     "m_fos": Estimator("M-FOS", partial(by_switches, switches=coala.M_FOS), BATCH_UNAWARE),

@@ -11,11 +11,24 @@ in place of sampled ones the same is `exact_gradients.lookahead`.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+
+from coplayer.settings import setting
+
+
+@dataclass(frozen=True)
+class LookaheadSettings:
+    """Look-ahead"""
+
+    lookaheads: int = setting(1)
+    """Learning steps of the co-player that an agent looks ahead."""
+    lookahead_rate: float = setting(1.0, at_least=0)
+    """Step size, on the reward per round, that an agent assumes of its co-player's learning steps."""
 
 
 class Course(NamedTuple):

@@ -1,6 +1,7 @@
 """What all gradient learners share: the optimiser, its settings, and those of the loss."""
 
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -14,21 +15,51 @@ ADAM_EPSILON = 1e-5
 
 
 @dataclass(frozen=True)
-class OptimiserSettings:
-    """Optimiser: Adam behind a bound on the gradient's norm"""
+class RateSettings:
+    """Optimiser"""
 
     learning_rate: float = setting(1e-3)
-    """Adam's learning rate."""
+    """Learning rate of the optimiser."""
+
+
+@dataclass(frozen=True)
+class AdamWSettings(RateSettings):
+    """Optimiser: AdamW"""
+
+    weight_decay: float = setting(1e-2, at_least=0)
+    """AdamW's weight decay."""
+
+
+@dataclass(frozen=True)
+class BoundedSettings(RateSettings):
+    """Optimiser: behind a bound on the gradient's norm"""
+
     learning_rate_end: float = setting(1.0, at_least=0, at_most=1)
     """Share of the learning rate that is left after it has fallen; 1: it stays as it is."""
+    max_gradient_norm: float = setting(1.0)
+    """Bound on the gradient's norm."""
+
+
+@dataclass(frozen=True)
+class BoundedAdamWSettings(BoundedSettings, AdamWSettings):
+    """Optimiser: AdamW behind a bound on the gradient's norm; the learning rate falls by a cosine within each phase"""
+
+    beta1: float = setting(0.9, at_least=0, below=1)
+    """AdamW's decay of the gradient's running mean."""
+    beta2: float = setting(0.98, at_least=0, below=1)
+    """AdamW's decay of the gradient's running square."""
+
+
+@dataclass(frozen=True)
+class OptimiserSettings(BoundedSettings):
+    """Optimiser: Adam behind a bound on the gradient's norm"""
+
     learning_rate_from: int = setting(0, at_least=0)
     """Iteration from which the learning rate falls."""
     learning_rate_iterations: int = setting(0, at_least=0)
     """Iterations in which the learning rate falls; 0: all that are left."""
     annealing: str = setting("linear", among=("linear", "cosine"))
-    """Shape in which the learning rate and the entropy coefficient fall: linear or cosine."""
-    max_gradient_norm: float = setting(1.0)
-    """Bound on the gradient's norm."""
+    """Shape in which the learning rate and the entropy coefficient fall."""
 
 
 @dataclass(frozen=True)
@@ -78,9 +109,35 @@ def entropy_coefficient(loss: LossSettings, annealing: str, iterations: int) -> 
     return falling(loss.entropy_coefficient, loss.entropy_end, count, annealing, loss.entropy_from)
 
 
+def rate_in_phase(optimiser: BoundedAdamWSettings, progress: Float[Array, ""]) -> Float[Array, ""]:
+    """The learning rate at `progress` in [0, 1] through a phase, in which it falls by a cosine."""
+    return optax.cosine_decay_schedule(optimiser.learning_rate, 1, alpha=optimiser.learning_rate_end)(progress)
+
+
+class TrainState(NamedTuple):
+    """A network in training; a pytree, so learners and seeds are further axes."""
+
+    network: Any
+    optimiser: optax.OptState
+
+
+def new_state(network: Any, optimiser: OptimiserSettings) -> TrainState:
+    """A network before its first update by Adam."""
+    return TrainState(network, adam(optimiser.max_gradient_norm).init(network))
+
+
 def adam(max_gradient_norm: float) -> optax.GradientTransformation:
     """Adam behind a bound on the gradient's norm, for a unit learning rate (see `descend`)."""
     return optax.chain(optax.clip_by_global_norm(max_gradient_norm), optax.scale_by_adam(eps=ADAM_EPSILON))
+
+
+def adamw(optimiser: BoundedAdamWSettings) -> optax.GradientTransformation:
+    """AdamW behind a bound on the gradient's norm, for a unit learning rate (see `descend`)."""
+    return optax.chain(
+        optax.clip_by_global_norm(optimiser.max_gradient_norm),
+        optax.scale_by_adam(b1=optimiser.beta1, b2=optimiser.beta2),
+        optax.add_decayed_weights(optimiser.weight_decay),
+    )
 
 
 def descend(model: PyTree, steps: PyTree, learning_rate: float | Float[Array, ""]) -> PyTree:

@@ -20,71 +20,47 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, Integer, PRNGKeyArray, UInt8
 
-from coplayer.learning.optimisation import descend
+from coplayer.learning.optimisation import BoundedAdamWSettings, adamw, descend, rate_in_phase
 from coplayer.networks.world_model import EpisodeLoss, WorldModel
 from coplayer.settings import setting
 
-Batch = tuple[Integer[Array, "rounds batch"], Float[Array, "context batch"] | None]
+EpisodeBatch = tuple[Integer[Array, "rounds batch"], Float[Array, "identity batch"] | None]
 """Episodes, and the vectors that name their co-players."""
-Fresh = Callable[[PRNGKeyArray, int], Batch]
+Fresh = Callable[[PRNGKeyArray, int], EpisodeBatch]
 """`fresh(key, count)` draws `count` episodes."""
 
 
-class LearnerState(NamedTuple):
+class PPIState(NamedTuple):
     """What learning and playing change; a pytree, so learners and seeds are further axes."""
 
     model: WorldModel
     optimiser: optax.OptState
     episodes: UInt8[Array, "capacity rounds"]  # filled from the start
-    contexts: Float[Array, "capacity context"] | None = None  # names each row's co-player; None: the learner isn't told
+    identities: Float[Array, "capacity identity"] | None = (
+        None  # names each row's co-player; None: the learner isn't told
+    )
 
 
 @dataclass(frozen=True)
 class FittingSettings:
-    """Fitting: AdamW behind a bound on the gradient's norm"""
+    """Fitting of the sequence model"""
 
-    batch: int = setting(256)
-    """Episodes in a batch."""
-    epochs: int = setting(10)
+    fit_batch: int = setting(256)
+    """Episodes in a batch that the sequence model is fitted to."""
+    fit_epochs: int = setting(10)
     """Passes over the data set in a phase, where --first-updates or --updates is 0."""
     first_updates: int = setting(0, at_least=0)
-    """Updates in the first phase; 0: as many as --epochs takes."""
+    """Updates in the first phase; 0: as many as --fit-epochs takes."""
     updates: int = setting(0, at_least=0)
-    """Updates in every phase but the first; 0: as many as --epochs takes."""
+    """Updates in every phase but the first; 0: as many as --fit-epochs takes."""
     warm_start: bool = setting(False)
     """Carry the model's weights on from phase to phase, instead of drawing new ones."""
-    learning_rate: float = setting(1e-4)
-    """AdamW's learning rate."""
-    learning_rate_end: float = setting(1.0, at_least=0, at_most=1)
-    """Share of the learning rate that is left at the end of a phase. It falls by a cosine."""
-    weight_decay: float = setting(1e-2, at_least=0)
-    """AdamW's weight decay."""
-    beta1: float = setting(0.9, at_least=0, below=1)
-    """AdamW's decay of the gradient's running mean."""
-    beta2: float = setting(0.98, at_least=0, below=1)
-    """AdamW's decay of the gradient's running square."""
-    max_gradient_norm: float = setting(1.0)
-    """Bound on the gradient's norm."""
     observation_weight: float = setting(1.0, at_least=0)
     """Weight of the loss on observations, which name the co-player's actions."""
     action_weight: float = setting(1.0, at_least=0)
     """Weight of the loss on one's own actions."""
     reward_weight: float = setting(1.0, at_least=0)
     """Weight of the loss on rewards."""
-
-
-def optimiser(fitting: FittingSettings) -> optax.GradientTransformation:
-    """AdamW behind a bound on the gradient's norm, for a unit learning rate (see `optimisation.descend`)."""
-    return optax.chain(
-        optax.clip_by_global_norm(fitting.max_gradient_norm),
-        optax.scale_by_adam(b1=fitting.beta1, b2=fitting.beta2),
-        optax.add_decayed_weights(fitting.weight_decay),
-    )
-
-
-def learning_rate(fitting: FittingSettings, progress: Float[Array, ""]) -> Float[Array, ""]:
-    """Learning rate at `progress` in [0, 1] through a phase."""
-    return optax.cosine_decay_schedule(fitting.learning_rate, 1, alpha=fitting.learning_rate_end)(progress)
 
 
 def total_loss(fitting: FittingSettings, loss: EpisodeLoss) -> Float[Array, ""]:
@@ -98,12 +74,12 @@ def total_loss(fitting: FittingSettings, loss: EpisodeLoss) -> Float[Array, ""]:
 
 def new_state(
     model: WorldModel,
-    fitting: FittingSettings,
+    optimiser: BoundedAdamWSettings,
     episodes: UInt8[Array, "capacity rounds"],
-    contexts: Float[Array, "capacity context"] | None = None,
-) -> LearnerState:
+    identities: Float[Array, "capacity identity"] | None = None,
+) -> PPIState:
     """A learner before its first update."""
-    return LearnerState(model, optimiser(fitting).init(model), episodes, contexts)
+    return PPIState(model, adamw(optimiser).init(model), episodes, identities)
 
 
 def updates_per_epoch(available: int | Int[Array, ""], batch: int) -> int | Int[Array, ""]:
@@ -118,27 +94,28 @@ def epoch_order(key: PRNGKeyArray, available: Int[Array, ""], capacity: int) -> 
 
 
 def take_batch(
-    learner: LearnerState,
+    learner: PPIState,
     indices: Int[Array, " batch"],
     key: PRNGKeyArray,
     *,
     fresh: Fresh | None = None,
     fresh_count: int = 0,
-) -> Batch:
+) -> EpisodeBatch:
     """The episodes of these indices, of which the first `fresh_count` mean fresh ones."""
     stored = jnp.maximum(indices - fresh_count, 0)
     joint = learner.episodes[stored].T.astype(jnp.int32)
-    context = None if learner.contexts is None else learner.contexts[stored].T
+    identity = None if learner.identities is None else learner.identities[stored].T
     if not fresh_count:
-        return joint, context
+        return joint, identity
     is_fresh, (drawn, names) = indices < fresh_count, fresh(key, indices.shape[0])
     joint = jnp.where(is_fresh, drawn, joint)
-    return joint, None if context is None else jnp.where(is_fresh, names, context)
+    return joint, None if identity is None else jnp.where(is_fresh, names, identity)
 
 
 def fit(
-    learner: LearnerState,
+    learner: PPIState,
     fitting: FittingSettings,
+    optimiser: BoundedAdamWSettings,
     payoffs: Float[Array, " joint"],
     *,
     available: Int[Array, ""],
@@ -148,7 +125,7 @@ def fit(
     key: PRNGKeyArray,
     fresh: Fresh | None = None,
     fresh_count: int = 0,
-) -> tuple[LearnerState, EpisodeLoss]:
+) -> tuple[PPIState, EpisodeLoss]:
     """Updates number `start` to `stop` - 1 of the `total` of a phase, on the first `available` episodes. They must not
     cross the end of an epoch. Returns the learner and the mean losses.
 
@@ -156,23 +133,23 @@ def fit(
     `fresh`.
     """
     capacity = learner.episodes.shape[0] + fresh_count
-    per_epoch = updates_per_epoch(available, fitting.batch)
+    per_epoch = updates_per_epoch(available, fitting.fit_batch)
     order = epoch_order(jax.random.fold_in(jax.random.fold_in(key, 0), start // per_epoch), available, capacity)
-    transform = optimiser(fitting)
+    transform = adamw(optimiser)
 
-    def loss_of(model: WorldModel, joint: Int[Array, "rounds batch"], context):
-        loss = model.episode_loss(joint, payoffs[joint], context)
+    def loss_of(model: WorldModel, joint: Int[Array, "rounds batch"], identity):
+        loss = model.episode_loss(joint, payoffs[joint], identity)
         return total_loss(fitting, loss), loss
 
     def update(index: Int[Array, ""], carry):
         model, optimiser_state, losses = carry
-        position = (index % per_epoch) * fitting.batch
-        indices = order[(position + jnp.arange(fitting.batch)) % available]
+        position = (index % per_epoch) * fitting.fit_batch
+        indices = order[(position + jnp.arange(fitting.fit_batch)) % available]
         batch_key = jax.random.fold_in(jax.random.fold_in(key, 1), index)
-        joint, context = take_batch(learner, indices, batch_key, fresh=fresh, fresh_count=fresh_count)
-        gradient, loss = jax.grad(loss_of, has_aux=True)(model, joint, context)
+        joint, identity = take_batch(learner, indices, batch_key, fresh=fresh, fresh_count=fresh_count)
+        gradient, loss = jax.grad(loss_of, has_aux=True)(model, joint, identity)
         steps, optimiser_state = transform.update(gradient, optimiser_state, model)
-        model = descend(model, steps, learning_rate(fitting, index / total))
+        model = descend(model, steps, rate_in_phase(optimiser, index / total))
         return model, optimiser_state, jax.tree.map(jnp.add, losses, loss)
 
     zero = EpisodeLoss(*jnp.zeros((3,)))

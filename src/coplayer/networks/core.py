@@ -11,7 +11,7 @@ import equinox as eqx
 import jax
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from coplayer.errors import require
+from coplayer.errors import require, require_whole
 from coplayer.networks.gru import GRU
 from coplayer.networks.hawk import Hawk
 
@@ -56,7 +56,11 @@ def new_core(kind: str, inputs: int, hidden: int, key: PRNGKeyArray) -> Core:
     Raises `CoplayerError` for a kind that is not in `CORES`, and for a width that the core cannot have.
     """
     require(kind in CORES, f"core: must be one of {', '.join(CORES)}, got {kind!r}")
-    return CORES[kind](inputs, hidden, key=key)
+    require_whole("hidden", hidden, at_least=1)
+    make = CORES[kind]
+    core = make(inputs, hidden, key=key) if callable(make) else make
+    require(isinstance(core, Core), f"core: {kind} makes no core (see coplayer.networks.core.Core), but {core!r}")
+    return core
 
 
 class OnCore(eqx.Module):

@@ -8,8 +8,8 @@ Two models share one interface, so planner and learner need not know which of th
 * `TokenModel`: the paper's model, three recurrent steps per round (observation, reward, action, in this order). Each
   step predicts the next token.
 
-A model may have a context (the ablation in which the co-player is named). A vector then joins the first round's
-observation; in all later rounds zeros take its place.
+In the ablation with opponent identity a model also takes an *identity*: a vector that names the co-player. The vector
+joins the first round's observation. In all later rounds zeros take the vector's place.
 
 Models see, and never act: `see` gives the *state* in which the model is about to act, from the state before. A new
 model is one class that meets `WorldModel`. Probabilities have their choices on the first axis (`[actions, batch]`). The
@@ -23,6 +23,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Integer, PRNGKeyArray, PyTree
 
+from coplayer.errors import require_key
 from coplayer.games.matrix import START, MatrixGame, observe
 from coplayer.networks.core import OnCore, new_core
 from coplayer.networks.layers import new_linear, pick, sample
@@ -43,7 +44,7 @@ class WorldModel(Protocol):
     """
 
     game: MatrixGame
-    context: int
+    identity_size: int
     """Length of the vector that may join the first round's observation; 0: none."""
     gives_expected_rewards: bool
     """Whether the model can average an imagined reward over the co-player's replies."""
@@ -56,12 +57,12 @@ class WorldModel(Protocol):
         state: PyTree,
         observation: Int[Array, " S"],
         reward: Float[Array, " S"],
-        context: Float[Array, "context S"] | None = None,
+        identity: Float[Array, "identity S"] | None = None,
     ) -> PyTree:
         """The state in which the model is about to act, from the state before.
 
         `observation` names the round before, with one's own action in it, and `reward` is what that round paid. Where
-        the observation is START, the state has to be `initial_state`, the reward 0, and `context` joins (None: zeros).
+        the observation is START, the state has to be `initial_state`, the reward 0, and `identity` joins (None: zeros).
         """
 
     def action_logits(self, state: PyTree) -> Float[Array, "actions S"]:
@@ -84,39 +85,41 @@ class WorldModel(Protocol):
         self,
         joint: Int[Array, "rounds batch"],
         reward: Float[Array, "rounds batch"],
-        context: Float[Array, "context batch"] | None = None,
+        identity: Float[Array, "identity batch"] | None = None,
     ) -> EpisodeLoss:
-        """Prediction losses on whole episodes; `context` as in `see`."""
+        """Prediction losses on whole episodes; `identity` as in `see`."""
 
 
 def _one_hot(model: "RoundModel | TokenModel", observation: Integer[Array, "..."]) -> Float[Array, "... inputs"]:
-    """One-hot observations, with zeros in the context's place."""
-    return jax.nn.one_hot(observation, model.game.observation.size + model.context)
+    """One-hot observations, with zeros in the identity's place."""
+    return jax.nn.one_hot(observation, model.game.observation_space.size + model.identity_size)
 
 
-def _in_place(model: "RoundModel | TokenModel", context: Float[Array, "context batch"]) -> Float[Array, "batch inputs"]:
-    """The context in its place among the inputs, with zeros in the observation's."""
-    return jnp.pad(context.T, ((0, 0), (model.game.observation.size, 0)))
+def _in_place(
+    model: "RoundModel | TokenModel", identity: Float[Array, "identity batch"]
+) -> Float[Array, "batch inputs"]:
+    """The identity in its place among the inputs, with zeros in the observation's."""
+    return jnp.pad(identity.T, ((0, 0), (model.game.observation_space.size, 0)))
 
 
 def _round_inputs(
     model: "RoundModel | TokenModel",
     observation: Integer[Array, " batch"],
-    context: Float[Array, "context batch"] | None = None,
+    identity: Float[Array, "identity batch"] | None = None,
 ) -> Float[Array, "batch inputs"]:
-    """The inputs of one round, `context` where an episode opens."""
+    """The inputs of one round, `identity` where an episode opens."""
     inputs = _one_hot(model, observation)
-    return inputs if context is None else inputs + _in_place(model, jnp.where(observation == START, context, 0.0))
+    return inputs if identity is None else inputs + _in_place(model, jnp.where(observation == START, identity, 0.0))
 
 
 def _episode_inputs(
     model: "RoundModel | TokenModel",
     observation: Integer[Array, "rounds batch"],
-    context: Float[Array, "context batch"] | None = None,
+    identity: Float[Array, "identity batch"] | None = None,
 ) -> Float[Array, "rounds batch inputs"]:
-    """The inputs of whole episodes, `context` in the first round."""
+    """The inputs of whole episodes, `identity` in the first round."""
     inputs = _one_hot(model, observation)
-    return inputs if context is None else inputs.at[0].add(_in_place(model, context))
+    return inputs if identity is None else inputs.at[0].add(_in_place(model, identity))
 
 
 def _nll(logits: Float[Array, "choices ..."], choice: Int[Array, "..."]) -> Float[Array, ""]:
@@ -131,15 +134,18 @@ class RoundModel(OnCore):
     head_weights: Float[Array, "outputs hidden"]
     head_bias: Float[Array, " outputs"]
     game: MatrixGame = eqx.field(static=True)
-    context: int = eqx.field(static=True)
+    identity_size: int = eqx.field(static=True)
 
     gives_expected_rewards: ClassVar[bool] = True
 
-    def __init__(self, game: MatrixGame, hidden: int, *, core: str = "gru", context: int = 0, key: PRNGKeyArray):
+    def __init__(self, game: MatrixGame, hidden: int, *, core: str = "gru", identity_size: int = 0, key: PRNGKeyArray):
         """`hidden`: width of the core, whose kind is a name among `networks.core.CORES`."""
-        super().__init__(new_core(core, game.observation.size + context, hidden, jax.random.fold_in(key, 0)))
+        require_key(key)
+        super().__init__(
+            new_core(core, game.observation_space.size + identity_size, hidden, jax.random.fold_in(key, 0))
+        )
         self.game = game
-        self.context = context
+        self.identity_size = identity_size
         outputs = game.num_actions + 2 * game.num_joint
         self.head_weights, self.head_bias = new_linear(jax.random.fold_in(key, 1), hidden, outputs)
 
@@ -159,8 +165,8 @@ class RoundModel(OnCore):
     def initial_state(self, batch):
         return self.core.initial_state(batch)
 
-    def see(self, state, observation, reward, context=None):
-        return self.core.step(state, _round_inputs(self, observation, context))
+    def see(self, state, observation, reward, identity=None):
+        return self.core.step(state, _round_inputs(self, observation, identity))
 
     def action_logits(self, state):
         return self.heads(state)[0]
@@ -178,10 +184,10 @@ class RoundModel(OnCore):
         _, replies, rewards = self.heads(state)
         return (jax.nn.softmax(replies, axis=1) * rewards).sum(1)
 
-    def episode_loss(self, joint, reward, context=None):
+    def episode_loss(self, joint, reward, identity=None):
         batch = joint.shape[1]
         seen = jnp.concatenate([jnp.full((1, batch), START), observe(joint[:-1])])
-        features = self.core.sequence(self.core.initial_state(batch), _episode_inputs(self, seen, context))
+        features = self.core.sequence(self.core.initial_state(batch), _episode_inputs(self, seen, identity))
         actions, replies, rewards = self._read(features.reshape(-1, self.core.width))
         joint, reward = joint.reshape(-1), reward.reshape(-1)
         own, other = self.game.own_action(joint), self.game.other_action(joint)
@@ -205,7 +211,7 @@ class TokenModel(OnCore):
     reward_head: tuple
     action_head: tuple
     game: MatrixGame = eqx.field(static=True)
-    context: int = eqx.field(static=True)
+    identity_size: int = eqx.field(static=True)
 
     gives_expected_rewards: ClassVar[bool] = False
 
@@ -216,21 +222,23 @@ class TokenModel(OnCore):
         embedding: int = 32,
         *,
         core: str = "gru",
-        context: int = 0,
+        identity_size: int = 0,
         key: PRNGKeyArray,
     ):
         """`hidden`: width of the core, whose kind is a name among `networks.core.CORES`. `embedding`: width of a
         token's embedding.
         """
 
+        require_key(key)
+
         def named(name: int) -> PRNGKeyArray:
             return jax.random.fold_in(key, name)
 
         super().__init__(new_core(core, embedding, hidden, named(0)))
         self.game = game
-        self.context = context
-        observations = game.observation.size
-        sizes = (observations + context, 1, game.num_actions)
+        self.identity_size = identity_size
+        observations = game.observation_space.size
+        sizes = (observations + identity_size, 1, game.num_actions)
         self.embeddings = tuple(new_linear(named(1 + i), size, embedding) for i, size in enumerate(sizes))
         self.observation_head = new_linear(named(4), hidden, observations)
         self.reward_head = new_linear(named(5), hidden, 1)
@@ -260,7 +268,7 @@ class TokenModel(OnCore):
     def initial_state(self, batch):
         return self.core.initial_state(batch)
 
-    def see(self, state, observation, reward, context=None):
+    def see(self, state, observation, reward, identity=None):
         own = self.game.own_action(jnp.maximum(observation - 1, 0))
         acted, opens = self.core.step(state, self._embed_action(own)), observation == START
 
@@ -268,7 +276,7 @@ class TokenModel(OnCore):
             return jnp.where(opens.reshape(-1, *[1] * (after.ndim - 1)), before, after)
 
         state = jax.tree.map(unless_it_opens, state, acted)
-        state = self.core.step(state, self._embed_observation(_round_inputs(self, observation, context)))
+        state = self.core.step(state, self._embed_observation(_round_inputs(self, observation, identity)))
         return self.core.step(state, self._embed_reward(reward))
 
     def action_logits(self, state):
@@ -291,7 +299,7 @@ class TokenModel(OnCore):
     def expected_reward(self, state):
         raise NotImplementedError("a TokenModel gives no reward before the outcome is drawn")
 
-    def episode_loss(self, joint, reward, context=None):
+    def episode_loss(self, joint, reward, identity=None):
         """Tokens o_0 r_0 a_0 ... o_{T-1} r_{T-1} a_{T-1} o_T: r_T would be the reward of the last round, and its head
         reads the state after o_T. START and its reward of 0 are given, not predicted.
         """
@@ -300,7 +308,7 @@ class TokenModel(OnCore):
         start = jnp.full((1, batch), START)
         observations = jnp.concatenate([start, observe(joint)])  # [T + 1, batch]
         rewards = jnp.concatenate([jnp.zeros((1, batch)), reward])
-        seen = self._embed_observation(_episode_inputs(self, observations[:-1], context))
+        seen = self._embed_observation(_episode_inputs(self, observations[:-1], identity))
         tokens = jnp.stack([seen, self._embed_reward(rewards[:-1]), self._embed_action(own)], 1)
         tokens = tokens.reshape(3 * rounds, batch, -1)
         tokens = jnp.concatenate([tokens, self._embed_observation(_one_hot(self, observations[-1:]))])

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, PRNGKeyArray
 
-from coplayer.errors import CoplayerError, require, require_whole
+from coplayer.errors import CoplayerError, require, require_key, require_whole
 from coplayer.games.game import Game, require_game
 from coplayer.play.player import Player
 from coplayer.play.tables import Tables, table_keys, tables_of
@@ -139,27 +139,68 @@ def play_match(
     what player k saw, did and earned. A matrix game also has `trajectory.joint`: joint actions `[rounds, episodes]` as
     bytes, in the view of player 0.
 
-    Raises `CoplayerError` where the players do not fit the game, and for fewer than 1 episode.
+    Raises `CoplayerError` where the players do not fit the game, for fewer than 1 episode, and for actions that the
+    game does not have. A match inside a traced function is not searched for such actions.
     """
     check_players(players, game)
+    require_key(key)
     for name, count in (("episodes", episodes), ("inner_episodes", inner_episodes)):
         require_whole(name, count, at_least=1)
-    return _play_match(tuple(players), game, key, episodes, inner_episodes, turned)
+    if isinstance(key, jax.core.Tracer):
+        return _play_match(tuple(players), game, key, episodes, inner_episodes, turned)[0]
+    watched = tuple(Watched(player, number) for number, player in enumerate(players))
+    trajectory, notes = _play_match(watched, game, key, episodes, inner_episodes, turned)
+    for number, (_, actions) in enumerate(notes):
+        least, most = int(actions.min()), int(actions.max())
+        require(
+            0 <= least and most < game.num_actions,
+            f"player {number + 1}: this game has the actions 0 to {game.num_actions - 1}, the player took "
+            f"{least if least < 0 else most}",
+        )
+    return trajectory
+
+
+class Watched(Player):
+    """A player whose actions are among its notes: (its own notes, actions)."""
+
+    player: Player
+    number: int = eqx.field(static=True)
+
+    @property
+    def takes_uniforms(self) -> bool:
+        return self.player.takes_uniforms
+
+    def begin(self, key, batch):
+        return self.player.begin(key, batch)
+
+    def act(self, state, observation, key):
+        state, action, notes = self.player.act(state, observation, key)
+        shape, kind = jnp.shape(action), jnp.result_type(action)
+        require(
+            shape == observation.shape[:1] and jnp.issubdtype(kind, jnp.integer),
+            f"player {self.number + 1}: must take one whole number per table as its actions, {observation.shape[:1]}, "
+            f"took {kind} {shape}",
+        )
+        return state, action, (notes, action)
+
+    def learn(self, state, episode, notes, key):
+        return self.player.learn(state, episode, notes[0], key)
 
 
 @eqx.filter_jit
 def _play_match(
     players: tuple[Player, ...], game: Game, key: PRNGKeyArray, episodes: int, inner_episodes: int, turned: int
-) -> Trajectory:
+) -> tuple[Trajectory, tuple[Any, ...]]:
+    """The trajectory, and each player's notes."""
     tables, states, rounds = tables_of(game, turned), begin(players, key, episodes), jnp.arange(game.rounds)
     if inner_episodes == 1:
         world = tables.open(table_keys(jax.random.fold_in(key, TABLES), episodes))
-        return play_rounds(tables, players, world, states, keys_of_rounds(key, rounds, len(players))).trajectory(tables)
+        played = play_rounds(tables, players, world, states, keys_of_rounds(key, rounds, len(players)))
+        return played.trajectory(tables), played.notes
 
     def chance_of(index: Int[Array, ""]) -> tuple[Any, ...]:
         return keys_of_rounds(key, index * game.rounds + rounds, len(players))
 
-    trajectory, _ = play_episodes(
+    return play_episodes(
         tables, players, states, chance_of, jax.random.fold_in(key, TABLES), batch=episodes, episodes=inner_episodes
     )
-    return trajectory

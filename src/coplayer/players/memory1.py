@@ -101,7 +101,7 @@ def _check_batch(have: tuple[int, ...], batch: int) -> None:
 
 def _check_table(game: Game, observations: int, actions: int) -> None:
     require(
-        isinstance(game.observation, Symbol),
+        isinstance(game.observation_space, Symbol),
         "player: a table of probabilities needs a game whose observations are symbols, those of this game are vectors",
     )
     require(
@@ -109,8 +109,8 @@ def _check_table(game: Game, observations: int, actions: int) -> None:
         f"player: its table is made for {actions} actions, this game has {game.num_actions}",
     )
     require(
-        observations == game.observation.size,
-        f"player: its table is made for {observations} observations, this game has {game.observation.size}",
+        observations == game.observation_space.size,
+        f"player: its table is made for {observations} observations, this game has {game.observation_space.size}",
     )
 
 
@@ -123,10 +123,10 @@ def rows(
 
 def identity_size(game: Game) -> int:
     """Length of the identity vector of a tabular player (see `identity`)."""
-    return game.observation.size * game.num_actions
+    return game.observation_space.size * game.num_actions
 
 
-def identity(tables: Float[Array, "observations actions batch"]) -> Float[Array, "identity batch"]:
+def identity_of(tables: Float[Array, "observations actions batch"]) -> Float[Array, "identity batch"]:
     """The identity vector of each tabular player, for learners that are told whom they meet (Weis et al. 2026, the
     ablation with opponent identity): log pi(a | o) in nats, observation by observation. Probabilities below
     `LEAST_PROBABILITY` count as `LEAST_PROBABILITY`.

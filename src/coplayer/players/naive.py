@@ -1,7 +1,7 @@
 """Naive learners: players that see one episode at a time, and learn from it before the next."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -9,6 +9,7 @@ from jaxtyping import Array, Int
 
 from coplayer.games.game import Game
 from coplayer.learning import a2c
+from coplayer.learning.optimisation import TrainState, new_state
 from coplayer.networks.actor_critic import ActorCritic
 from coplayer.play.player import Player
 from coplayer.play.seating import OneOf
@@ -18,7 +19,7 @@ from coplayer.players.recurrent import Memory, RecurrentPlayer
 class NaiveState(NamedTuple):
     """A naive learner between two rounds."""
 
-    learner: a2c.LearnerState
+    learner: TrainState
     memory: Memory
     episode: Int[Array, ""]  # episodes it has learned from
 
@@ -40,7 +41,7 @@ class NaiveLearner(Player):
 
     def begin(self, key, batch):
         memory = RecurrentPlayer(self.network).begin(key, batch)
-        return NaiveState(a2c.new_state(self.network, self.updating.optimiser), memory, jnp.zeros((), jnp.int32))
+        return NaiveState(new_state(self.network, self.updating.optimiser), memory, jnp.zeros((), jnp.int32))
 
     def act(self, state, observation, key):
         memory, action, trace = RecurrentPlayer(state.learner.network).act(state.memory, observation, key)
@@ -48,12 +49,12 @@ class NaiveLearner(Player):
 
     def learn(self, state, episode, notes, key):
         network, batch = state.learner.network, episode.actions.shape[1]
-        played = a2c.Batch(episode.actions, episode.rewards, episode.beyond, network.no_context(batch), notes)
+        played = a2c.Batch(episode.actions, episode.rewards, episode.beyond, network.no_identity(batch), notes)
         learner, _, _ = a2c.update(state.learner, played, batch, self.updating, state.episode)
         return NaiveState(learner, RecurrentPlayer(network).begin(key, batch), state.episode + 1)
 
 
-Rule = Callable[[Game, ActorCritic, Any], Player]
+Rule = Callable[[Game, ActorCritic, a2c.Updating], Player]
 
 
 def a2c_rule(game: Game, population: ActorCritic, updating: a2c.Updating) -> Player:

@@ -20,7 +20,7 @@ from coplayer.games.matrix import START, MatrixGame
 from coplayer.networks.layers import sample
 from coplayer.networks.world_model import WorldModel
 from coplayer.play.player import Player
-from coplayer.players.memory1 import identity
+from coplayer.players.memory1 import identity_of
 from coplayer.settings import setting
 
 
@@ -104,13 +104,13 @@ def improved_policy(
 class PPIPlayer(Player):
     """A player that plans in its sequence model before every action, in a matrix game. Its state is the model's.
 
-    `context` names its co-players, where the model takes that and where they are tabular (see `told`); without it they
+    `identity` names its co-players, where the model takes that and where they are tabular (see `told`); without it they
     are learners.
     """
 
     model: WorldModel
     settings: PlannerSettings = eqx.field(static=True)
-    context: Float[Array, "context batch"] | None = None
+    identity: Float[Array, "identity batch"] | None = None
     payoffs: Float[Array, " joint"] | None = None
     """Its rewards by its own joint action; None: those of the model's game in the first seat (see `in_seat`)."""
 
@@ -130,15 +130,15 @@ class PPIPlayer(Player):
 
     def told(self, probabilities: Float[Array, "batch observations actions"]) -> "PPIPlayer":
         """The player who knows the memory-1 co-player of each of its next `batch` episodes, if its model takes a
-        context; itself otherwise.
+        identity; itself otherwise.
         """
-        if not self.model.context:
+        if not self.model.identity_size:
             return self
-        return PPIPlayer(self.model, self.settings, identity(jnp.moveaxis(probabilities, 0, -1)), self.payoffs)
+        return PPIPlayer(self.model, self.settings, identity_of(jnp.moveaxis(probabilities, 0, -1)), self.payoffs)
 
     def in_seat(self, seat: int) -> "PPIPlayer":
         """The player with the payoffs of a seat of its model's game."""
-        return PPIPlayer(self.model, self.settings, self.context, self.model.game.payoff_vector(seat))
+        return PPIPlayer(self.model, self.settings, self.identity, self.model.game.payoff_vector(seat))
 
     def rewards(self, observation: Int[Array, "*batch"]) -> Float[Array, "*batch"]:
         """What the round that an observation names paid the player; 0 at START."""
@@ -147,7 +147,7 @@ class PPIPlayer(Player):
 
     def see(self, state: PyTree, observation: Int[Array, " batch"]) -> PyTree:
         """The state in which the player is about to act, from the state before."""
-        return self.model.see(state, observation, self.rewards(observation), self.context)
+        return self.model.see(state, observation, self.rewards(observation), self.identity)
 
     def begin(self, key, batch):
         return self.model.initial_state(batch)

@@ -12,25 +12,25 @@ from coplayer.games.game import Game
 from coplayer.networks.actor_critic import ActorCritic
 from coplayer.networks.layers import sample
 from coplayer.play.player import Player, uniform
-from coplayer.players.memory1 import identity
+from coplayer.players.memory1 import identity_of
 
 
 class Memory(NamedTuple):
     """What the player remembers when it is about to see the next observation."""
 
     state: PyTree
-    opens: Bool[Array, ""]  # whether the context comes with it
+    opens: Bool[Array, ""]  # whether the identity comes with it
 
 
 class RecurrentPlayer(Player):
     """Samples its actions from the policy of an `ActorCritic`. Its notes are the network's `Trace`.
 
-    `context` names its co-players, where the network takes that and where they are tabular (see `told`); without it
+    `identity` names its co-players, where the network takes that and where they are tabular (see `told`); without it
     they are learners. A `lasting` player remembers all episodes of a match.
     """
 
     network: ActorCritic
-    context: Float[Array, "context batch"] | None = None
+    identity: Float[Array, "identity batch"] | None = None
     lasting: bool = eqx.field(static=True, default=False)
 
     @property
@@ -38,30 +38,30 @@ class RecurrentPlayer(Player):
         return True
 
     def check(self, game: Game) -> None:
-        actions, observation = self.network.num_actions, self.network.observation
+        actions, space = self.network.num_actions, self.network.observation_space
         require(
             actions == game.num_actions,
             f"player: its network is made for {actions} actions, this game has {game.num_actions}",
         )
         require(
-            observation == game.observation,
-            f"player: its network is made for observations of {observation}, this game has {game.observation}",
+            space == game.observation_space,
+            f"player: its network is made for observations of {space}, this game has {game.observation_space}",
         )
 
     def told(self, probabilities: Float[Array, "batch observations actions"]) -> "RecurrentPlayer":
         """The player who knows the memory-1 co-player of each of its next `batch` episodes, if its network takes a
-        context; itself otherwise.
+        identity; itself otherwise.
         """
-        if not self.network.context:
+        if not self.network.identity_size:
             return self
-        return RecurrentPlayer(self.network, identity(jnp.moveaxis(probabilities, 0, -1)), self.lasting)
+        return RecurrentPlayer(self.network, identity_of(jnp.moveaxis(probabilities, 0, -1)), self.lasting)
 
     def begin(self, key, batch):
         return Memory(self.network.initial_state(batch), jnp.ones((), bool))
 
     def act(self, state, observation, key):
-        context = None if self.context is None else jnp.where(state.opens, self.context, 0.0)
-        now = self.network.step(state.state, observation, context)
+        identity = None if self.identity is None else jnp.where(state.opens, self.identity_size, 0.0)
+        now = self.network.step(state.state, observation, identity)
         action = sample(jax.nn.softmax(now.outputs[:-1], axis=0), uniform(key, now.outputs.shape[1:]))
         return Memory(now.state, jnp.zeros((), bool)), action, now
 

@@ -14,6 +14,7 @@ from jaxtyping import PRNGKeyArray
 
 from coplayer.games.game import Game
 from coplayer.learning import lola
+from coplayer.learning.lola import LookaheadSettings
 from coplayer.networks.actor_critic import ActorCritic
 from coplayer.networks.layers import pick
 from coplayer.play.rollout import play_match
@@ -23,13 +24,9 @@ from coplayer.settings import setting
 
 
 @dataclass(frozen=True)
-class LookaheadSettings:
-    """Look-ahead of lola_dice"""
+class DiceSettings(LookaheadSettings):
+    """Look-ahead of lola_dice: each step is on new inner episodes; a Hawk needs a small step size"""
 
-    lookaheads: int = setting(1)
-    """Learning steps of a co-player that lola_dice looks ahead. Each step is on new inner episodes."""
-    lookahead_rate: float = setting(1.0, at_least=0)
-    """Step size that lola_dice assumes for its co-player, on the reward per round. A Hawk needs a small step size."""
     lookahead_share: float = setting(1.0, at_least=0, at_most=1)
     """Weight of the look-ahead's gradient in lola_dice; the rest is the plain gradient's."""
 
@@ -57,7 +54,7 @@ def gradient(
     key: PRNGKeyArray,
     *,
     batch: int,
-    lookahead: LookaheadSettings,
+    lookahead: DiceSettings,
     gamma: float,
     learner_gamma: float,
     reward_scale: float,

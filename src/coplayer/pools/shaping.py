@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, PRNGKeyArray
 
+from coplayer.errors import require_key
 from coplayer.games.game import Game
 from coplayer.play.player import Player
 from coplayer.play.rollout import check_players, keys_of_rounds, play_episodes
@@ -54,6 +55,7 @@ def play(
     The agent remembers earlier inner episodes if its `learn` lets it, as that of a lasting `RecurrentPlayer` does.
     Raises `CoplayerError` where the players do not fit the game.
     """
+    require_key(key)
     replicas = sum(group.replicas for group in groups)
     draws, begin = jax.random.split(key)
     keys = jax.random.split(begin, replicas)

@@ -37,7 +37,7 @@ UNIFORM = TabularPool()
 
 def has_tables(game: Game) -> bool:
     """Whether a player of the game can be a table of action distributions: its observations are symbols."""
-    return isinstance(game.observation, Symbol)
+    return isinstance(game.observation_space, Symbol)
 
 
 def pool_of(entries: tuple[str, ...], game: Game) -> TabularPool:
@@ -67,7 +67,7 @@ def random_actions(game: Game) -> TabularPool:
 
 def _random_table(game: Game) -> tuple:
     row = (1 / game.num_actions,) * game.num_actions
-    return (row,) * game.observation.size
+    return (row,) * game.observation_space.size
 
 
 def _table(entry: str, game: Game) -> tuple:
@@ -106,15 +106,15 @@ def draw_tables(
     entries = [_fresh_tables(key, game, batch)] if pool.fresh else []
     entries += [jnp.asarray(table)[:, :, None] for table in pool.fixed]
     chosen = jax.random.randint(jax.random.fold_in(key, 1), (batch,), 0, len(entries))
-    shape = (game.observation.size, game.num_actions, batch)
+    shape = (game.observation_space.size, game.num_actions, batch)
     return sum(jnp.where(chosen == i, entry, 0.0) for i, entry in enumerate(entries)) + jnp.zeros(shape)
 
 
 def _fresh_tables(key: PRNGKeyArray, game: Game, batch: int) -> Float[Array, "observations actions batch"]:
     if game.num_actions == 2:
-        cooperate = jax.random.uniform(key, (game.observation.size, batch))
+        cooperate = jax.random.uniform(key, (game.observation_space.size, batch))
         return jnp.stack([cooperate, 1 - cooperate], axis=1)
-    weights = jax.random.exponential(key, (game.observation.size, game.num_actions, batch))
+    weights = jax.random.exponential(key, (game.observation_space.size, game.num_actions, batch))
     return weights / weights.sum(1, keepdims=True)
 
 
@@ -139,13 +139,13 @@ def predictive(
         entries = jnp.stack(entries + [rows(table, observation) for table in fixed])
         mixture = (jax.nn.softmax(evidence, axis=0)[:, None] * entries).sum(0)
         taken = jax.nn.one_hot(action, n, axis=0)
-        now = jax.nn.one_hot(observation, game.observation.size, axis=0)
+        now = jax.nn.one_hot(observation, game.observation_space.size, axis=0)
         evidence = evidence + jnp.log((entries * taken).sum(1))
         return (counts + now[:, None] * taken, evidence), mixture
 
     joint = joint.astype(jnp.int32)
     observed = observations(game.swap(joint), game.rounds)  # by the player
-    start = (jnp.zeros((game.observation.size, n, batch)), jnp.zeros((len(fixed) + pool.fresh, batch)))
+    start = (jnp.zeros((game.observation_space.size, n, batch)), jnp.zeros((len(fixed) + pool.fresh, batch)))
     return jax.lax.scan(step, start, (observed, game.other_action(joint)))[1]
 
 

@@ -35,13 +35,15 @@ from coplayer.settings import adjust
 Folders = dict[str, RunFolder]
 
 SHAPING = ExactIPD()
-TOGETHER = adjust(SHAPING, naive_share=(1.0, 0.0), start="always_defect", start_scale=0.5, iterations=1200)
+TOGETHER = adjust(
+    SHAPING, naive_weights=(1.0, 0.0), first_policy="always_defect", first_policy_scale=0.5, iterations=1200
+)
 LOOKAHEAD = adjust(
     SHAPING,
     discount=0.95,
-    naive_share=(0.0,),
+    naive_weights=(0.0,),
     method="lookahead",
-    start_scale=2.0,
+    first_policy_scale=2.0,
     learning_rate=0.005,
     seeds=64,
 )
@@ -68,7 +70,7 @@ def figure3_runs() -> dict[str, ExactIPD]:
     return {
         "shaping-then-together": TOGETHER,
         "mixed-from-random": SHAPING,
-        "meta-only-from-random": adjust(SHAPING, naive_share=(0.0,)),
+        "meta-only-from-random": adjust(SHAPING, naive_weights=(0.0,)),
     }
 
 
@@ -185,7 +187,7 @@ def draw_figure4(folders: Folders, settings: dict[str, ExactIPD], path: Path) ->
 
 
 def figure8_runs() -> dict[str, ExactIPD]:
-    return {"shaping-long-horizon": adjust(SHAPING, naive_share=(1.0,), discount=0.999, iterations=1000, seeds=64)}
+    return {"shaping-long-horizon": adjust(SHAPING, naive_weights=(1.0,), discount=0.999, iterations=1000, seeds=64)}
 
 
 def random_policies() -> Memory1:
@@ -226,7 +228,9 @@ def draw_figure8(folders: Folders, settings: dict[str, ExactIPD], path: Path) ->
 
 
 def group_run(start: str) -> dict[str, ExactIPD]:
-    return {f"mixed-from-{start.replace('_', '-')}": adjust(SHAPING, start=start, start_scale=0.5, seeds=8)}
+    return {
+        f"mixed-from-{start.replace('_', '-')}": adjust(SHAPING, first_policy=start, first_policy_scale=0.5, seeds=8)
+    }
 
 
 def draw_group(folders: Folders, settings: dict[str, ExactIPD], path: Path) -> list[Quantity]:
