@@ -5,8 +5,8 @@ well things went so far. What helps the co-player becomes likely after rounds th
 
     A*_t = A_t + beta gamma (sum over k < t of gamma^(t - k) A_k) B_t
 
-with A the own advantages, B the co-player's. Two such agents, trained against each other, learn to cooperate with who
-cooperates and to defect against who defects. A minute on two cores.
+with A the own advantages, B the co-player's. Two such agents, trained against each other, come to cooperate with each
+other, and cooperate with always-cooperate far more than with always-defect. A minute on two cores.
 
 python examples/advantage_alignment.py
 """
@@ -51,7 +51,7 @@ def main() -> None:
     register(beta=10.0)
     game = cp.prisoners_dilemma(rounds=16)
     settings = cp.adjust(
-        cp.RECIPES["coala-ipd"].presets["quick"],
+        cp.preset("coala-ipd"),
         game=game,
         methods=("advantage_alignment",),
         inner_episodes=1,

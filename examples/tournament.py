@@ -15,7 +15,7 @@ import coplayer as cp
 
 def trained(recipe: str, **changes) -> cp.Player:
     """The first agent of a short run."""
-    settings = cp.adjust(cp.RECIPES[recipe].presets["quick"], game=GAME, **changes)
+    settings = cp.adjust(cp.preset(recipe), game=GAME, **changes)
     folder = cp.train(settings, Path(tempfile.mkdtemp()) / recipe)
     return cp.load(folder.path)[0]
 

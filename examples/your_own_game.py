@@ -61,7 +61,7 @@ def main() -> None:
     game = Pasture()
     cp.register_game("pasture", game)  # so that its runs can be read back by this name
     settings = cp.adjust(
-        cp.A2C_PRESETS["quick"], game=game, iterations=ITERATIONS, phases=1, tabular_iterations=0, episodes=256
+        cp.preset("a2c-mixed"), game=game, iterations=ITERATIONS, phases=1, tabular_iterations=0, episodes=256
     )
     out = Path(tempfile.mkdtemp()) / "pasture"
     cp.train(settings, out)

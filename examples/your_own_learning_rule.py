@@ -49,7 +49,7 @@ cp.RULES["reinforcement"] = lambda game, population, updating: Reinforcement()
 def main() -> None:
     cp.configure()
     settings = cp.adjust(
-        cp.RECIPES["coala-shaping"].presets["quick"],
+        cp.preset("coala-shaping"),
         game=cp.prisoners_dilemma(rounds=5),
         naive_rule="reinforcement",
         inner_episodes=10,

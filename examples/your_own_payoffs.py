@@ -15,7 +15,7 @@ import coplayer as cp
 def main() -> None:
     cp.configure()
     settings = cp.adjust(
-        cp.PRESETS["quick"],
+        cp.preset("ppi-mixed"),
         game=GAME,
         pool=("uniform", "always_defect", "0.9,0.9,0.1,0.9,0.1"),  # a stranger, one who never hunts, one who answers
         phases=PHASES,

@@ -1,4 +1,5 @@
-"""Slow references in plain numpy (float64), one episode at a time, written from the specification and not from src."""
+"""Slow references in plain numpy (float64), one episode at a time, written from the papers' equations, not
+from src."""
 
 import jax
 import jax.numpy as jnp

@@ -40,7 +40,7 @@ def test_every_help_reads(command, capsys):
 
 def test_nothing_asked_for_is_a_hint(capsys):
     assert run() == 2
-    assert capsys.readouterr().err.startswith("coplayer: Missing subcommand Expected one of {train, resume,")
+    assert capsys.readouterr().err.startswith("coplayer: Expected one of {train, resume,")
 
 
 @pytest.mark.parametrize(

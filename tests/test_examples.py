@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 import coplayer as cp
+from coplayer.experiments.registry import EXPERIMENTS
+from coplayer.runs.folder import RunFolder
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -23,7 +25,7 @@ def example(name, **cut):
 @pytest.fixture(autouse=True)
 def registries():
     """What examples register is gone after each."""
-    kept = [(registry, dict(registry)) for registry in (cp.GAMES, cp.RULES, cp.ESTIMATORS)]
+    kept = [(r, dict(r)) for r in (cp.GAMES, cp.RULES, cp.ESTIMATORS, cp.RECIPES, EXPERIMENTS)]
     yield
     for registry, before in kept:
         registry.clear()
@@ -93,6 +95,19 @@ def test_two_agents_align_their_advantages(capsys):
     example("advantage_alignment", ITERATIONS=10)["main"]()
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 4 and lines[0].startswith("against each other: cooperation ")
+
+
+def test_an_experiment_of_ones_own_runs_from_the_command_line(tmp_path, capsys):
+    names = example("your_own_experiment")
+    words = f"train trial-and-error --phases 2 --trials 30 --seeds 2 --game.rounds 5 --out {tmp_path}/run"
+    assert names["cli"].main(words.split()) == 0
+    assert "| cooperation, learner against learner |" in (tmp_path / "run" / "summary.md").read_text()
+    rows, players = RunFolder.open(tmp_path / "run").metrics(), cp.load(tmp_path / "run", seed=1)
+    paid = cp.mean_rewards(*players, cp.prisoners_dilemma(5))
+    last = [row for row in rows if (row["phase"], row["seed"]) == (2, 1)]
+    np.testing.assert_allclose([row["reward_vs_learner"] for row in last], paid, rtol=1e-5)
+    assert names["cli"].main(["train", "trial-and-error", "--game", "public-goods", "--out", f"{tmp_path}/no"]) == 2
+    assert "game: must be a matrix game" in capsys.readouterr().err
 
 
 def test_unlike_players_meet_in_a_tournament(capsys):

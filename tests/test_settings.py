@@ -90,7 +90,7 @@ def test_the_single_settings_are_told_with_their_groups():
     assert told[:4] == [("size", "width", 4), ("size", "depth", 0), ("size", "fast", True), ("rates", "share", 0.25)]
     assert flat(Settings()) == {
         "game": "a game", "width": 4, "depth": 0, "fast": True, "share": 0.25, "decay": 0.9, "shape": "linear",
-        "least": None,
+        "parts": ("left",), "least": None,
     }  # fmt: skip
 
 

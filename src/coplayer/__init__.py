@@ -11,14 +11,13 @@ from coplayer.analysis.signature import Signature, signature
 from coplayer.analysis.tournament import Tournament, tournament
 from coplayer.analysis.zero_determinant import enforced_relation, extortion, fit_extortion
 from coplayer.errors import CoplayerError
-from coplayer.experiments.a2c_mixed import PRESETS as A2C_PRESETS
 from coplayer.experiments.a2c_mixed import A2CMixed
 from coplayer.experiments.coala_ipd import CoalaIPD
 from coplayer.experiments.exact_ipd import ExactIPD
 from coplayer.experiments.join import join
-from coplayer.experiments.ppi_mixed import PRESETS, PPIMixed
+from coplayer.experiments.ppi_mixed import PPIMixed
 from coplayer.experiments.protocol import Experiment, Recipe
-from coplayer.experiments.registry import RECIPES, load, resume, train
+from coplayer.experiments.registry import RECIPES, load, preset, resume, train
 from coplayer.experiments.registry import register as register_experiment
 from coplayer.games.game import Game, Symbol, Vector
 from coplayer.games.matrix import MatrixGame, prisoners_dilemma
@@ -26,9 +25,12 @@ from coplayer.games.names import GAMES
 from coplayer.games.names import register as register_game
 from coplayer.games.public_goods import PublicGoods
 from coplayer.learning import coala
+from coplayer.learning.a2c import A2CSettings, Updating
 from coplayer.learning.estimators import ESTIMATORS, Estimator, Outcome
+from coplayer.learning.optimisation import OptimiserSettings
 from coplayer.networks.actor_critic import ActorCritic
 from coplayer.networks.core import CORES
+from coplayer.networks.world_model import RoundModel, TokenModel
 from coplayer.play.player import Player, uniform
 from coplayer.play.rollout import play_match
 from coplayer.play.trajectory import Episode, Trajectory
@@ -41,14 +43,13 @@ from coplayer.runtime import configure
 from coplayer.settings import adjust
 
 __all__ = [
-    "A2C_PRESETS",
     "CORES",
     "ESTIMATORS",
     "GAMES",
-    "PRESETS",
     "RECIPES",
     "RULES",
     "A2CMixed",
+    "A2CSettings",
     "ActorCritic",
     "CoalaIPD",
     "CoplayerError",
@@ -60,6 +61,7 @@ __all__ = [
     "MatrixGame",
     "Memory1",
     "NaiveLearner",
+    "OptimiserSettings",
     "Outcome",
     "PPIMixed",
     "PPIPlayer",
@@ -69,10 +71,13 @@ __all__ = [
     "PublicGoods",
     "Recipe",
     "RecurrentPlayer",
+    "RoundModel",
     "Signature",
     "Symbol",
+    "TokenModel",
     "Tournament",
     "Trajectory",
+    "Updating",
     "Vector",
     "adjust",
     "against_fixed",
@@ -91,6 +96,7 @@ __all__ = [
     "mean_rewards",
     "named_strategy",
     "play_match",
+    "preset",
     "price_of_defection",
     "prisoners_dilemma",
     "projected_gradients",

@@ -36,11 +36,12 @@ Preset = Literal["quick", "paper"]
 Flat = Annotated[tyro.conf.OmitArgPrefixes[tyro.conf.OmitSubcommandPrefixes[_T]], tyro.conf.arg(name="")]
 Job = Callable[[], None]
 PARSER_SAYS = {  # in the parser's words, and in ours
+    r"^.*? -{5,} ": "",  # the title of a box that is drawn without lines
+    r" ?-{5,}": "",
     r"Error parsing --": "",
     r"invalid literal for int\(\) with base 10:": "must be a whole number, got",
     r"could not convert string to float:": "must be a number, got",
     r"Argument helptext: .*?(?=For full helptext|$)": "",
-    r"-{5,} ": "",
 }
 NO_CACHE = "--no-compilation-cache"
 

@@ -455,6 +455,25 @@ def test_a_new_rule_of_learning_is_an_entry_of_its_registry(turncoats, tmp_path)
     assert_same(whole.path, tmp_path / "broken")
 
 
+@pytest.mark.parametrize(
+    ("registry_", "changes", "message"),
+    [
+        (RULES, {"naive_rule": "odd"}, "naive_rule: odd is no function that makes a player, but 3"),
+        (ESTIMATORS, {"methods": ("odd",)}, "methods: odd is no coplayer.Estimator, but 3"),
+    ],
+)
+def test_what_a_registry_should_not_hold_is_one_line(registry_, changes, message, monkeypatch):
+    monkeypatch.setitem(registry_, "odd", 3)
+    with pytest.raises(CoplayerError, match=f"^{message}$"):
+        coala_ipd.check(adjust(TINY_COALA, **changes))
+
+
+def test_a_rule_that_makes_no_player_is_one_line(monkeypatch, tmp_path):
+    monkeypatch.setitem(RULES, "odd", lambda game, population, updating: 3)
+    with pytest.raises(CoplayerError, match=r"^naive_rule: odd makes no coplayer\.Player$"):
+        registry.train(adjust(TINY_COALA, naive_rule="odd"), tmp_path / "run")
+
+
 def test_lola_dice_refuses_rules_that_it_cannot_look_ahead_of(turncoats):
     with pytest.raises(CoplayerError, match=r"naive_rule: lola_dice looks ahead .* needs a2c, got turncoat"):
         coala_ipd.check(adjust(TURNCOATS, methods=("lola_dice",)))

@@ -117,6 +117,17 @@ def test_an_experiment_is_registered_once(alone):
         registry.register(Saving())
 
 
+def test_presets_by_name():
+    assert registry.preset("a2c-step1") == registry.RECIPES["a2c-step1"].presets["quick"]
+    assert registry.preset("a2c-step1", "paper") == registry.RECIPES["a2c-step1"].presets["paper"]
+    for words, message in (
+        (("a2c",), "preset: 'a2c' is not one of ppi-mixed"),
+        (("a2c-step1", "fast"), "preset: a2c-step1 has paper, quick, got 'fast'"),
+    ):
+        with pytest.raises(CoplayerError, match=f"^{message}"):
+            registry.preset(*words)
+
+
 def test_settings_of_no_experiment_are_refused():
     with pytest.raises(CoplayerError, match="settings: RunSettings belongs to no experiment"):
         registry.experiment_of(RunSettings())
@@ -217,9 +228,9 @@ def replaced(*path, value):
         (replaced("settings", "game", value="ipd"), "game: must be an object with the game's name, got 'ipd'"),
         (replaced("settings", "game", "name", value="chess"), "game: 'chess' is not one of ipd, matrix, public-goods"),
         (replaced("settings", "game", "rounds", value="5"), "game.rounds: must be a whole number, got '5'"),
-        (replaced("settings", "game", "rounds", value=0), "rounds: must be a whole number of at least 1, got 0"),
+        (replaced("settings", "game", "rounds", value=0), "game.rounds: must be a whole number of at least 1, got 0"),
         (replaced("settings", "game", "payoffs", value=None), "game.payoffs: must be a list of numbers, got None"),
-        (replaced("settings", "game", "payoffs", value=[1, 2, 3]), "payoffs: needs n \\* n numbers"),
+        (replaced("settings", "game", "payoffs", value=[1, 2, 3]), "game.payoffs: needs n \\* n numbers"),
         (replaced("settings", "game", "board", value=8), "game: ipd has no setting board"),
         (replaced("experiment", value="dqn"), "experiment 'dqn' is not one of ppi-mixed, a2c-mixed"),
         (replaced("experiment", value=["dqn"]), r"experiment \['dqn'\] is not one of ppi-mixed, a2c-mixed"),

@@ -91,12 +91,20 @@ def test_cores_by_name():
     [
         ("lstm", 4, "core: must be one of gru, hawk, got 'lstm'"),
         ("hawk", 5, "hidden: must be a multiple of 2, the heads of a Hawk, got 5"),
+        ("gru", 0, "hidden: must be a whole number of at least 1, got 0"),
     ],
 )
 def test_cores_that_cannot_be_made_are_refused(make, kind, hidden, message):
     with pytest.raises(CoplayerError) as caught:
         make(kind, hidden)
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("entry", [3, lambda inputs, hidden, *, key: 3])
+def test_what_makes_no_core_is_one_line(entry, monkeypatch):
+    monkeypatch.setitem(CORES, "odd", entry)
+    with pytest.raises(CoplayerError, match=r"^core: odd makes no core \(see coplayer\.networks\.core\.Core\), but 3$"):
+        new_core("odd", INPUTS, HIDDEN, jax.random.key(0))
 
 
 def test_a_core_is_checked_without_being_made():

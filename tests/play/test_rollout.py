@@ -387,6 +387,46 @@ def test_fewer_than_one_episode_is_one_line(name, count):
         play_match(players, prisoners_dilemma(2), jax.random.key(0), **{name: count})
 
 
+class Acting(Player):
+    """Takes the same action everywhere, in whatever form."""
+
+    action: object = eqx.field(static=True)
+
+    def begin(self, key, batch):
+        return None
+
+    def act(self, state, observation, key):
+        return state, self.action(observation.shape[:1]), None
+
+
+def always(value):
+    return lambda shape: jnp.full(shape, value)
+
+
+@pytest.mark.parametrize("game", [prisoners_dilemma(3), PublicGoods(2, rounds=3)])
+@pytest.mark.parametrize("inner_episodes", [1, 2])
+@pytest.mark.parametrize(
+    ("action", "message"),
+    [
+        (always(2), "player 2: this game has the actions 0 to 1, the player took 2"),
+        (always(-1), "player 2: this game has the actions 0 to 1, the player took -1"),
+        (always(0.0), "player 2: must take one whole number per table as its actions, (4,), took float32 (4,)"),
+        (lambda shape: jnp.zeros((), int), "player 2: must take one whole number per table as its actions, (4,), took"),
+    ],
+)
+def test_actions_that_a_game_does_not_have_are_one_line(action, message, inner_episodes, game):
+    players, play = (Acting(always(1)), Acting(action)), play_match.__wrapped__  # past the tests' own types
+    with pytest.raises(CoplayerError) as refused:
+        play(players, game, jax.random.key(0), episodes=4, inner_episodes=inner_episodes)
+    assert str(refused.value).startswith(message)
+
+
+@pytest.mark.parametrize("key", [0, None, (1, 2)])
+def test_what_is_no_key_is_one_line(key):
+    with pytest.raises(CoplayerError, match=r"^key: must be a random key such as jax\.random\.key\(0\), got"):
+        play_match.__wrapped__((named_strategy("tit_for_tat"),) * 2, prisoners_dilemma(2), key)
+
+
 def test_a_class_in_place_of_a_game_is_one_line():
     with pytest.raises(CoplayerError, match="game: must be a game"):
         play_match((named_strategy("tit_for_tat"),) * 2, MatrixGame, jax.random.key(0))

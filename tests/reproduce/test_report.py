@@ -36,6 +36,7 @@ def folder_of(path, *sides, measures=("cooperation",), phases=4):
         ["vs_tabular", "of_tabular"],
         ["vs_frozen", "of_frozen"],
         ["vs_learner", "vs_naive", "of_naive"],
+        ["vs_naive", "of_naive", "vs_bots", "of_bots", "vs_odd_ones"],  # kinds of one's own come last
     ],
 )
 def test_sides_are_those_that_were_measured(sides, tmp_path):
@@ -49,6 +50,14 @@ def test_a_side_counts_if_it_was_measured_in_the_last_phase_and_completely(tmp_p
     folder = folder_of(tmp_path / "run", "vs_learner")
     append_rows(folder.metrics_file, [{"phase": 5, "seed": 0, "learner": 0, "reward_vs_naive": 1.0}])
     assert report.sides(folder) == [] and report.sides(folder, ()) == ["vs_naive"]
+
+
+def test_kinds_of_co_players_in_words():
+    panel = Panel("", "PPI", "phase")
+    assert report.side_label(panel, "vs_odd_ones") == "PPI against odd ones"
+    assert report.side_label(panel, "of_frozen") == "frozen PPI against PPI"
+    assert report.side_in_words("vs_odd_ones") == " against odd ones" and report.side_in_words("of_bots") == " of bots"
+    assert report.side_in_words("of_naive") == " of the naive learners"
 
 
 def test_learners_who_meet_are_averaged_and_others_are_repetitions(tmp_path):

@@ -62,8 +62,8 @@ class BeginningSettings:
     """Beginning: first iterations among tabular players alone"""
 
     tabular_iterations: int = setting(0, at_least=0)
-    """First iterations, in which the learners meet tabular players alone, where they meet any. After them the optimiser
-    begins anew, and so does all that falls over the training."""
+    """First iterations, in which the learners meet tabular players alone. After them the optimiser begins anew, and so
+    do the learning rate and the entropy coefficient. No effect where the learners meet no tabular players."""
     tabular_learning_rate: float = setting(3e-3)
     """Adam's learning rate at the start of the --tabular-iterations, at whose end it is a tenth."""
     tabular_entropy_coefficient: float = setting(0.03, at_least=0)
@@ -93,7 +93,7 @@ class A2CMixed:
 
     @property
     def identity_size(self) -> int:
-        """Length of the vector that names the co-player; 0: none."""
+        """Length of a co-player's identity, if the learner is told whom it meets; else 0."""
         return identity_size(self.game) if self.co_players.opponent_identity else 0
 
     @property

@@ -36,7 +36,7 @@ class IterationTrainer:
     ):
         """`initial()` gives the learners before their first iteration, `train(learners, iteration)` those after a chunk
         from that iteration on, and its metrics `[learner, seed]`. `steps(iteration)`: of all learners and seeds in an
-        iteration, for the rate a second that is told as `rate`.
+        iteration, for the steps per second that timing.jsonl has as `rate`.
         """
         self.settings = settings
         self._initial = initial

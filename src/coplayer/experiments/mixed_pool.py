@@ -211,8 +211,8 @@ def play_batch(
 def identities(
     size: int, learners: int, tables: Float[Array, "observations actions tabular"]
 ) -> Float[Array, "identity batch"]:
-    """What names the co-player of each episode, `size` numbers: zeros for learners, whom the first `learners` episodes
-    are against, and a tabular player's identity; or, of size 0, nothing.
+    """The identity of the co-player of each episode. The first `learners` episodes are against learners, whose identity
+    is zeros; the others are against the tabular players of `tables`. `size`: length of an identity; 0: nobody is told.
     """
     if not size:
         return jnp.zeros((0, learners + tables.shape[-1]))

@@ -118,7 +118,7 @@ class PPIMixed:
 
     @property
     def identity_size(self) -> int:
-        """Length of the vector that names the co-player; 0: none."""
+        """Length of a co-player's identity, if the learner is told whom it meets; else 0."""
         return identity_size(self.game) if self.co_players.opponent_identity else 0
 
     @property
@@ -205,7 +205,7 @@ def check(settings: PPIMixed) -> None:
     mixed_pool.check_co_players(co_players, settings.game)
     require(
         not (co_players.start and co_players.opponent_identity),
-        "opponent_identity: not with start, whose episodes are not stored with the names of co-players",
+        "opponent_identity: not with start, whose episodes are stored without the co-players' identities",
     )
     require(
         settings.network.model == "round" or not settings.planner.expected_rewards,
@@ -303,7 +303,7 @@ def own_payoffs(settings: PPIMixed) -> Float[Array, " joint"]:
 
 
 def tabular_episodes(settings: PPIMixed, key: PRNGKeyArray, count: int) -> ppi.EpisodeBatch:
-    """Episodes of tabular players among themselves, and the names of their second players if the learner is told."""
+    """Episodes of tabular players among themselves, and the identities of the second players if the learner is told."""
     drawn = (key, settings.game, count, settings.first_players)
     return tabular.play(*drawn).joint, identity_of(tabular.opponents(*drawn)) if settings.identity_size else None
 
@@ -320,17 +320,17 @@ def new_seat(settings: PPIMixed, rows: DataSet, key: PRNGKeyArray, given: Given 
 def first_data(
     settings: PPIMixed, rows: DataSet, key: PRNGKeyArray, carried: UInt8[Array, "carried rounds"] | None
 ) -> tuple[UInt8[Array, "capacity rounds"], Float[Array, "capacity identity"] | None]:
-    """The data set before the first phase, and the names beside it. Tabular episodes are a function of the key;
-    `carried` are those of another run.
+    """The data set before the first phase, and the co-players' identities beside it. Tabular episodes are a
+    function of the key; `carried` are those of another run.
     """
     episodes = jnp.zeros((rows.capacity, settings.game.rounds), dtype=jnp.uint8)
     identities = jnp.zeros((rows.capacity, settings.identity_size)) if settings.identity_size else None
     if carried is not None:
         episodes = episodes.at[rows.stored : rows.first_of(1)].set(carried)
     if rows.stored:
-        joint, names = tabular_episodes(settings, jax.random.fold_in(key, TABULAR), rows.stored)
+        joint, drawn = tabular_episodes(settings, jax.random.fold_in(key, TABULAR), rows.stored)
         episodes = episodes.at[: rows.stored].set(joint.T)
-        identities = None if identities is None else identities.at[: rows.stored].set(names.T)
+        identities = None if identities is None else identities.at[: rows.stored].set(drawn.T)
     return episodes, identities
 
 
@@ -370,7 +370,7 @@ def block_players(settings: PPIMixed, key: PRNGKeyArray) -> TabularPlayers:
 
 
 def block_identities(settings: PPIMixed, key: PRNGKeyArray) -> Float[Array, "identity batch"] | None:
-    """What names the co-players of the block of episodes with this key, if the learner is told."""
+    """The identities of the co-players of the block of episodes with this key, if the learner is told."""
     if not settings.identity_size:
         return None
     learners = settings.block.size - settings.block.against_tabular
@@ -378,14 +378,14 @@ def block_identities(settings: PPIMixed, key: PRNGKeyArray) -> Float[Array, "ide
 
 
 def add_identities(settings: PPIMixed, rows: DataSet, seat: Seat, phase: Int[Array, ""]) -> Seat:
-    """Write what names the co-players of a phase's episodes, which is a function of the key, into the data set."""
+    """Write the identities of the co-players of a phase's episodes, a function of the key, into the data set."""
     if seat.learner.identities is None:
         return seat
     blocks = jnp.arange(settings.data.play_blocks)
-    names = jax.lax.map(lambda block: block_identities(settings, block_key(seat, phase, block)).T, blocks)
+    met = jax.lax.map(lambda block: block_identities(settings, block_key(seat, phase, block)).T, blocks)
     row = rows.first_of(phase)
     identities = jax.lax.dynamic_update_slice(
-        seat.learner.identities, names.reshape(rows.per_phase, settings.identity_size), (row, jnp.zeros_like(row))
+        seat.learner.identities, met.reshape(rows.per_phase, settings.identity_size), (row, jnp.zeros_like(row))
     )
     return seat._replace(learner=seat.learner._replace(identities=identities))
 
@@ -563,8 +563,8 @@ class Trainer:
         return Chunk(State(learners, phase, stop), rows, {"phase": phase, "updates": stop - update}, None, phase)
 
     def pack(self, state: State) -> dict[str, np.ndarray]:
-        """Everything but tabular episodes, co-players' names and frozen co-players: these follow from the key, or are
-        those of another run. Episodes take as few bits per round as they need.
+        """Everything but tabular episodes, co-players' identities and frozen co-players: the first two follow from the
+        key, the last are those of another run. Episodes take as few bits per round as they need.
         """
         played = np.asarray(state.learners.learner.episodes[:, :, self.rows.played_before(state.phase)])
         return checkpoint.flatten(without_data(state.learners), "learners") | {

@@ -28,8 +28,9 @@ class Experiment(Protocol):
 
     Its training gives rows of metrics with the numbers `phase`, `seed` and `learner` (see `runs.training.Chunk`). A
     report shows the metrics that are named by what is measured and by whom the learners meet: `reward_vs_learner` and
-    `<measure>_vs_learner`, by the names in `Game.measures`; likewise `_vs_tabular`, `_of_tabular` and so on (see
-    `reproduce.report.SIDES`).
+    `<measure>_vs_learner`, by the names in `Game.measures`. `_vs_<kind>` and `_of_<kind>` are those against co-players
+    of any other kind, and of these co-players themselves. Figures of its own are entries in
+    `reproduce.report.MORE_FIGURES`.
     """
 
     NAME: str

@@ -84,6 +84,14 @@ def _check_form(name: str, settings: Any) -> None:
         require(singles.count(single) == 1, f"experiment: {name} has two settings of the name {single}")
 
 
+def preset(command: str, which: str = "quick") -> Any:
+    """The settings of `coplayer train command --preset which`, to be changed by `settings.adjust`."""
+    require(command in RECIPES, f"preset: {command!r} is not one of {', '.join(RECIPES)}")
+    presets = RECIPES[command].presets
+    require(which in presets, f"preset: {command} has {', '.join(presets)}, got {which!r}")
+    return presets[which]
+
+
 def settings_type(experiment: Experiment) -> type:
     """The class of an experiment's settings."""
     return type(next(iter(experiment.RECIPES.values())).presets["quick"])

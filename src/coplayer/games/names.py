@@ -54,8 +54,8 @@ def from_description(description: Any) -> Game:
     require(settings.keys() <= known, f"game: {name} has no setting {', '.join(sorted(settings.keys() - known))}")
     try:
         return dataclasses.replace(GAMES[name], **{k: _tuples(v) for k, v in settings.items()})
-    except CoplayerError:
-        raise
+    except CoplayerError as error:
+        raise CoplayerError(f"game.{error}") from error
     except (TypeError, ValueError) as error:
         raise CoplayerError(f"game: the settings of {name} are damaged ({first_line(error)})") from error
 

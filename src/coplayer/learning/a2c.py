@@ -50,7 +50,7 @@ class Updating(NamedTuple):
 
     loss: A2CSettings
     optimiser: OptimiserSettings
-    iterations: int  # of the whole training, over which numbers fall that are not told otherwise
+    iterations: int  # of the whole training, over which the rate and the coefficients fall by default
 
     def lambdas(self, iteration: Int[Array, ""]) -> tuple[float | Float[Array, ""], float | Float[Array, ""]]:
         """gae_lambda and td_lambda in an iteration."""
@@ -94,7 +94,7 @@ def normalise(advantages: Float[Array, "rounds batch"], split: int, least: float
 
 
 def _kinds(advantages: Float[Array, "rounds batch"], split: int) -> list[Float[Array, "rounds group"]]:
-    """Those of the episodes against the learner and of the others, where there are any."""
+    """The advantages against learners, and those against other co-players. A group of no episodes is left out."""
     return [group for group in (advantages[:, :split], advantages[:, split:]) if group.size]
 
 

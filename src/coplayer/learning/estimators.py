@@ -15,10 +15,10 @@ from coplayer.learning.coala import Switches
 class Outcome(NamedTuple):
     """One replica's meta-trajectory: B games of M * T rounds against one co-player. Time comes first."""
 
-    rewards: Float[Array, "time batch"]
-    values: Float[Array, "time batch"]  # the agent's own, before each round
+    rewards: Float[Array, "time batch"]  # the agent's, times the setting reward_scale
+    values: Float[Array, "time batch"]  # of scaled rewards: the agent's own, before each round
     final_value: Float[Array, " batch"]  # after the last round
-    other_rewards: Float[Array, "time batch"]  # the co-player's
+    other_rewards: Float[Array, "time batch"]  # the co-player's, times reward_scale
 
 
 @runtime_checkable

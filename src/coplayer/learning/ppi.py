@@ -7,8 +7,8 @@ Each row of the data set is one episode in the learner's view, one joint action 
 episodes of the data set may be *fresh*: they are not stored. Whenever one is due in a batch, a new one is drawn in its
 place, so fresh episodes can never be overfitted.
 
-Where the learner is told whom it meets (the ablation with opponent identity), a vector that names the co-player is
-stored with each row.
+Where the learner is told whom it meets (the ablation with opponent identity), the co-player's identity vector is stored
+with each row.
 """
 
 from collections.abc import Callable
@@ -25,7 +25,7 @@ from coplayer.networks.world_model import EpisodeLoss, WorldModel
 from coplayer.settings import setting
 
 EpisodeBatch = tuple[Integer[Array, "rounds batch"], Float[Array, "identity batch"] | None]
-"""Episodes, and the vectors that name their co-players."""
+"""Episodes, and the identities of their co-players."""
 Fresh = Callable[[PRNGKeyArray, int], EpisodeBatch]
 """`fresh(key, count)` draws `count` episodes."""
 
@@ -36,9 +36,7 @@ class PPIState(NamedTuple):
     model: WorldModel
     optimiser: optax.OptState
     episodes: UInt8[Array, "capacity rounds"]  # filled from the start
-    identities: Float[Array, "capacity identity"] | None = (
-        None  # names each row's co-player; None: the learner isn't told
-    )
+    identities: Float[Array, "capacity identity"] | None = None  # of each row's co-player; None: the learner isn't told
 
 
 @dataclass(frozen=True)
@@ -107,9 +105,9 @@ def take_batch(
     identity = None if learner.identities is None else learner.identities[stored].T
     if not fresh_count:
         return joint, identity
-    is_fresh, (drawn, names) = indices < fresh_count, fresh(key, indices.shape[0])
+    is_fresh, (drawn, whose) = indices < fresh_count, fresh(key, indices.shape[0])
     joint = jnp.where(is_fresh, drawn, joint)
-    return joint, None if identity is None else jnp.where(is_fresh, names, identity)
+    return joint, None if identity is None else jnp.where(is_fresh, whose, identity)
 
 
 def fit(

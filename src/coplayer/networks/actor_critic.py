@@ -78,7 +78,7 @@ class ActorCritic(OnCore):
         return state.T if isinstance(self.core, GRU) else state
 
     def no_identity(self, batch: int) -> Float[Array, "identity batch"]:
-        """What a learner is named by, and what every round but the first has: zeros."""
+        """The identity of a learner, and the place of an identity in every round but the first: zeros."""
         return jnp.zeros((self.identity_size, batch))
 
     def step(

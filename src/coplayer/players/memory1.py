@@ -144,11 +144,13 @@ def _numbers(probabilities) -> np.ndarray:
 def cooperation(probabilities) -> Memory1:
     """A memory-1 player of a two-action game, from P(action 0) after START, CC, CD, DC, DD: shape (..., 5).
 
-    Raises `CoplayerError` for another shape, and for numbers that are no probabilities.
+    Raises `CoplayerError` for another shape, and for numbers that are no probabilities. Traced arrays are taken as they
+    are.
     """
-    cooperate = _numbers(probabilities)
+    traced = isinstance(probabilities, jax.core.Tracer)
+    cooperate = probabilities if traced else _numbers(probabilities)
     require(cooperate.shape[-1:] == (5,), f"probabilities: the last axis must have 5 entries, got {cooperate.shape}")
-    return Memory1(np.stack([cooperate, 1 - cooperate], axis=-1))
+    return Memory1((jnp if traced else np).stack([cooperate, 1 - cooperate], axis=-1))
 
 
 def fits_named_strategies(game: Game) -> bool:

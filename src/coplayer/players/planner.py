@@ -104,8 +104,8 @@ def improved_policy(
 class PPIPlayer(Player):
     """A player that plans in its sequence model before every action, in a matrix game. Its state is the model's.
 
-    `identity` names its co-players, where the model takes that and where they are tabular (see `told`); without it they
-    are learners.
+    `identity`: of its tabular co-players, for a model that takes identities (see `told`); None: its co-players are
+    learners.
     """
 
     model: WorldModel
@@ -129,8 +129,8 @@ class PPIPlayer(Player):
         )
 
     def told(self, probabilities: Float[Array, "batch observations actions"]) -> "PPIPlayer":
-        """The player who knows the memory-1 co-player of each of its next `batch` episodes, if its model takes a
-        identity; itself otherwise.
+        """The player who knows the memory-1 co-player of each of its next `batch` episodes, if its model takes
+        identities; itself otherwise.
         """
         if not self.model.identity_size:
             return self

@@ -25,8 +25,8 @@ class Memory(NamedTuple):
 class RecurrentPlayer(Player):
     """Samples its actions from the policy of an `ActorCritic`. Its notes are the network's `Trace`.
 
-    `identity` names its co-players, where the network takes that and where they are tabular (see `told`); without it
-    they are learners. A `lasting` player remembers all episodes of a match.
+    `identity`: of its tabular co-players, for a network that takes identities (see `told`); None: its co-players are
+    learners. A `lasting` player remembers all episodes of a match.
     """
 
     network: ActorCritic
@@ -49,8 +49,8 @@ class RecurrentPlayer(Player):
         )
 
     def told(self, probabilities: Float[Array, "batch observations actions"]) -> "RecurrentPlayer":
-        """The player who knows the memory-1 co-player of each of its next `batch` episodes, if its network takes a
-        identity; itself otherwise.
+        """The player who knows the memory-1 co-player of each of its next `batch` episodes, if its network takes
+        identities; itself otherwise.
         """
         if not self.network.identity_size:
             return self
@@ -60,7 +60,7 @@ class RecurrentPlayer(Player):
         return Memory(self.network.initial_state(batch), jnp.ones((), bool))
 
     def act(self, state, observation, key):
-        identity = None if self.identity is None else jnp.where(state.opens, self.identity_size, 0.0)
+        identity = None if self.identity is None else jnp.where(state.opens, self.identity, 0.0)
         now = self.network.step(state.state, observation, identity)
         action = sample(jax.nn.softmax(now.outputs[:-1], axis=0), uniform(key, now.outputs.shape[1:]))
         return Memory(now.state, jnp.zeros((), bool)), action, now

@@ -164,11 +164,11 @@ def measure_pair(
         met, alone = probes[LEARNER][seat], probes[TABULAR][seat]
         guess = tabular.predictive(views[seat], game, pool)
         seen = observations(game.swap(views[seat]), game.rounds)  # by the tabular player
-        told = jax.vmap(rows, in_axes=(None, 0))(tables[seat], seen)
-        guess, told = (take(jnp.moveaxis(values, 1, -1), at).T for values in (guess, told))
+        known = jax.vmap(rows, in_axes=(None, 0))(tables[seat], seen)
+        guess, known = (take(jnp.moveaxis(values, 1, -1), at).T for values in (guess, known))
         return {
             LEARNER: own_measures(met) | against_learner(met, probes[LEARNER][1 - seat]) | prices(priced[seat]),
-            TABULAR: own_measures(alone) | against_tabular(alone, guess, told),
+            TABULAR: own_measures(alone) | against_tabular(alone, guess, known),
         }
 
     return [measures(seat) for seat in range(2)]

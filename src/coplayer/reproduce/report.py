@@ -1,7 +1,8 @@
 """The report of a run: figures, and a table of the paper's numbers beside the run's own."""
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -24,10 +25,13 @@ from coplayer.runs.folder import RunFolder
 TIT_FOR_TAT = "tit_for_tat"
 OPPONENT_LABELS = {LEARNER: "the other learner", FROZEN: "the frozen player"}
 COOPERATION = ("cooperation",)  # the measures of a matrix game
-MORE_FIGURES = {  # of one experiment alone
+MORE_FIGURES: dict[str, dict[str, Callable[[RunFolder, Any, Path], None]]] = {
     exact_ipd.NAME: {"policy": exact_figures.draw_run},
     coala_ipd.NAME: {"within_meta_trajectory": coala_figures.draw_run},
 }
+"""Figures of one experiment alone, by the experiment's name and the figure's. Each is drawn from a run folder and its
+settings, to a path without suffix. An experiment of one's own may have an entry too.
+"""
 
 
 class Report(NamedTuple):
@@ -38,8 +42,7 @@ class Report(NamedTuple):
     text: str
 
 
-KINDS = ("tabular", "frozen", "naive")  # of co-players, beside the learners themselves
-SIDES = ("vs_learner", *(f"{side}_{kind}" for kind in KINDS for side in ("vs", "of")))  # of matches in training
+KINDS = ("learner", "tabular", "frozen", "naive")  # of co-players, as they are reported; others follow by name
 
 
 def measured_last(folder: RunFolder) -> set[str]:
@@ -54,7 +57,13 @@ def sides(folder: RunFolder, measures: tuple[str, ...] = COOPERATION) -> list[st
     learners' against each kind of co-player and, where the learners do not meet each other, their co-players' too.
     """
     measured, metrics = measured_last(folder), ("reward", *measures[:1])
-    return [side for side in SIDES if {f"{metric}_{side}" for metric in metrics} <= measured]
+    found = [name.removeprefix("reward_") for name in measured if name.startswith(("reward_vs_", "reward_of_"))]
+
+    def place(side: str) -> tuple:
+        preposition, kind = side.split("_", 1)
+        return (KINDS.index(kind) if kind in KINDS else len(KINDS), kind, preposition != "vs")
+
+    return sorted((side for side in found if {f"{metric}_{side}" for metric in metrics} <= measured), key=place)
 
 
 def learners_meet(folder: RunFolder) -> bool:
@@ -108,8 +117,8 @@ def published_points(panel: str, curve: str) -> dict[str, tuple[np.ndarray, np.n
 
 def side_label(panel: Panel, side: str) -> str:
     """For example "PPI against tabular"."""
-    preposition, kind = side.split("_")
-    other = {"learner": panel.label, "frozen": f"frozen {panel.label}"}.get(kind, kind)
+    preposition, kind = side.split("_", 1)
+    other = {"learner": panel.label, "frozen": f"frozen {panel.label}"}.get(kind, kind.replace("_", " "))
     return f"{panel.label} against {other}" if preposition == "vs" else f"{other} against {panel.label}"
 
 
@@ -200,6 +209,15 @@ SIDE_WORDS = {
     "vs_naive": " against naive learners",
     "of_naive": " of the naive learners",
 }
+
+
+def side_in_words(side: str) -> str:
+    """Whose a number of the table is, such as " of the tabular players"."""
+    preposition, kind = side.split("_", 1)
+    other = f" {'against' if preposition == 'vs' else 'of'} {kind.replace('_', ' ')}"
+    return SIDE_WORDS.get(side, other)
+
+
 LAST_PHASES = 3  # what "at the end of training" means in the table
 
 
@@ -219,7 +237,7 @@ def training_quantities(
         return bounded(panel, label, f"{metric}_{side}", paper, ours, compare=compare)
 
     return [
-        trained(f"{metric.replace('_', ' ')}{SIDE_WORDS[side]}", metric, side)
+        trained(f"{metric.replace('_', ' ')}{side_in_words(side)}", metric, side)
         for side in sides(folder, measures)
         for metric in (*measures, "reward")
         if f"{metric}_{side}" in measured

@@ -44,13 +44,13 @@ class Run(NamedTuple):
     settings: Any
 
     def quantities(self, *, last: dict | None = None) -> list[Quantity]:
-        """Its training beside the paper, and its last agents, where their evaluation is given."""
+        """The table's rows of the training. `last`: an evaluation of the last agents, whose rows are added."""
         panel = EXPERIMENTS[learner_of(self.settings)].panel(self.settings)
         rows = training_quantities(self.folder, panel, compare=True)
         return rows if last is None else rows + evaluation_quantities(self.folder, panel, last, compare=True)
 
     def lines(self) -> list[Line]:
-        """Its training beside the published points."""
+        """The training curves, and the published points beside them."""
         return training_lines(self.folder, EXPERIMENTS[learner_of(self.settings)].panel(self.settings), compare=True)
 
     def evaluation(self, fraction: float = 1.0) -> tuple[int, dict]:
