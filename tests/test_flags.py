@@ -1,5 +1,6 @@
 """Settings as flags, and back."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from coplayer.games import names
 from coplayer.games.matrix import MatrixGame, prisoners_dilemma
 from coplayer.games.public_goods import PublicGoods
 from coplayer.networks.core import CORES
-from coplayer.settings import adjust, each
+from coplayer.settings import adjust, each, groups_of
 from tiny import TINY_A2C
 from toy import Toy
 
@@ -51,6 +52,16 @@ def test_flags_change_settings_of_any_group_and_of_the_game():
         TINY_A2C, hidden=7, learning_rate=0.5, centred=False, seeds=3, pool=("uniform", "1,1,0,1,0"), core="hawk",
         start=Path("runs/one"), annealing="linear", game=MatrixGame((4, 0, 3, 2), 9),
     )  # fmt: skip
+
+
+def test_a_setting_of_one_name_is_described_once():
+    texts = {}
+    for recipe in registry.RECIPES.values():
+        for group in groups_of(recipe.presets["quick"]).values():
+            for name in (field.name for field in dataclasses.fields(group)):
+                texts.setdefault(name, set()).add(flags.documentation(type(group))[name])
+    assert {name: found for name, found in texts.items() if len(found) > 1} == {}
+    assert all(text.endswith(".") for found in texts.values() for text in found)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +104,7 @@ def test_the_documentation_of_a_field_is_its_docstring_also_of_inherited_ones():
     told = flags.documentation(type(TINY_A2C.run))
     assert told["seeds"] == "Independent repetitions, numbered from --seed."
     assert told["log_every"].startswith(
-        "Iterations per row of metrics, which is their mean. A run that is killed loses"
+        "Iterations from one row of metrics to the next. A killed run loses the rows af"
     )
     assert flags.documentation(type("Dynamic", (), {})) == {}
 
