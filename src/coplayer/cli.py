@@ -1,6 +1,7 @@
 """The command line: each command is a function of a frozen dataclass. See `coplayer --help`."""
 
 import io
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -308,7 +309,7 @@ def _listed(recipe: Recipe) -> Callable[[], None]:
 
 def _about(recipe: Recipe) -> str:
     """The line of help of a training command."""
-    return f"{recipe.shows} ({recipe.source})"
+    return " ".join(f"{recipe.shows} ({recipe.source})".split())
 
 
 def parse(arguments: list[str], console: Console) -> Job:
@@ -346,6 +347,9 @@ def main(arguments: list[str] | None = None) -> int:
     except CoplayerError as error:
         print(f"coplayer: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # who read our output has enough, such as `coplayer --help | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except KeyboardInterrupt:
         print("coplayer: stopped; 'coplayer resume FOLDER' goes on from the last checkpoint", file=sys.stderr)
         return 130
