@@ -19,7 +19,8 @@ import coplayer as cp
 
 @dataclass(frozen=True)
 class Pasture:
-    """The grass is 0 to 5 high. Who spares (action 0) takes half a unit, who grazes hard (action 1) a whole one."""
+    """The grass is 0 to 5 high. While there is grass, sparing (action 0) earns .5 and grazing hard (action 1) earns 1.
+    Only hard grazing lowers the grass, by 1."""
 
     rounds: int = 30
     """Rounds of an episode."""
@@ -35,7 +36,7 @@ class Pasture:
 
     def step(self, grass, actions, key):
         rewards = jnp.where(grass > 0, 0.5 + 0.5 * actions, 0.0)
-        eaten = actions.sum()  # what the others' restraint leaves grows back, by chance
+        eaten = actions.sum()  # only hard grazing takes grass
         grown = jax.random.bernoulli(key, 0.6).astype(int)
         return jnp.clip(grass - eaten + grown, 0, 5), rewards
 

@@ -98,15 +98,15 @@ def test_two_agents_align_their_advantages(capsys):
 
 
 def test_an_experiment_of_ones_own_runs_from_the_command_line(tmp_path, capsys):
-    names = example("your_own_experiment")
+    main = runpy.run_path(str(EXAMPLES / "your_own_experiment.py"))["cli"].main
     words = f"train trial-and-error --phases 2 --trials 30 --seeds 2 --game.rounds 5 --out {tmp_path}/run"
-    assert names["cli"].main(words.split()) == 0
+    assert main(words.split()) == 0
     assert "| cooperation, learner against learner |" in (tmp_path / "run" / "summary.md").read_text()
     rows, players = RunFolder.open(tmp_path / "run").metrics(), cp.load(tmp_path / "run", seed=1)
     paid = cp.mean_rewards(*players, cp.prisoners_dilemma(5))
     last = [row for row in rows if (row["phase"], row["seed"]) == (2, 1)]
     np.testing.assert_allclose([row["reward_vs_learner"] for row in last], paid, rtol=1e-5)
-    assert names["cli"].main(["train", "trial-and-error", "--game", "public-goods", "--out", f"{tmp_path}/no"]) == 2
+    assert main(["train", "trial-and-error", "--game", "public-goods", "--out", f"{tmp_path}/no"]) == 2
     assert "game: must be a matrix game" in capsys.readouterr().err
 
 

@@ -68,7 +68,7 @@ class Train(Computing):
     """Train an experiment. The flags of its settings are added by `flags.flags_of`."""
 
     out: Path
-    """Folder of the run; it must not exist yet."""
+    """Folder for the new run. A folder that already holds files is refused."""
     preset: Preset = "quick"
     """Values that all other settings start from: "quick" is made for a CPU of 2 cores, "paper" is as published."""
     game: Annotated[str, tyro.conf.arg(metavar=f"{{{','.join(names.GAMES)},FILE.py:CLASS}}")]
@@ -90,7 +90,7 @@ class Join(Reading):
     folders: tyro.conf.Positional[tuple[Path, ...]]
     """Folders of the runs."""
     out: Path
-    """Folder of the joint run; it must not exist yet."""
+    """Folder for the joint run. A folder that already holds files is refused."""
 
 
 @dataclass(frozen=True)
@@ -128,13 +128,13 @@ class Reproduce(Computing):
     figure: tyro.conf.Positional[str]
     """Name of the figure, or "list" for all of them."""
     out: Path = Path("runs/reproduce")
-    """Folder of runs and figures. Finished runs in it are used again, broken ones resumed."""
+    """Folder of runs and figures. Finished runs in this folder are used again; stopped runs are resumed."""
     preset: Preset = "quick"
     """Settings of the runs: "quick" is made for a CPU of 2 cores, "paper" is as published."""
     only: str | None = None
     """One part of the figure, such as ppi or a2c: see "coplayer reproduce list"."""
     seeds: int = 0
-    """Repetitions; 0: the published number, or a few of the quick preset."""
+    """Repetitions. 0: the published number with --preset paper, and at most as many with --preset quick."""
     seed: int = 0
     """Number of the first seed."""
 
@@ -249,7 +249,7 @@ def make_app(arguments: list[str], console: Console) -> SubcommandApp:
             add_training(training, name, recipe, arguments, console)
         else:  # listed only
             training.command(_listed(recipe), name=name)
-    app.command(training, name="train", help="Train agents: one command for each experiment and each of its recipes.")
+    app.command(training, name="train", help="Train agents: one command for each experiment, step or variant.")
 
     @app.command(name="resume")
     def _(command: Flat[Resume]) -> Job:
@@ -338,7 +338,7 @@ def _one_line(boxed: str) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Entry point of the `coplayer` command. Returns the exit status: 0, or 2 after a one-line error."""
+    """Entry point of the `coplayer` command. Returns the exit status: 0, 2 after an error, 130 after Ctrl-C."""
     arguments = sys.argv[1:] if arguments is None else arguments
     runtime.configure(compilation_cache=not flags.is_given(NO_CACHE, arguments))
     console = Console()

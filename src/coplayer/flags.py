@@ -1,8 +1,8 @@
 """The settings of an experiment as flags of the command line.
 
-Every setting is a flag of its own name, such as `--hidden`; those of the game begin with its name: `--game.rounds`. The
-help shows the flags by group. A group's docstring is its title, and perhaps, after a colon, a line on it; the docstring
-under a setting is the flag's help.
+Every setting is a flag of its own name, such as `--hidden`. The game's settings begin with `--game.`, such as
+`--game.rounds`. The help shows the flags by group. A group's docstring is its title, then perhaps a colon and a line on
+the group. The docstring under a setting is the flag's help.
 """
 
 import ast
@@ -58,8 +58,8 @@ def know_game(text: str) -> str:
 
 
 def game_of(name: str, own: Game) -> Game:
-    """The game of a name with its default settings. `own`: a recipe's own game, whose rounds a game of the same kind
-    has too.
+    """The game of a name. `own` is the recipe's game. If `name` is the name of `own`, the game is `own` itself. Any
+    other game has its default settings; a game of the same class as `own` has the rounds of `own`.
     """
     if name == names.described(own)["name"]:
         return own
@@ -69,7 +69,7 @@ def game_of(name: str, own: Game) -> Game:
 
 
 def check_needed(game: str, arguments: list[str]) -> None:
-    """Refuse a game by name whose settings have no default."""
+    """Refuse a game whose needed setting (see `NEEDED`) is not among the arguments."""
     needed = NEEDED.get(game)
     require(
         needed is None or is_given(f"--game.{needed}", arguments),

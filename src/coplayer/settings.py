@@ -28,9 +28,9 @@ def setting(
     """A field of a group, with its default and its limits (see `check_limits`).
 
     A number must be finite, and above 0 unless `at_least` gives another lower limit. `at_most` and `below` are upper
-    limits, the second without the limit itself. `among`: the texts that are allowed, for a text or a tuple of texts. A
-    registry, such as a dict, counts as it is when the settings are checked. `nested`: the numbers of a tuple may also
-    be given as nested lists, on the command line as JSON.
+    limits, the second without the limit itself. `among`: the texts that are allowed, for a text or a tuple of texts. If
+    `among` is a registry, such as a dict, texts that are registered later are allowed too. `nested`: the numbers of a
+    tuple may also be given as nested lists, on the command line as JSON.
     """
     limits = {"at_least": at_least, "at_most": at_most, "below": below, "among": among, "nested": nested or None}
     return dataclasses.field(default=default, metadata={k: v for k, v in limits.items() if v is not None})

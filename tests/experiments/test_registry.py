@@ -145,7 +145,7 @@ def test_settings_come_back_from_the_folder(trained):
     stored = json.loads(trained.config_file.read_text())
     assert stored["format"] == 2 and stored["experiment"] == "a2c-mixed" and stored["preset"] == "quick"
     assert list(stored["settings"]) == [
-        *("game", "co_players", "run", "network", "batch", "beginning", "loss", "optimiser"),
+        *("game", "co_players", "run", "network", "data", "beginning", "loss", "optimiser"),
     ]
     assert stored["settings"]["game"] == {
         "name": "ipd", "payoffs": [1.0, -1.0, 2.0, 0.0], "rounds": 5, "cooperation": 0,

@@ -69,8 +69,8 @@ class BeginningSettings:
     tabular_entropy_coefficient: float = setting(0.03, at_least=0)
     """Weight of the policy's entropy at the start of the --tabular-iterations, at whose end it is a tenth."""
     shared_start: bool = setting(False)
-    """Give all learners the weights of the first when the training begins, and again when they first meet. From there
-    on each learner learns from its own episodes."""
+    """Give all learners the first learner's weights when the training begins, and again after the --tabular-iterations.
+    Between and after, each learner learns from its own episodes."""
 
 
 @dataclass(frozen=True)

@@ -89,10 +89,10 @@ class ShapingSettings(MetaTrajectorySettings):
     meta_agents: int = setting(4)
     """Meta agents that are trained, each with its own weights."""
     methods: tuple[str, ...] = setting(("coala",), among=METHODS)
-    """Estimators of the policy gradient: one for all agents, or one for each agent. lola_dice is for all agents alone:
-    such agents see one inner episode at a time, and differentiate through their co-players' learning steps. lola_dice
-    has no use for --gae-lambda, --centred and the settings of PPO. Start from "coplayer train lola-ipd" for
-    lola_dice."""
+    """Estimators of the policy gradient: one for all agents, or one for each agent. lola_dice cannot be mixed with
+    other methods. A lola_dice agent sees one inner episode at a time, and differentiates through its co-players'
+    learning steps. lola_dice has no use for --gae-lambda, --centred and the settings of PPO. Start from "coplayer train
+    lola-ipd" for lola_dice."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class NaiveLearnerSettings:
     naive_rule: str = setting("a2c", among=RULES)
     """Rule by which the naive learners learn."""
     naive_population: int = setting(10)
-    """Random networks with one of which a naive learner begins each meta-trajectory."""
+    """Number of random networks. A naive learner begins each meta-trajectory as one of them, drawn at random."""
     naive_learning_rate: float = setting(5e-3)
     """Adam's learning rate of the naive learners."""
     naive_gamma: float = setting(0.99, at_least=0, at_most=1)
@@ -375,8 +375,8 @@ def play(settings: CoalaIPD, population: ActorCritic, network: ActorCritic, key:
 
 
 def by_inner_episode(settings: CoalaIPD, played: AgentPlay) -> dict[str, Float[Array, " episodes"]]:
-    """Means in each inner episode: rewards per round, and what the game measures. Those of naive co-players too; of
-    other meta agents the agent's own alone.
+    """Means in each inner episode: rewards per round, and what the game measures. With naive learners, the means
+    of both sides; with other meta agents, the agent's own means only.
     """
     split = settings.with_naive
 

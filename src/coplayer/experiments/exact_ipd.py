@@ -76,11 +76,13 @@ class AgentSettings(LookaheadSettings):
     discount: float = setting(0.99, at_least=0, below=1)
     """Discount per round."""
     first_policy: str = setting("random", among=STARTING_POLICIES)
-    """Centre that the agents' first logits are drawn around: probabilities of .5 (random), or of .05 and .95."""
+    """Policy that the agents' first logits are drawn around. Probability of action 0: .5 (random), .05 (always_defect),
+    .95 or .05 (tit_for_tat: .95 where tit-for-tat cooperates)."""
     first_policy_scale: float = setting(1.0, at_least=0)
     """Standard deviation of the agents' first logits."""
     method: str = setting("naive", among=METHODS)
-    """How the agents move against each other. lookahead takes --lookaheads steps; lola and sos take one."""
+    """Gradient that an agent follows against the other agent. lookahead looks ahead --lookaheads learning steps of the
+    co-player, lola and sos one step, naive none."""
     method_share: float = setting(1.0, at_least=0, at_most=1)
     """Weight of --method; the rest goes to the naive gradient."""
 
@@ -90,8 +92,8 @@ class ExactNaiveSettings(MetaTrajectorySettings):
     """Naive learners"""
 
     naive_weights: tuple[float, ...] = setting((0.1,))
-    """Weight of the naive learners in an agent's objective (p_naive). Several numbers: one for each of as many equal
-    stages of the training. The optimiser begins anew with each stage."""
+    """Weight of the naive learners in an agent's objective (p_naive). With n numbers the training has n equal stages,
+    one weight for each. The optimiser begins anew with each stage."""
     naive_rate: float = setting(5.0)
     """Step size of a naive learner, on its reward per round."""
     naive_learners: int = setting(16)

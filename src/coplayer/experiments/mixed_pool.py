@@ -5,9 +5,9 @@ more, of whom each meets every other equally often. Of two, learner i sits in se
 game whose seats are alike.
 
 The steps of the mechanism are the same experiments with other co-players. Without episodes against other learners
-(`learner_share` 0) the learners never meet: each meets tabular players (step 1), or the frozen agent after it in a
-finished run (step 2, `frozen`). Then they meet each other alone, starting from where such a run ended (step 3,
-`start`).
+(`learner_share` 0) the learners never meet. Each learner meets tabular players (step 1), or a frozen agent of a
+finished run (step 2, `frozen`): learner i meets agent i + 1, the last learner meets agent 0. In step 3 the learners
+meet each other alone, and start from where a finished run ended (`start`).
 """
 
 from collections.abc import Callable
@@ -108,8 +108,8 @@ class Split:
 
 
 def pairs_of(count: int) -> list[tuple[int, int]]:
-    """Who meets whom where each of `count` learners is to be seen with one other; of an odd number the last one meets
-    the first, who has met another already. None for a single one.
+    """Pairs in which each of `count` learners plays at least once. With an odd number the last learner meets the first,
+    who plays twice. A single learner has no pair.
     """
     return [(i, (i + 1) % count) for i in range(0, count, 2) if count > 1]
 
@@ -220,9 +220,10 @@ def identities(
 
 
 def play_metrics(trajectory: Trajectory, split: int, others: str = "tabular") -> dict[str, Array]:
-    """Means over episodes, of which the first `split` are against learners, the rest, if any, against `others`: what
-    the game measures, rewards per round, and the measures over the last quarter of the rounds. Where none are against
-    learners, those of the others too. The trajectory has episodes on its last axis, and may have blocks of them before.
+    """Means over episodes: rewards per round, and what the game measures. The first `split` episodes are against
+    learners, the rest, if any, against `others`. Against learners, the measures over the last quarter of the rounds are
+    given too (`late_`). Where no episode is against a learner, the means of `others` are given too (`_of_`). Episodes
+    are on the trajectory's last axis; blocks of episodes may be on an axis before.
     """
     own, metrics = trajectory.view(0), {}
     rounds, episodes = own.rewards.shape[0], own.rewards.shape[-1]

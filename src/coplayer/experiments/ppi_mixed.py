@@ -47,7 +47,7 @@ LENDS_AGENTS = True
 JOINABLE = True
 WEIGHTS, TABULAR, FIT, PLAY = range(4)  # streams of random numbers
 TABLES, ROUNDS = range(2)  # streams of one block of episodes
-MOST_UPDATES = 256  # in one chunk: what a killed run loses of a phase at most
+MOST_UPDATES = 256  # in one chunk; checkpoints are written between chunks only
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,8 @@ class DataSettings(EpisodeSettings):
     """Episodes"""
 
     tabular_episodes: int = setting(200_000)
-    """Episodes of tabular players among themselves that the data set starts with. With --learner-share 1 their actions
-    are uniformly random."""
+    """Episodes of tabular players among themselves that the data set starts with. With --learner-share 1 and without
+    --start, the actions in these episodes are uniformly random."""
     fresh_tabular: bool = setting(False)
     """Draw the data set's tabular episodes anew for every batch, instead of storing them."""
     play_blocks: int = setting(1)

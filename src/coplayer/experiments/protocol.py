@@ -27,10 +27,10 @@ class Experiment(Protocol):
     is the folder of another run.
 
     Its training gives rows of metrics with the numbers `phase`, `seed` and `learner` (see `runs.training.Chunk`). A
-    report shows the metrics that are named by what is measured and by whom the learners meet: `reward_vs_learner` and
-    `<measure>_vs_learner`, by the names in `Game.measures`. `_vs_<kind>` and `_of_<kind>` are those against co-players
-    of any other kind, and of these co-players themselves. Figures of its own are entries in
-    `reproduce.report.MORE_FIGURES`.
+    report shows metrics of these names, with every measure in `Game.measures`. Against other learners:
+    `reward_vs_learner` and `<measure>_vs_learner`. Against co-players of another kind: `reward_vs_<kind>` and
+    `<measure>_vs_<kind>`. Of those co-players themselves: `reward_of_<kind>` and `<measure>_of_<kind>`. An experiment's
+    own figures are entries in `reproduce.report.MORE_FIGURES`.
     """
 
     NAME: str

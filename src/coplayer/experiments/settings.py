@@ -22,9 +22,9 @@ class RunSettings:
     phases: int = setting(20)
     """Equal parts of the training. The agents at the end of each part are kept."""
     seed_batch: int = setting(0, at_least=0)
-    """Seeds trained side by side; 0: as many as train fastest on this machine."""
+    """Seeds trained side by side on a device. 0: one on a CPU, all on a GPU; exact-ipd: up to 8 on either."""
     checkpoint_seconds: float = setting(60.0)
-    """Most seconds from one checkpoint to the next. The end of each phase is a checkpoint too."""
+    """Least seconds from one checkpoint to the next. The end of each phase is always a checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,8 @@ class IterationSettings(RunSettings):
     iterations: int = setting(3000)
     """Iterations of the training. In each, every agent learns from new episodes, or from exact values."""
     log_every: int = setting(10)
-    """Iterations from one row of metrics to the next. A killed run loses the rows after its last checkpoint."""
+    """Iterations from one row of metrics to the next. A killed run loses the rows after its last checkpoint;
+    resuming makes the same rows again."""
 
 
 @dataclass(frozen=True)
@@ -70,17 +71,18 @@ class CoPlayerSettings:
 
     pool: tuple[str, ...] = setting(("uniform",))
     """Tabular players, one drawn per episode, each entry equally likely. An entry is "uniform" (a fresh random player),
-    the name of a strategy such as tit_for_tat, or probabilities of action 0 such as 1,1,0,1,0 (after START, CC, CD, DC,
-    DD)."""
+    the name of a strategy such as tit_for_tat, or five probabilities of action 0 such as 1,1,0,1,0: in the first round,
+    then after CC, CD, DC and DD (C is action 0; the tabular player's own action comes first)."""
     learners: int = setting(2)
     """Learners. Each has its own weights and its own episodes, and meets every other learner equally often."""
     learner_share: float = setting(0.5, at_least=0, at_most=1)
     """Share of a learner's episodes that are against the other learners; the rest is against tabular players."""
     frozen: Path | None = None
-    """Folder of a finished run. Each learner meets that run's last agent of the next seat and the same seed, instead of
-    tabular players; that agent no longer learns. Needs --learner-share 0."""
+    """Folder of a finished run. Instead of tabular players, the learners meet that run's final agents, which no longer
+    learn. Learner i meets agent i + 1 of the same seed; the last learner meets agent 0. Needs --learner-share 0."""
     start: Path | None = None
-    """Folder of a finished run of the same kind, from whose agents the training starts. PPI takes the data too."""
+    """Folder of a finished run of the same experiment to start from. A2C starts from that run's weights. PPI starts
+    from that run's episodes and, with --warm-start, from the weights too."""
     opponent_identity: bool = False
     """Tell the learner whom it meets (ablation): the first observation comes with a tabular co-player's
     log-probabilities, or with zeros for a learner."""

@@ -23,7 +23,7 @@ from coplayer.settings import setting
 
 START = 0
 COOPERATE, DEFECT = 0, 1
-MOST_ACTIONS = 15  # with more, a joint action would not fit a byte
+MOST_ACTIONS = 15  # with more, an observation, 1 + joint action, would not fit a byte
 
 
 @dataclass(frozen=True)

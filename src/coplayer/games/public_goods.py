@@ -24,7 +24,7 @@ class PublicGoods:
     """
 
     num_players: int = 3
-    """Seats at the table, at least 2."""
+    """Seats at the table, at least 2. The built-in experiments need exactly 2; matches take any number."""
     factor: float = 1.6
     """Factor on the sum of all gifts."""
     rounds: int = 100

@@ -36,13 +36,13 @@ class A2CSettings(LossSettings):
     """Returns and loss"""
 
     normalised: bool = setting(False)
-    """Divide the advantages by their standard deviation, separately for each kind of co-player; by a reward of 1 where
-    that is more."""
+    """Divide the advantages by their standard deviation, separately for each kind of co-player. A standard
+    deviation below 1, in unscaled reward, counts as 1."""
     bootstrap: bool = setting(False)
-    """Take an episode for part of an endless game, as PPI's planner does: what lies beyond the last round is worth what
-    the value says there, instead of 0."""
+    """Treat an episode as part of an endless game, as PPI's planner does. The time after the last round is worth the
+    network's value there, instead of 0."""
     lambda_iterations: int = setting(0, at_least=0)
-    """Iterations in which gae_lambda and td_lambda rise to 1; 0: both stay as they are."""
+    """Iterations in which --gae-lambda and --td-lambda rise to 1; 0: both stay as they are."""
 
 
 class Updating(NamedTuple):

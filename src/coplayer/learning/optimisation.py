@@ -42,7 +42,8 @@ class BoundedSettings(RateSettings):
 
 @dataclass(frozen=True)
 class BoundedAdamWSettings(BoundedSettings, AdamWSettings):
-    """Optimiser: AdamW behind a bound on the gradient's norm; the learning rate falls by a cosine within each phase"""
+    """Optimiser: AdamW behind a bound on the gradient's norm; with --learning-rate-end below 1 the learning rate falls
+    by a cosine within each phase"""
 
     beta1: float = setting(0.9, at_least=0, below=1)
     """AdamW's decay of the gradient's running mean."""

@@ -46,7 +46,7 @@ class FittingSettings:
     fit_batch: int = setting(256)
     """Episodes in a batch that the sequence model is fitted to."""
     fit_epochs: int = setting(10)
-    """Passes over the data set in a phase, where --first-updates or --updates is 0."""
+    """Passes over the data set in each phase whose number of updates (--first-updates or --updates) is 0."""
     first_updates: int = setting(0, at_least=0)
     """Updates in the first phase; 0: as many as --fit-epochs takes."""
     updates: int = setting(0, at_least=0)

@@ -1,1 +1,1 @@
-"""Who acts: memory-1 players, sequence-model policies, planners."""
+"""Who acts: memory-1 players, recurrent policies, planners, naive learners."""

@@ -63,6 +63,6 @@ def a2c_rule(game: Game, population: ActorCritic, updating: a2c.Updating) -> Pla
 
 
 RULES: dict[str, Rule] = {"a2c": a2c_rule}
-"""Rules of learning for co-players, by the names that `--naive-rule` takes. A rule makes the player, who learns in
-`learn`, from the game, a population of first networks, and what the settings say of the update.
+"""Rules of learning for co-players, by the names that `--naive-rule` takes. A rule is a function of the game, a
+population of first networks, and the settings of the update. The rule returns a player that learns in `learn`.
 """

@@ -56,10 +56,10 @@ def reproduce(
 ) -> Reproduction:
     """Train the runs of a figure in `out/runs` and write its panels and table to `out/name`.
 
-    Finished runs are used again, broken ones resumed. Figures share the runs they have in common.
+    Finished runs are used again, stopped ones resumed. Figures share the runs they have in common.
 
     `only`: one part of the figure, with the runs it builds on, written to `out/name-only`. `seeds`: None for the
-    published number, or a few of the quick preset. `reporter(run)` shows a run's progress. Raises `CoplayerError` if a
+    published number, or at most as many of the quick preset. `reporter(run)` shows a run's progress. Raises `CoplayerError` if a
     folder in `out/runs` has other settings.
     """
     require(name in STUDIES, f"figure: must be one of {', '.join(STUDIES)}, got {name!r}")
