@@ -59,8 +59,8 @@ def reproduce(
     Finished runs are used again, stopped ones resumed. Figures share the runs they have in common.
 
     `only`: one part of the figure, with the runs it builds on, written to `out/name-only`. `seeds`: None for the
-    published number, or at most as many of the quick preset. `reporter(run)` shows a run's progress. Raises `CoplayerError` if a
-    folder in `out/runs` has other settings.
+    published number, or at most as many of the quick preset. `reporter(run)` shows a run's progress. Raises
+    `CoplayerError` if a folder in `out/runs` has other settings.
     """
     require(name in STUDIES, f"figure: must be one of {', '.join(STUDIES)}, got {name!r}")
     study = STUDIES[name]
