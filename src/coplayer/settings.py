@@ -83,9 +83,11 @@ def check_limits(settings: Any) -> None:
     for _, field, value in each(settings):
         among = field.metadata.get("among")
         if among is not None:
-            words = value if isinstance(value, tuple) else (value,)
-            allowed = f"must be {'of' if isinstance(value, tuple) else 'one of'} {', '.join(among)}"
-            require(bool(words) and set(words) <= set(among), f"{field.name}: {allowed}, got {value!r}")
+            several = isinstance(value, tuple)
+            words = value if several else (value,)
+            given = (", ".join(map(str, words)) or "none") if several else repr(value)
+            allowed = f"must be {'of' if several else 'one of'} {', '.join(among)}, got {given}"
+            require(bool(words) and set(words) <= set(among), f"{field.name}: {allowed}")
         elif isinstance(value, int | float) and not isinstance(value, bool):
             _check_number(field.name, value, field.metadata)
 

@@ -15,6 +15,7 @@ from coplayer.players.memory1 import (
     Memory1,
     TabularPlayers,
     cooperation,
+    identity_of,
     identity_size,
     named_strategy,
     rows,
