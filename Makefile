@@ -25,7 +25,7 @@ demo: setup  ## Train two learners to cooperate (quick preset), or go on with it
 	else $(BIN)/coplayer train ppi-mixed --preset quick --out $(DEMO); fi
 
 test: setup lint  ## Check the style and run the tests
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 lint: setup  ## Check the style, and that imports point downwards
 	$(BIN)/ruff check src tests examples benchmarks

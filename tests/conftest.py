@@ -8,6 +8,7 @@ import gc
 import os
 import tempfile
 from importlib.metadata import version
+from pathlib import Path
 
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # the first process makes it, its workers share it
     CACHE = tempfile.TemporaryDirectory(prefix="coplayer-tests-")
@@ -16,6 +17,7 @@ os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
 
+TESTS = Path(__file__).parent
 EMITTERS = "xla_cpu_use_fusion_emitters"
 FLAGS = {"xla_force_host_platform_device_count": "2"}
 if HAS_EMITTERS := version("jaxlib") < "0.11":  # later ones abort at a flag that they do not know
@@ -29,6 +31,24 @@ import jaxtyping  # noqa: E402
 import pytest  # noqa: E402
 
 jaxtyping.install_import_hook("coplayer", "beartype.beartype")
+
+
+LONGEST = (  # files by the time they take, the longest first
+    *("experiments/test_exact_ipd", "experiments/test_ppi_mixed", "experiments/test_coala_ipd"),
+    *("reproduce/test_reproduce", "reproduce/test_equilibrium", "test_examples", "experiments/test_steps"),
+    *("experiments/test_lola_dice", "experiments/test_join", "test_cli", "runs/test_training", "reproduce/test_weis"),
+    *("reproduce/test_meulemans_exact", "learning/test_coala", "experiments/test_a2c_mixed"),
+)
+
+
+def pytest_collection_modifyitems(items):
+    """Start with the longest files, so that no process is left with one of them at the end."""
+
+    def place(item) -> int:
+        name = item.path.relative_to(TESTS).with_suffix("").as_posix()
+        return LONGEST.index(name) if name in LONGEST else len(LONGEST)
+
+    items.sort(key=place)
 
 
 @pytest.fixture(autouse=True, scope="module")
