@@ -35,7 +35,7 @@ def training(*, devices: int) -> Mapping[str, Work]:
         part, count = a2c_mixed.main_part(settings), settings.co_players.learners
         mapped = partial(mixed_pool.mapped, settings.run, num_learners=count)
         keys = mixed_pool.keys(settings.run, count)
-        learners = mapped(lambda key, _: a2c_mixed.new_seat(settings, key))(keys, 0)
+        learners = mapped(lambda key, _: a2c_mixed.new_trainee(settings, key))(keys, 0)
         train = mapped(lambda seat, start: a2c_mixed.train_interval(settings, part, seat, start))
 
         def train_further() -> None:

@@ -49,7 +49,7 @@ def _all_settings() -> dict[str, CoalaIPD]:
 def _mapped(settings: CoalaIPD):
     """(an agent before training, the function that trains it)."""
     run, keys = settings.run, mixed_pool.keys(settings.run, 1)
-    agent = mixed_pool.mapped(run, lambda key, _: coala_ipd.new_seat(settings, key), 1)(keys, 0)
+    agent = mixed_pool.mapped(run, lambda key, _: coala_ipd.new_trainee(settings, key), 1)(keys, 0)
     train = mixed_pool.mapped(run, lambda agent, start: coala_ipd.train_interval(settings, agent, start), 1)
     return agent, train
 

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from benchmarks.tables import Section, verdict
-from coplayer.experiments.ppi_mixed import PRESETS, DataSet, new_seat, without_data
+from coplayer.experiments.ppi_mixed import PRESETS, DataSet, new_trainee, without_data
 from coplayer.games.matrix import COOPERATE, DEFECT, MatrixGame
 from coplayer.runs import checkpoint, packing
 
@@ -62,8 +62,8 @@ def against_learner(episodes: int, random: np.random.Generator) -> np.ndarray:
 
 def checkpoint_bytes(played: np.ndarray) -> int:
     """Size of a checkpoint with these episodes `[learner, seed, episodes, rounds]`, as `Trainer.pack` writes it."""
-    seat = jax.eval_shape(lambda: new_seat(PAPER, DataSet.of(PAPER), jax.random.key(0)))
-    learner, random = without_data(seat)._replace(key=None), np.random.default_rng(1)
+    trainee = jax.eval_shape(lambda: new_trainee(PAPER, DataSet.of(PAPER), jax.random.key(0)))
+    learner, random = without_data(trainee)._replace(key=None), np.random.default_rng(1)
     weights = jax.tree.map(lambda leaf: random.standard_normal((LEARNERS, 1, *leaf.shape)).astype(leaf.dtype), learner)
     arrays = checkpoint.flatten(weights, "learners") | {"episodes": packing.pack(played, PAPER.game.num_joint)}
     return len(checkpoint.dump(arrays, {"step": 0, "rows": 0}))

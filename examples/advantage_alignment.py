@@ -43,7 +43,7 @@ def advantage_alignment(outcome, *, episode_length, gamma, gae_lambda, beta=1.0)
 def register(beta: float = 1.0) -> None:
     """Make the estimator known as `advantage_alignment`."""
     weights = partial(advantage_alignment, beta=beta)
-    cp.ESTIMATORS["advantage_alignment"] = cp.Estimator("Advantage Alignment", weights, among_agents=weights)
+    cp.ESTIMATORS["advantage_alignment"] = cp.Estimator("Advantage Alignment", weights, against_agents=weights)
 
 
 def main() -> None:

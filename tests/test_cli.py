@@ -46,8 +46,14 @@ def test_nothing_asked_for_is_a_hint(capsys):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("train a2c-mixed --hidden wide", "hidden: must be a whole number, got 'wide' For full"),
-        ("train coala-ipd --naive-share some", "naive-share: must be a number, got 'some' For full"),
+        (
+            "train a2c-mixed --hidden wide",
+            "hidden: must be a whole number, got 'wide' (see coplayer train a2c-mixed --help)",
+        ),
+        (
+            "train coala-ipd --naive-share some",
+            "naive-share: must be a number, got 'some' (see coplayer train coala-ipd --help)",
+        ),
         (
             "train exact-ipd --method guess",
             "invalid choice 'guess' for argument '--method'. Expected one of ('naive', 'l",
@@ -57,12 +63,15 @@ def test_nothing_asked_for_is_a_hint(capsys):
             "invalid choice 'guess' for argument '--methods'. Expected one of ('coala', ",
         ),
         ("train a2c-mixed --out", "Missing value for argument '--out'."),
-        ("train a2c-mixed --game", "game: '' is not one of ipd, matrix"),
+        ("train a2c-mixed --game", "game: needs a value, one of ipd, matrix"),
         ("train a2c-mixed --game.rounds 0", "game.rounds: must be a whole number of at least 1, got 0"),
         ("train a2c-mixed --game.payoffs 1 2 3", "game.payoffs: needs n * n numbers"),
         ("train a2c-mixed --game.payoffs [[1,-1],[2]]", "game.payoffs: every row must have the same length"),
         ("train a2c-mixed --game.payoffs [[1,-1],[2,x]]", "game.payoffs: must be numbers, or nested lists such as [["),
-        ("trane", "Unrecognized options: trane Available subcommands: train, resume"),
+        ("train a2c-mixed --game --out x", "game: needs a value, one of ipd, matrix"),
+        ("train a2c-mixed --game matrix", "Missing from coplayer train a2c-mixed: --game.payoffs"),
+        ("train foo --out x", "train: must be one of ppi-mixed, ppi-step1"),
+        ("trane", "unrecognized options: trane; Available subcommands: train, resume"),
     ],
 )
 def test_what_cannot_be_parsed_is_told_in_one_line(words, said, capsys):
@@ -136,7 +145,10 @@ def test_train_evaluate_and_resume(tmp_path, capsys):
         (["--tabular-episodes", "8"], "tabular_episodes: must be at least one batch, 16, got 8"),
         (["--seed", "2147483647", "--seeds", "2"], "seed: must be at most 2147483646 with 2 seed(s), got 2147483647"),
         (["--hidden", "100000000"], "GB are free: lower --seeds"),
-        (["--game", "chess"], "game: 'chess' is not one of ipd, matrix, public-goods, nor path/to/file.py:ClassName"),
+        (
+            ["--game", "chess"],
+            "game: must be one of ipd, matrix, public-goods, or path/to/file.py:ClassName, got 'chess'",
+        ),
         (["--game", "matrix"], "game.payoffs: --game matrix needs --game.payoffs, such as --game.payoffs 4 0 3 2"),
         (["--game", "none.py:Game"], "game: none.py: no such file"),
         (["--game.cooperation", "2"], "cooperation: must be one of the actions 0 to 1, got 2"),

@@ -118,16 +118,24 @@ def test_a_game_is_made_from_its_name_and_the_recipes_own():
 
 
 def test_a_game_that_is_not_known_is_one_line():
-    with pytest.raises(CoplayerError, match=r"game: 'chess' is not one of ipd, matrix, .*, nor path/to/file.py"):
+    with pytest.raises(
+        CoplayerError, match=r"game: must be one of ipd, matrix, .*, or path/to/file.py:ClassName, got 'chess'"
+    ):
         flags.know_game("chess")
 
 
-def test_a_matrix_needs_its_payoffs():
-    with pytest.raises(CoplayerError, match=r"game.payoffs: --game matrix needs --game.payoffs, such as"):
-        flags.check_needed("matrix", ["train", "a2c-mixed", "--game", "matrix"])
-    for word in ("--game.payoffs", "--game.payoffs=1"):
-        flags.check_needed("matrix", ["train", "a2c-mixed", "--game", "matrix", word])
-    flags.check_needed("ipd", [])
+def test_a_matrix_needs_its_payoffs(capsys):
+    assert parsed(TINY_A2C, "--game.payoffs", "4", "0", "3", "2", game="matrix").game.payoffs == (4, 0, 3, 2)
+    with pytest.raises(SystemExit):
+        parsed(TINY_A2C, game="matrix")
+    assert "--game.payoffs" in capsys.readouterr().err
+
+
+def test_games_that_are_registered_are_choices_at_once(monkeypatch, capsys):
+    monkeypatch.setitem(names.GAMES, "barter", prisoners_dilemma())
+    with pytest.raises(SystemExit):
+        parsed(TINY_A2C, "--help")
+    assert "public-goods,barter,FILE.py:CLASS}" in capsys.readouterr().out
 
 
 def test_a_game_from_a_file_is_known_by_its_flag(monkeypatch):

@@ -62,7 +62,8 @@ TINY_A2C = adjust(
 TINY_EXACT = adjust(
     ExactIPD(),
     game=prisoners_dilemma(5),
-    naive_weights=(0.5, 0.0),
+    naive_share=0.5,
+    later_naive_shares=(0.0,),
     inner_episodes=2,
     naive_learners=3,
     method="lookahead",

@@ -42,7 +42,9 @@ PARSER_SAYS = {  # in the parser's words, and in ours
     r"Error parsing --": "",
     r"invalid literal for int\(\) with base 10:": "must be a whole number, got",
     r"could not convert string to float:": "must be a number, got",
-    r"Argument helptext: .*?(?=For full helptext|$)": "",
+    r" Argument helptext: .*?(?=For full helptext|$)": "",
+    r"\.? ?For full helptext, (see|run):? .*": "",
+    r"Unrecognized options: (.*?) (Perhaps|Available)": r"unrecognized options: \1; \2",
 }
 NO_CACHE = "--no-compilation-cache"
 
@@ -71,7 +73,7 @@ class Train(Computing):
     """Folder for the new run. A folder that already holds files is refused."""
     preset: Preset = "quick"
     """Values that all other settings start from: "quick" is made for a CPU of 2 cores, "paper" is as published."""
-    game: Annotated[str, tyro.conf.arg(metavar=f"{{{','.join(names.GAMES)},FILE.py:CLASS}}")]
+    game: str
     """Name of the game, or the file and class of a game of your own; that file is run."""
 
 
@@ -239,6 +241,9 @@ def reproduce(command: Reproduce, console: Console) -> None:
     say_where(made, console)
 
 
+JOBS = {Resume: resume, Join: join, Evaluate: evaluate, Equilibrium: equilibrium, Reproduce: reproduce}
+
+
 def make_app(arguments: list[str], console: Console) -> SubcommandApp:
     """The tree of commands, each of which gives the job to be done. The recipe, the preset and the game among the
     arguments decide which flags there are.
@@ -251,32 +256,19 @@ def make_app(arguments: list[str], console: Console) -> SubcommandApp:
             training.command(_listed(recipe), name=name)
     app.command(training, name="train", help="Train agents: one command for each experiment, step or variant.")
 
-    @app.command(name="resume")
-    def _(command: Flat[Resume]) -> Job:
-        """Go on with a run that was stopped. The numbers are the same as if it had not been stopped."""
-        return partial(resume, command, console)
-
-    @app.command(name="join")
-    def _(command: Flat[Join]) -> Job:
-        """Join finished runs of the same settings, whose seeds follow one another, into one run."""
-        return partial(join, command, console)
-
-    @app.command(name="evaluate")
-    def _(command: Flat[Evaluate]) -> Job:
-        """Play a run's learners against each other and against fixed players; write figures and a table."""
-        return partial(evaluate, command, console)
-
-    @app.command(name="equilibrium")
-    def _(command: Flat[Equilibrium]) -> Job:
-        """Measure how far the learners of a PPI run are from a predictive equilibrium, phase by phase."""
-        return partial(equilibrium, command, console)
-
-    @app.command(name="reproduce")
-    def _(command: Flat[Reproduce]) -> Job:
-        """Reproduce a published figure: train its runs, draw its panels, set its numbers beside the paper's."""
-        return partial(reproduce, command, console)
-
+    for kind, job in JOBS.items():
+        add_command(app, kind, job, console)
     return app
+
+
+def add_command(app: SubcommandApp, kind: type, job: Callable[[Any, Console], None], console: Console) -> None:
+    """Add the command whose flags are the fields of `kind`, and whose help is its docstring."""
+
+    def command(command: Flat[kind]) -> Job:
+        return partial(job, command, console)
+
+    command.__doc__ = kind.__doc__
+    app.command(command, name=kind.__name__.lower())
 
 
 def add_training(app: SubcommandApp, name: str, recipe: Recipe, arguments: list[str], console: Console) -> None:
@@ -290,7 +282,6 @@ def add_training(app: SubcommandApp, name: str, recipe: Recipe, arguments: list[
     default = kind(out=Path("runs") / name, preset=preset, game=game)
 
     def command(command: Annotated[tyro.conf.OmitSubcommandPrefixes[kind], tyro.conf.arg(name="")] = default) -> Job:
-        flags.check_needed(command.game, arguments)
         return partial(train, command, flags.settings_from(command, start), console)
 
     command.__doc__ = _about(recipe)
@@ -315,6 +306,9 @@ def _about(recipe: Recipe) -> str:
 def parse(arguments: list[str], console: Console) -> Job:
     """The job that the arguments ask for. Raises `CoplayerError` with one line where they ask for none."""
     complaint = io.StringIO()
+    for name in arguments[1:2] if arguments[:1] == ["train"] else []:
+        known = name in registry.RECIPES or name.startswith("-")
+        require(known, f"train: must be one of {', '.join(registry.RECIPES)}, got {name!r}")
     try:
         with redirect_stderr(complaint):
             return make_app(arguments, console).cli(
@@ -325,7 +319,7 @@ def parse(arguments: list[str], console: Console) -> Job:
     except SystemExit as end:
         if not end.code:  # after --help
             raise
-        raise CoplayerError(_one_line(complaint.getvalue())) from end
+        raise CoplayerError(f"{_one_line(complaint.getvalue())} (see {_help_of(arguments)})") from end
 
 
 def _one_line(boxed: str) -> str:
@@ -335,6 +329,13 @@ def _one_line(boxed: str) -> str:
     for found, said in PARSER_SAYS.items():
         text = re.sub(found, said, text)
     return text
+
+
+def _help_of(arguments: list[str]) -> str:
+    """The command whose help has the flags that were asked for."""
+    words = [word for word in arguments[:1] if word in ("train", *(kind.__name__.lower() for kind in JOBS))]
+    words += [word for word in arguments[1:2] if words == ["train"] and word in registry.RECIPES]
+    return " ".join(("coplayer", *words, "--help"))
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -3,6 +3,8 @@
 from numbers import Integral
 from typing import Any
 
+import jax
+
 
 class CoplayerError(ValueError):
     """Bad input, or a run that cannot go on. The command line prints its message on one line and exits with 2."""
@@ -17,14 +19,20 @@ def require(condition: bool, message: str) -> None:
 def require_whole(name: str, value: Any, *, at_least: int) -> None:
     """Raise `CoplayerError` unless the value of the setting `name` is a whole number that is large enough."""
     require(
-        isinstance(value, Integral) and bool(value >= at_least),
+        isinstance(value, Integral) and not isinstance(value, bool) and bool(value >= at_least),
         f"{name}: must be a whole number of at least {at_least}, got {value!r}",
     )
 
 
 def require_key(key: Any) -> None:
-    """Raise `CoplayerError` unless the value is a random key."""
-    require(hasattr(key, "dtype"), f"key: must be a random key such as jax.random.key(0), got {key!r}")
+    """Raise `CoplayerError` unless the value is one random key of the typed kind, `jax.random.key`."""
+    typed = hasattr(key, "dtype") and jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key)
+    require(typed and key.shape == (), f"key: must be one random key such as jax.random.key(0), got {key!r}")
+
+
+def require_kind(name: str, value: Any, kind: type) -> None:
+    """Raise `CoplayerError` unless the value of `name` is of a kind."""
+    require(isinstance(value, kind), f"{name}: must be a {kind.__name__}, got {value!r}")
 
 
 def first_line(error: BaseException) -> str:

@@ -23,7 +23,7 @@ from coplayer.games.game import Game
 from coplayer.settings import GAME, groups_of
 
 T = TypeVar("T")
-RULES = "rules"  # the field of the flags that has the game's own settings
+OWN = "own_settings"  # the field of the flags that has the game's own settings
 NEEDED = {"matrix": "payoffs"}  # the setting that a game by name cannot do without
 
 
@@ -49,11 +49,13 @@ def _plain(name: str) -> str:
 
 def know_game(text: str) -> str:
     """The name of the game that `--game` asks for. A game from a file becomes known by it."""
+    known = f"one of {', '.join(names.GAMES)}, or {files.FORM}"
+    require(bool(text) and not text.startswith("--"), f"game: needs a value, {known}")
     if files.names_a_file(text):
         name, game = files.load(text)
         names.register(name, game)
         return name
-    require(text in names.GAMES, f"game: {text!r} is not one of {', '.join(names.GAMES)}, nor {files.FORM}")
+    require(text in names.GAMES, f"game: must be {known}, got {text!r}")
     return text
 
 
@@ -68,22 +70,15 @@ def game_of(name: str, own: Game) -> Game:
     return dataclasses.replace(game, rounds=own.rounds) if alike else game
 
 
-def check_needed(game: str, arguments: list[str]) -> None:
-    """Refuse a game whose needed setting (see `NEEDED`) is not among the arguments."""
-    needed = NEEDED.get(game)
-    require(
-        needed is None or is_given(f"--game.{needed}", arguments),
-        f"game.{needed}: --game {game} needs --game.{needed}, such as --game.{needed} 4 0 3 2",
-    )
-
-
 def flags_of(settings: Any, game: str, *, base: type) -> type:
     """A dataclass for tyro: the fields of `base`, and those of all groups of the settings and of their game, whose name
     is `game`.
     """
-    rules = _described(settings.game)
+    metavar = f"{{{','.join(names.GAMES)},FILE.py:CLASS}}"
+    chosen = tyro.conf.arg(metavar=metavar, help=documentation(base)[GAME])
+    own = _described(settings.game, needed=NEEDED.get(game))
     shown = tyro.conf.arg(name="game", help=f"Settings of --game {game}")
-    fields = [(RULES, Annotated[rules, shown], rules())]
+    fields = [(GAME, Annotated[str, chosen]), (OWN, Annotated[own, shown], own())]
     for name, group in groups_of(settings).items():
         title, _, about = " ".join((type(group).__doc__ or name).split()).partition(":")
         shown = tyro.conf.arg(name=title.lower(), help=about.strip())
@@ -100,7 +95,7 @@ def settings_from(flags: Any, settings: T) -> T:
         for name, group in groups_of(settings).items()
     }
     try:
-        game = dataclasses.replace(settings.game, **vars(getattr(flags, RULES)))
+        game = dataclasses.replace(settings.game, **vars(getattr(flags, OWN)))
     except CoplayerError as error:
         raise CoplayerError(f"{GAME}.{error}") from error
     return dataclasses.replace(settings, game=game, **groups)
@@ -110,13 +105,15 @@ def _group_field(name: str) -> str:
     return f"{name}_group"
 
 
-def _described(group: Any) -> type:
-    """A dataclass like a group's, with its values as defaults, and with what the help says of each field."""
+def _described(group: Any, needed: str | None = None) -> type:
+    """A dataclass like a group's, with its values as defaults, and with what the help says of each field. The setting
+    `needed` has no default.
+    """
     kinds, texts = typing.get_type_hints(type(group), include_extras=True), documentation(type(group))
     fields = [
         (field.name, Annotated[_kind(field, kinds[field.name]), tyro.conf.arg(help=texts.get(field.name, ""))], value)
         for field in dataclasses.fields(group)
-        for value in [getattr(group, field.name)]
+        for value in [tyro.MISSING if field.name == needed else getattr(group, field.name)]
         if field.init
     ]
     return dataclasses.make_dataclass(type(group).__name__, fields, frozen=True)

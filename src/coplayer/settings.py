@@ -10,7 +10,7 @@ import math
 from collections.abc import Collection, Iterator
 from typing import Any, TypeVar
 
-from coplayer.errors import CoplayerError, require
+from coplayer.errors import CoplayerError, require, require_kind
 
 T = TypeVar("T")
 GAME = "game"  # the one field of an experiment's settings that is not a group
@@ -68,25 +68,27 @@ def adjust(settings: T, **changes: Any) -> T:
         require(name in homes, f"{name}: is not a setting of {type(settings).__name__}; these are {', '.join(homes)}")
         by_group.setdefault(homes[name], {})[name] = changes[name]
     for name in whole.keys() - {GAME}:
-        check_group(name, whole[name], type(getattr(settings, name)))
+        require_kind(name, whole[name], type(getattr(settings, name)))
     new = {group: dataclasses.replace(getattr(settings, group), **values) for group, values in by_group.items()}
     return dataclasses.replace(settings, **whole, **new)
 
 
-def check_group(name: str, value: Any, kind: type) -> None:
-    """Refuse a group of settings that is not of its kind."""
-    require(isinstance(value, kind), f"{name}: must be a {kind.__name__}, got {value!r}")
-
-
 def check_limits(settings: Any) -> None:
     """Refuse a setting outside its limits, by a `CoplayerError` of one line: its name, and what is allowed."""
-    for _, field, value in each(settings):
+    for group in groups_of(settings).values():
+        check_group(group)
+
+
+def check_group(group: Any) -> None:
+    """`check_limits` of one group."""
+    for field in dataclasses.fields(group):
+        value = getattr(group, field.name)
         among = field.metadata.get("among")
         if among is not None:
             several = isinstance(value, tuple)
             words = value if several else (value,)
             given = (", ".join(map(str, words)) or "none") if several else repr(value)
-            allowed = f"must be {'of' if several else 'one of'} {', '.join(among)}, got {given}"
+            allowed = f"must be {'of' if several else 'one of'} {', '.join(map(str, among))}, got {given}"
             require(bool(words) and set(words) <= set(among), f"{field.name}: {allowed}")
         elif isinstance(value, int | float) and not isinstance(value, bool):
             _check_number(field.name, value, field.metadata)

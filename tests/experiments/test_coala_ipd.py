@@ -98,7 +98,7 @@ def weights_by_replica(settings, joint, values, method):
         (("coala",), 0.0, False),
     ],
 )
-def test_each_agents_weights_are_of_its_own_method_and_batch_unaware_among_agents(methods, share, centred):
+def test_each_agents_weights_are_of_its_own_method_and_batch_unaware_against_agents(methods, share, centred):
     settings = adjust(
         TINY_COALA,
         methods=methods,
@@ -110,7 +110,7 @@ def test_each_agents_weights_are_of_its_own_method_and_batch_unaware_among_agent
         td_lambda=0.7,
     )
     played, joint, values = example(settings, 3)
-    mapped = jax.jit(jax.vmap(lambda played: coala_ipd.policy_weights(settings, played), axis_name=LEARNERS))
+    mapped = jax.jit(jax.vmap(lambda played: coala_ipd.advantages_and_targets(settings, played), axis_name=LEARNERS))
     found, found_targets = mapped(played)
     for agent, method in enumerate(methods * (3 // len(methods))):
         weights, targets = weights_by_replica(settings, joint[agent], values[agent], method)
@@ -187,7 +187,7 @@ def test_rate_and_entropy_coefficient_fall_linearly_from_their_iterations_on(met
         """Weights after iteration 10, and after iteration 0 in its place."""
 
         def iteration(key, at):
-            return coala_ipd.iterate(settings, coala_ipd.new_seat(settings, key), at)[0]
+            return coala_ipd.iterate(settings, coala_ipd.new_trainee(settings, key), at)[0]
 
         keys = jax.random.split(jax.random.key(0), 2)
         compiled = jax.jit(jax.vmap(iteration, in_axes=(0, None), axis_name=LEARNERS))
@@ -496,7 +496,7 @@ def test_a_new_estimator_is_an_entry_of_its_registry(welfare_known, tmp_path):
     rows = registry.train(settings, tmp_path / "run").metrics()
     assert all(np.isfinite(list(row.values())).all() and row["gradient_norm"] > 0 for row in rows)
     played, joint, values = example(settings, 2)
-    mapped = jax.jit(jax.vmap(lambda played: coala_ipd.policy_weights(settings, played), axis_name=LEARNERS))
+    mapped = jax.jit(jax.vmap(lambda played: coala_ipd.advantages_and_targets(settings, played), axis_name=LEARNERS))
     found = np.asarray(mapped(played)[0])
     coala_ones, _ = weights_by_replica(settings, joint[0], values[0], "coala")
     np.testing.assert_allclose(found[0], coala_ones, atol=1e-5)

@@ -39,9 +39,9 @@ def test_values_are_the_exact_rewards_per_round():
 def one_update(settings: ExactIPD) -> tuple[np.ndarray, np.ndarray]:
     """All agents after the first iteration, and what they should be: the mixture of both gradients, one AdamW step."""
     trainer, agents, naive = Trainer(settings), settings.agents, settings.naive
-    state, share = trainer.initial_state(), naive.naive_weights[0]
+    state, share = trainer.initial_state(), naive.naive_share
     moved, _ = trainer._iterate((state.agents, state.optimiser), jnp.asarray(0), trainer._keys, share)
-    values = values_of(settings.game, agents.discount)
+    values = values_of(settings.game, agents.gamma)
     keys = exact_ipd.streams(trainer._keys, exact_ipd.TRAINING, jnp.asarray(0))
     directions = []
     for i in range(2):
@@ -71,7 +71,7 @@ def test_an_update_is_the_mixture_of_shaping_and_the_method():
 
 def test_the_weights_of_the_mixture():
     """Beside the update, of which Adam's first step shows little but the sign."""
-    trainer = Trainer(adjust(TINY_EXACT, naive_weights=(0.3,)))
+    trainer = Trainer(adjust(TINY_EXACT, naive_share=0.3))
     agents, keys = trainer.initial_state().agents, exact_ipd.streams(trainer._keys, exact_ipd.TRAINING, jnp.asarray(0))
     whole, only, none = (trainer._direction(0, agents, keys[0], share) for share in (0.3, 1.0, 0.0))
     np.testing.assert_allclose(whole, 0.3 * only + 0.7 * none, atol=1e-7)
@@ -81,7 +81,7 @@ def test_the_weights_of_the_mixture():
 def test_what_is_reported_is_what_the_kept_agents_give(unbroken):
     """Each phase's last row, measured inside the compiled training, against the agents file, measured apart."""
     run, naive = TINY_EXACT.run, TINY_EXACT.naive
-    values = values_of(TINY_EXACT.game, TINY_EXACT.agents.discount)
+    values = values_of(TINY_EXACT.game, TINY_EXACT.agents.gamma)
     for phase in unbroken.phases():
         logits = exact_ipd.logits_of(TINY_EXACT, checkpoint.load(unbroken.agents_file(phase))[1])
         iteration = phase * run.iterations // run.phases
@@ -144,16 +144,17 @@ def test_loaded_agents_are_players(unbroken):
     [
         ({"game": MatrixGame((1.0,) * 9)}, "game: exact values need a matrix game of 2 actions: 4 payoffs, or 8"),
         ({"game": PublicGoods(2)}, "game: exact values need a matrix game"),
-        ({"discount": 1.0}, "discount: must be a finite number of at least 0 and below 1, got 1.0"),
-        ({"discount": -0.1}, "discount: must be a finite number of at least 0 and below 1"),
-        ({"naive_weights": ()}, "naive_weights: needs one or more numbers"),
-        ({"naive_weights": (1.5,)}, "naive_weights: needs one or more numbers"),
-        ({"naive_weights": (0.5, 0.5, 0.5)}, "phases: must be a multiple of the 3 stages"),
+        ({"gamma": -0.1}, "gamma: must be a finite number of at least 0 and at most 1"),
+        ({"naive_share": 1.5}, "naive_share: must be a finite number of at least 0 and at most 1, got 1.5"),
+        ({"later_naive_shares": (1.5,)}, "later_naive_shares: must be numbers in"),
+        ({"gamma": 1.0}, "gamma: must be below 1"),
+        ({"game": MatrixGame((1, -1, 2, 0), 5, 1), "first_policy": "tit_for_tat"}, "first_policy: tit_for_tat needs a"),
+        ({"later_naive_shares": (0.5, 0.5)}, "phases: must be a multiple of the 3 stages"),
         ({"method": "pola"}, "method: must be one of naive, lookahead, lola, sos, got 'pola'"),
-        ({"start": "grim"}, "start: must be one of random"),
+        ({"first_policy": "grim"}, "first_policy: must be one of random"),
         ({"iterations": 9}, "iterations: must be a multiple"),
         ({"method_share": 2.0}, "method_share: must be a finite number of at least 0 and at most 1, got 2"),
-        ({"naive_weights": (0.5, float("nan"))}, "naive_weights: needs one or more numbers"),
+        ({"later_naive_shares": (float("nan"),)}, "later_naive_shares: must be numbers in"),
         ({"seed": 2**31}, "seed: must be at most 2147483645 with 3"),
         ({"learning_rate": 0.0}, "learning_rate: must be a finite number above 0"),
     ],
@@ -167,7 +168,7 @@ def test_bad_settings_are_refused_with_one_line(change, message):
 
 @pytest.mark.parametrize("method", ["naive", "lola", "sos"])
 def test_every_method_moves_the_agents(method):
-    trainer = Trainer(adjust(TINY_EXACT, method=method, naive_weights=(0.0,), method_share=1.0))
+    trainer = Trainer(adjust(TINY_EXACT, method=method, naive_share=0.0, method_share=1.0))
     agents = trainer.initial_state().agents
     direction = trainer._direction(0, agents, None, 0.0)
     assert bool(jnp.isfinite(direction).all()) and float(jnp.abs(direction).max()) > 1e-4
@@ -184,10 +185,10 @@ def test_a_new_stage_begins_with_a_fresh_optimiser():
 
 
 def test_a_new_method_is_one_entry(monkeypatch):
-    monkeypatch.setitem(exact_ipd.METHODS, "still", lambda agents: lambda values, own, other: agents.discount + 0 * own)
-    trainer = Trainer(adjust(TINY_EXACT, method="still", naive_weights=(0.0,), method_share=1.0))
+    monkeypatch.setitem(exact_ipd.METHODS, "still", lambda agents: lambda values, own, other: agents.gamma + 0 * own)
+    trainer = Trainer(adjust(TINY_EXACT, method="still", naive_share=0.0, method_share=1.0))
     direction = trainer._direction(0, trainer.initial_state().agents, None, 0.0)
-    np.testing.assert_allclose(direction, TINY_EXACT.agents.discount)
+    np.testing.assert_allclose(direction, TINY_EXACT.agents.gamma)
 
 
 def mixed(logits):
@@ -214,7 +215,7 @@ def test_cooperation_is_the_action_that_the_game_names(action):
 def test_each_agent_has_its_own_seat():
     """In a game whose tables differ: rewards, and the naive gradient by finite differences of one's own reward."""
     game = MatrixGame([[[1.0, -1.0], [2.0, 0.0]], [[0.5, -2.0], [1.5, 0.3]]])
-    trainer = Trainer(adjust(TINY_EXACT, game=game, discount=0.9, method="naive", naive_weights=(0.0,)))
+    trainer = Trainer(adjust(TINY_EXACT, game=game, gamma=0.9, method="naive", naive_share=0.0))
     agents = trainer.initial_state().agents
     measured = trainer._measure(agents, jnp.asarray(0), trainer._keys)["reward_vs_learner"]
     directions = np.stack([trainer._direction(learner, agents, None, 0.0) for learner in range(2)])

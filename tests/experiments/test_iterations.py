@@ -10,7 +10,7 @@ import pytest
 from coplayer.experiments import mixed_pool
 from coplayer.experiments.a2c_mixed import A2CMixed
 from coplayer.experiments.iterations import IterationTrainer, State
-from coplayer.experiments.mixed_pool import Seat
+from coplayer.experiments.mixed_pool import Trainee
 from coplayer.runs.training import Training
 from coplayer.settings import adjust
 
@@ -29,13 +29,13 @@ def new_trainer():
     def initial():
         zero = jnp.zeros((2, 2))
         frozen = jnp.full((2, 2), 7.0)
-        return Seat(Learner(zero, zero.astype(int)), mixed_pool.keys(run, 2), frozen)
+        return Trainee(Learner(zero, zero.astype(int)), mixed_pool.keys(run, 2), frozen)
 
-    def train(seats, iteration):
-        network, updates = seats.learner
+    def train(trainees, iteration):
+        network, updates = trainees.learner
         added = sum(range(iteration, iteration + run.log_every))
         learner = Learner(network + added + jnp.arange(2)[:, None], updates + run.log_every)
-        return seats._replace(learner=learner), {"value": learner.network, "twice": 2 * learner.network}
+        return trainees._replace(learner=learner), {"value": learner.network, "twice": 2 * learner.network}
 
     return IterationTrainer(SETTINGS, initial=initial, train=train, steps=lambda at: 1000 + at, rate="steps_per_second")
 

@@ -9,7 +9,7 @@ from coplayer.errors import CoplayerError
 from coplayer.experiments import coala_ipd, registry
 from coplayer.experiments.axes import LEARNERS
 from coplayer.experiments.coala_ipd import CoalaIPD, check
-from coplayer.experiments.mixed_pool import Seat
+from coplayer.experiments.mixed_pool import Trainee
 from coplayer.games.matrix import prisoners_dilemma
 from coplayer.learning import optimisation
 from coplayer.play.trajectory import JointActions
@@ -148,7 +148,7 @@ def test_the_update_climbs_the_lookahead():
     @jax.jit
     def both():
         own = with_random_weights(lambda: coala_ipd.new_network(settings, jax.random.key(7)), seed=6)
-        seat = Seat(optimisation.new_state(own, settings.optimiser), jax.random.key(7), population())
+        seat = Trainee(optimisation.new_state(own, settings.optimiser), jax.random.key(7), population())
         one = jax.tree.map(lambda leaf: leaf[None], seat)
         after, _ = jax.vmap(lambda seat: coala_ipd.iterate(settings, seat, jnp.asarray(0)), axis_name=LEARNERS)(one)
         ahead = lookahead.gradient(

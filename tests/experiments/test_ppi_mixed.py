@@ -373,7 +373,9 @@ def test_the_paper_presets_last_checkpoint_is_at_most_15_megabytes_a_learner():
     paper = PRESETS["paper"]
     rounds = paper.game.rounds
     model = ppi_mixed.new_model(paper, jax.random.key(0))
-    seat = ppi_mixed.Seat(ppi.new_state(model, paper.optimiser, jnp.zeros((0, rounds), jnp.uint8)), jax.random.key(0))
+    seat = ppi_mixed.Trainee(
+        ppi.new_state(model, paper.optimiser, jnp.zeros((0, rounds), jnp.uint8)), jax.random.key(0)
+    )
     weights = len(checkpoint.dump(checkpoint.flatten(ppi_mixed.without_data(seat), "learners"), {}))
     draws = np.random.default_rng(0)
     count = paper.run.phases * paper.data.episodes // 20

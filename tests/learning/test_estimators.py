@@ -44,9 +44,9 @@ def weights_by_sums(outcome, method, gamma, gae_lambda):
 def test_weights_against_literal_sums_and_against_agents_each_game_by_itself(method, gamma, gae_lambda):
     outcome, settings = example(0), {"episode_length": ROUNDS, "gamma": gamma, "gae_lambda": gae_lambda}
     given = Outcome(*map(jnp.asarray, outcome))
-    found = ESTIMATORS[method].among_learners(given, **settings)
+    found = ESTIMATORS[method].against_naive(given, **settings)
     np.testing.assert_allclose(found, weights_by_sums(outcome, method, gamma, gae_lambda), rtol=1e-4, atol=1e-5)
-    found = ESTIMATORS[method].among_agents(given, **settings)
+    found = ESTIMATORS[method].against_agents(given, **settings)
     expected = weights_by_sums(outcome, "batch_unaware", gamma, gae_lambda)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
@@ -56,7 +56,7 @@ def test_no_published_estimator_looks_at_the_co_players_rewards(method):
     settings = {"episode_length": ROUNDS, "gamma": 0.9, "gae_lambda": 0.7}
     one = Outcome(*map(jnp.asarray, example(0)))
     other = one._replace(other_rewards=-3 * one.other_rewards)
-    for weights in (ESTIMATORS[method].among_learners, ESTIMATORS[method].among_agents):
+    for weights in (ESTIMATORS[method].against_naive, ESTIMATORS[method].against_agents):
         np.testing.assert_array_equal(weights(one, **settings), weights(other, **settings))
 
 

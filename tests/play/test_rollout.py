@@ -423,7 +423,7 @@ def test_actions_that_a_game_does_not_have_are_one_line(action, message, inner_e
 
 @pytest.mark.parametrize("key", [0, None, (1, 2)])
 def test_what_is_no_key_is_one_line(key):
-    with pytest.raises(CoplayerError, match=r"^key: must be a random key such as jax\.random\.key\(0\), got"):
+    with pytest.raises(CoplayerError, match=r"^key: must be one random key such as jax\.random\.key\(0\), got"):
         play_match.__wrapped__((named_strategy("tit_for_tat"),) * 2, prisoners_dilemma(2), key)
 
 

@@ -81,16 +81,16 @@ def test_the_settings_of_the_published_runs():
     for steps, (rate, share) in LOOKAHEADS.items():
         plain, mixed = runs[f"lookahead-{steps}"].agents, runs.get(f"lookahead-{steps}-mixed")
         assert (plain.method, plain.lookaheads, plain.lookahead_rate) == ("lookahead", steps, rate)
-        assert (plain.method_share, plain.discount) == (1, 0.95)
+        assert (plain.method_share, plain.gamma) == (1, 0.95)
         assert (mixed is None) == (share == 1)
         if mixed is not None:
             assert mixed.agents == dataclasses.replace(plain, method_share=share)
     together = figure_runs("meulemans-fig3")["shaping-then-together"]
-    assert together.naive.naive_weights == (1.0, 0.0) and together.agents.first_policy == "always_defect"
-    assert figure_runs("meulemans-fig8")["shaping-long-horizon"].agents.discount == 0.999
+    assert together.naive.shares == (1.0, 0.0) and together.agents.first_policy == "always_defect"
+    assert figure_runs("meulemans-fig8")["shaping-long-horizon"].agents.gamma == 0.999
     for figure, start in (("fig9", "always_defect"), ("fig10", "tit_for_tat")):
         (group,) = figure_runs(f"meulemans-{figure}").values()
-        assert (group.agents.first_policy, group.naive.naive_weights) == (start, (0.1,))
+        assert (group.agents.first_policy, group.naive.shares) == (start, (0.1,))
 
 
 def test_figure_3(drawn):
@@ -139,7 +139,7 @@ def test_a_naive_learner_against_a_frozen_agent_step_by_step(drawn):
     assert rewards.shape == (2, 2, meulemans_exact.NAIVE_STEPS)
     frozen = jnp.asarray(exact_ipd.logits_of(chosen, checkpoint.load(folder.agents_file(4))[1])[0])
     learner = jax.random.normal(jax.random.key(chosen.run.seed), frozen.shape)
-    values = values_of(chosen.game, chosen.agents.discount)
+    values = values_of(chosen.game, chosen.agents.gamma)
     for step in range(5):
         np.testing.assert_allclose(rewards[:, :, step], values(frozen, learner), atol=1e-5)
         learner = learner + chosen.naive.naive_rate * naive(swapped(values), learner, frozen)

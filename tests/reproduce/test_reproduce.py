@@ -48,7 +48,7 @@ def test_finished_runs_are_used_again_and_other_settings_refused(tiny_studies, t
     assert before == {path: path.stat().st_mtime_ns for path in run.rglob("*.npz")}
 
     changed = {
-        name: adjust(settings, discount=0.5)
+        name: adjust(settings, gamma=0.5)
         for name, settings in reproduce.STUDIES["meulemans-fig9"].runs("quick").items()
     }
     study = reproduce.STUDIES["meulemans-fig9"]._replace(runs=lambda preset: changed)

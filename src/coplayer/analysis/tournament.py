@@ -7,8 +7,8 @@ import jax
 import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 
-from coplayer.errors import require, require_key
-from coplayer.games.game import Game
+from coplayer.errors import require, require_key, require_kind
+from coplayer.games.game import Game, require_game
 from coplayer.play.player import Player
 from coplayer.play.rollout import play_match
 
@@ -46,7 +46,9 @@ def tournament(
 
     Raises `CoplayerError` where a player cannot play the game.
     """
+    require_game(game)
     require(game.num_players == 2, f"game: a tournament needs a game of two players, this one has {game.num_players}")
+    require_kind("players", players, Mapping)
     require_key(key)
     require(len(players) >= 1, "players: needs at least one")
     names, count = tuple(players), len(players)

@@ -21,7 +21,7 @@ from coplayer.errors import require
 from coplayer.experiments import mixed_pool
 from coplayer.experiments.axes import of_all_learners
 from coplayer.experiments.iterations import IterationTrainer
-from coplayer.experiments.mixed_pool import NOTHING, Given, Seat, Source, Split
+from coplayer.experiments.mixed_pool import NOTHING, Given, Source, Split, Trainee
 from coplayer.experiments.protocol import Recipe
 from coplayer.experiments.settings import (
     CoPlayerSettings,
@@ -222,7 +222,7 @@ def check(settings: A2CMixed) -> None:
         f"{co_players.learners - 1} of them, must come out in whole episodes",
     )
     check_iterations(settings.run)
-    check_first("tabular_iterations", settings.beginning.tabular_iterations, settings.run)
+    check_first("tabular_iterations", settings.meeting_from, settings.run)
     check_annealing(settings)
     if settings.split.against_tabular:
         tabular.pool_of(co_players.pool, settings.game)
@@ -287,14 +287,14 @@ def new_network(settings: A2CMixed, key: PRNGKeyArray) -> ActorCritic:
     return ActorCritic(settings.game, network.hidden, core=network.core, identity_size=settings.identity_size, key=key)
 
 
-def new_seat(settings: A2CMixed, key: PRNGKeyArray, given: Given = NOTHING) -> Seat:
+def new_trainee(settings: A2CMixed, key: PRNGKeyArray, given: Given = NOTHING) -> Trainee:
     """A learner before its first iteration."""
     network = given.weights
     if network is None:
         network = new_network(settings, jax.random.fold_in(key, WEIGHTS))
     if settings.beginning.shared_start:
         network = jax.tree.map(lambda leaf: leaf[0], of_all_learners(network))
-    return Seat(new_state(network, settings.optimiser), key, given.frozen)
+    return Trainee(new_state(network, settings.optimiser), key, given.frozen)
 
 
 def play(
@@ -318,14 +318,16 @@ def play(
     return trajectory, a2c.Batch(view.actions, view.rewards, view.beyond, identity, played.notes[0])
 
 
-def iterate(settings: A2CMixed, part: Part, seat: Seat, iteration: Int[Array, ""]) -> tuple[Seat, dict[str, Array]]:
+def iterate(
+    settings: A2CMixed, part: Part, trainee: Trainee, iteration: Int[Array, ""]
+) -> tuple[Trainee, dict[str, Array]]:
     """Play a batch of episodes and update with it. Returns the metrics beside."""
     split = part.split.against_learners
-    key = jax.random.fold_in(jax.random.fold_in(seat.key, PLAY), iteration)
-    trajectory, batch = play(settings, part.split, seat.learner.network, key, seat.frozen)
-    learner, losses, norm = a2c.update(seat.learner, batch, split, part.updating, iteration)
-    metrics = mixed_pool.play_metrics(trajectory, split, "tabular" if seat.frozen is None else "frozen")
-    return seat._replace(learner=learner), metrics | {
+    key = jax.random.fold_in(jax.random.fold_in(trainee.key, PLAY), iteration)
+    trajectory, batch = play(settings, part.split, trainee.learner.network, key, trainee.frozen)
+    learner, losses, norm = a2c.update(trainee.learner, batch, split, part.updating, iteration)
+    metrics = mixed_pool.play_metrics(trajectory, split, "tabular" if trainee.frozen is None else "frozen")
+    return trainee._replace(learner=learner), metrics | {
         "loss_policy": losses.policy,
         "loss_value": losses.value,
         "entropy": losses.entropy,
@@ -334,11 +336,13 @@ def iterate(settings: A2CMixed, part: Part, seat: Seat, iteration: Int[Array, ""
     }
 
 
-def train_interval(settings: A2CMixed, part: Part, seat: Seat, start: Int[Array, ""]) -> tuple[Seat, dict[str, Array]]:
+def train_interval(
+    settings: A2CMixed, part: Part, trainee: Trainee, start: Int[Array, ""]
+) -> tuple[Trainee, dict[str, Array]]:
     """The iterations of one row of metrics, from number `start` on."""
     iterations = start + jnp.arange(settings.run.log_every)
-    seat, metrics = jax.lax.scan(lambda seat, at: iterate(settings, part, seat, at), seat, iterations)
-    return seat, jax.tree.map(lambda values: values.mean(), metrics)
+    trainee, metrics = jax.lax.scan(lambda trainee, at: iterate(settings, part, trainee, at), trainee, iterations)
+    return trainee, jax.tree.map(lambda values: values.mean(), metrics)
 
 
 def memory_bytes(settings: A2CMixed, seed_batch: int) -> int:
@@ -370,17 +374,17 @@ class Trainer(IterationTrainer):
         def mapped(function):
             return mixed_pool.mapped(run, function, learners)
 
-        initial = mapped(lambda given, _: new_seat(settings, *given))
-        begun_anew = mapped(lambda old, _: new_seat(settings, old.key, Given(old.frozen, old.learner.network)))
-        mixed = mapped(lambda seat, start: train_interval(settings, main, seat, start))
-        alone = mapped(lambda seat, start: train_interval(settings, first, seat, start))
+        initial = mapped(lambda given, _: new_trainee(settings, *given))
+        begun_anew = mapped(lambda old, _: new_trainee(settings, old.key, Given(old.frozen, old.learner.network)))
+        mixed = mapped(lambda trainee, start: train_interval(settings, main, trainee, start))
+        alone = mapped(lambda trainee, start: train_interval(settings, first, trainee, start))
 
-        def train(seats: Seat, iteration: int):
+        def train(trainees: Trainee, iteration: int):
             if iteration < meeting:
-                return alone(seats, iteration)
+                return alone(trainees, iteration)
             if iteration == meeting > 0:
-                seats = begun_anew(seats, iteration)
-            return mixed(seats, iteration - meeting)  # draws, and what falls, as in a run that starts from here
+                trainees = begun_anew(trainees, iteration)
+            return mixed(trainees, iteration - meeting)  # draws, and what falls, as in a run that starts from here
 
         def steps(iteration: int) -> int:
             part = first if iteration < meeting else main

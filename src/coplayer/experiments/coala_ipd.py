@@ -21,15 +21,16 @@ import optax
 from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 
 from coplayer import settings as setting_groups
-from coplayer.errors import require
+from coplayer.errors import CoplayerError, first_line, require
 from coplayer.experiments import mixed_pool
 from coplayer.experiments.axes import LEARNERS, of_all_learners
 from coplayer.experiments.iterations import IterationTrainer
-from coplayer.experiments.mixed_pool import Seat
+from coplayer.experiments.mixed_pool import Trainee
 from coplayer.experiments.protocol import Recipe
 from coplayer.experiments.settings import (
     IterationSettings,
     MetaTrajectorySettings,
+    NaiveShareSettings,
     NetworkSettings,
     check_annealing,
     check_first,
@@ -41,7 +42,7 @@ from coplayer.games.game import Game
 from coplayer.games.matrix import prisoners_dilemma
 from coplayer.learning import a2c, coala, ppo
 from coplayer.learning.a2c import A2CSettings
-from coplayer.learning.estimators import ESTIMATORS, Estimator, Outcome, PolicyWeights
+from coplayer.learning.estimators import ESTIMATORS, Advantages, Estimator, Outcome
 from coplayer.learning.optimisation import (
     LossSettings,
     OptimiserSettings,
@@ -57,7 +58,6 @@ from coplayer.learning.returns import lambda_returns
 from coplayer.networks.actor_critic import ActorCritic
 from coplayer.networks.core import check_core
 from coplayer.networks.layers import pick
-from coplayer.play.player import Player
 from coplayer.play.seating import OneOf
 from coplayer.play.trajectory import Episode
 from coplayer.players.naive import RULES
@@ -74,7 +74,7 @@ LENDS_AGENTS = False
 JOINABLE = True
 WEIGHTS, PLAY, ORDER, POPULATION, LOOKAHEAD = range(5)  # streams of random numbers
 LOLA_DICE = "lola_dice"
-METHODS = ChainMap({LOLA_DICE: None}, ESTIMATORS)
+AGENT_METHODS = ChainMap({LOLA_DICE: None}, ESTIMATORS)
 """How an agent may learn: by an estimator of the policy gradient, or by LOLA-DiCE."""
 
 
@@ -88,7 +88,7 @@ class ShapingSettings(MetaTrajectorySettings):
     """Co-players each agent meets in an iteration (R)."""
     meta_agents: int = setting(4)
     """Meta agents that are trained, each with its own weights."""
-    methods: tuple[str, ...] = setting(("coala",), among=METHODS)
+    methods: tuple[str, ...] = setting(("coala",), among=AGENT_METHODS)
     """Estimators of the policy gradient: one for all agents, or one for each agent. lola_dice cannot be mixed with
     other methods. A lola_dice agent sees one inner episode at a time, and differentiates through its co-players'
     learning steps. lola_dice has no use for --gae-lambda, --centred and the settings of PPO. Start from "coplayer train
@@ -96,11 +96,9 @@ class ShapingSettings(MetaTrajectorySettings):
 
 
 @dataclass(frozen=True)
-class NaiveLearnerSettings:
+class NaiveLearnerSettings(NaiveShareSettings):
     """Naive learners"""
 
-    naive_share: float = setting(0.75, at_least=0, at_most=1)
-    """Share of the co-players that are naive learners (p_naive); the others are other meta agents."""
     naive_iterations: int = setting(0, at_least=0)
     """First iterations, in which agents meet naive learners alone: agents learn to shape before they meet agents."""
     naive_rule: str = setting("a2c", among=RULES)
@@ -275,9 +273,9 @@ def check(settings: CoalaIPD) -> None:
         f"naive_rule: {LOLA_DICE} looks ahead of a policy gradient of networks; needs a2c, got {rule}",
     )
     require(callable(RULES[rule]), f"naive_rule: {rule} is no function that makes a player, but {RULES[rule]!r}")
+    require(LOLA_DICE not in ESTIMATORS, f"methods: the name {LOLA_DICE} is taken, and no estimator can have it")
     for method in set(methods) - {LOLA_DICE}:
-        found = ESTIMATORS[method]
-        require(isinstance(found, Estimator), f"methods: {method} is no coplayer.Estimator, but {found!r}")
+        check_estimator(method)
     check_iterations(settings.run)
     check_first("naive_iterations", settings.naive.naive_iterations, settings.run)
     check_annealing(settings)
@@ -286,18 +284,51 @@ def check(settings: CoalaIPD) -> None:
     require(game.symmetric, "game: its two seats must be alike (payoffs: one table, the same for both players)")
 
 
+def check_estimator(method: str) -> None:
+    """Refuse an entry of `ESTIMATORS` that gives no advantages, without computing any."""
+    found, shape = ESTIMATORS[method], (6, 2)  # 2 inner episodes of 3 rounds, in 2 games
+    require(isinstance(found, Estimator), f"methods: {method} is no coplayer.Estimator, but {found!r}")
+    outcome = Outcome(*(jax.ShapeDtypeStruct(size, jnp.float32) for size in (shape, shape, shape[1:], shape)))
+    for function in (found.against_naive, found.against_agents):
+        try:
+            made = jax.eval_shape(partial(function, episode_length=3, gamma=1.0, gae_lambda=1.0), outcome)
+        except Exception as error:
+            reason = f"{type(error).__name__}: {first_line(error)}"
+            raise CoplayerError(f"methods: {method} cannot be computed ({reason})") from error
+        given = getattr(made, "shape", made)
+        require(
+            given == shape and jnp.issubdtype(made.dtype, jnp.floating),
+            f"methods: {method} must give real numbers [time, batch], here {shape}, gave {given}",
+        )
+
+
+def check_rule(settings: CoalaIPD) -> None:
+    """Refuse a rule of one's own whose player cannot play and learn, by one inner episode."""
+    name, alone = settings.naive.naive_rule, adjust(settings, naive_share=1.0, naive_population=2, replicas=1)
+    if name == "a2c":
+        return
+    try:
+        network, key = new_network(settings, jax.random.key(0)), jax.random.key(0)
+        met = groups(alone, naive_population(alone, key), network)
+        length = {"batch": settings.shaping.batch, "inner_episodes": 2}
+        shaping.play(settings.game, RecurrentPlayer(network), met, key, **length)
+    except Exception as error:
+        kind = "" if isinstance(error, CoplayerError) else f"{type(error).__name__}: "
+        raise CoplayerError(f"naive_rule: {name} cannot play and learn ({kind}{first_line(error)})") from error
+
+
 def new_network(settings: CoalaIPD, key: PRNGKeyArray) -> ActorCritic:
     network = settings.network
     return ActorCritic(settings.game, network.hidden, core=network.core, zero_heads=True, key=key)
 
 
-def new_seat(settings: CoalaIPD, key: PRNGKeyArray) -> Seat:
+def new_trainee(settings: CoalaIPD, key: PRNGKeyArray) -> Trainee:
     """A meta agent before its first iteration, and the population of naive learners that it meets."""
     first = jax.random.fold_in(key, WEIGHTS)
     naive = population_keys(settings, jax.random.fold_in(key, POPULATION))
     networks = new_networks(settings, jnp.concatenate([first[None], naive]))  # all at once: a smaller program
     network, population = (jax.tree.map(lambda leaf, at=at: leaf[at], networks) for at in (0, slice(1, None)))
-    return Seat(new_state(network, settings.optimiser), key, population)
+    return Trainee(new_state(network, settings.optimiser), key, population)
 
 
 class AgentPlay(NamedTuple):
@@ -309,15 +340,15 @@ class AgentPlay(NamedTuple):
     values: Float[Array, "time replicas batch"]
 
 
-def policy_weights(settings: CoalaIPD, played: AgentPlay) -> tuple[Float[Array, "time replicas batch"], ...]:
-    """Weights of the policy gradient, as a policy loss takes them that is a mean over all; and the value's targets. In
-    a function mapped over the agents.
+def advantages_and_targets(settings: CoalaIPD, played: AgentPlay) -> tuple[Float[Array, "time replicas batch"], ...]:
+    """Advantages, for a policy loss that is a mean over all; and the value's targets. In a function mapped over the
+    agents.
     """
     loss, scale, values = settings.loss, settings.loss.reward_scale, played.values
     rewards, other_rewards = scale * played.own.rewards, scale * played.others.rewards
     split = settings.with_naive
 
-    def estimate(function: PolicyWeights, at: slice) -> Array:
+    def estimate(function: Advantages, at: slice) -> Array:
         of_replica = partial(
             function, episode_length=settings.game.rounds, gamma=loss.gamma, gae_lambda=loss.gae_lambda
         )
@@ -325,7 +356,7 @@ def policy_weights(settings: CoalaIPD, played: AgentPlay) -> tuple[Float[Array, 
         axes = Outcome(1, 1, None, 1)
         return jax.vmap(of_replica, in_axes=(axes,), out_axes=1)(outcome)
 
-    def by_agent(function: Callable[[str], PolicyWeights], at: slice) -> Array:
+    def by_agent(function: Callable[[str], Advantages], at: slice) -> Array:
         """Every agent's own estimate: each that occurs is made for all, and every agent takes its own."""
         known = list(dict.fromkeys(function(method) for method in sorted(set(settings.by_agent))))
         own = jnp.asarray([known.index(function(method)) for method in settings.by_agent])
@@ -333,9 +364,9 @@ def policy_weights(settings: CoalaIPD, played: AgentPlay) -> tuple[Float[Array, 
 
     groups = []
     if settings.with_naive:
-        groups.append(by_agent(lambda method: ESTIMATORS[method].among_learners, slice(0, split)))
+        groups.append(by_agent(lambda method: ESTIMATORS[method].against_naive, slice(0, split)))
     if settings.with_agents:
-        groups.append(by_agent(lambda method: ESTIMATORS[method].among_agents, slice(split, None)))
+        groups.append(by_agent(lambda method: ESTIMATORS[method].against_agents, slice(split, None)))
     if loss.centred:
         groups = [group - group.mean() for group in groups]
     end = jnp.zeros(values.shape[1:])
@@ -351,7 +382,6 @@ def groups(settings: CoalaIPD, population: ActorCritic, network: ActorCritic) ->
     if settings.with_naive:
         rule = RULES[settings.naive.naive_rule]
         naive = rule(settings.game, population, settings.naive_updating)
-        require(isinstance(naive, Player), f"naive_rule: {settings.naive.naive_rule} makes no coplayer.Player")
         groups.append(shaping.Group(naive, settings.with_naive))
     if settings.with_agents:
         agents = RecurrentPlayer(of_all_learners(network), lasting=not settings.by_lookahead)
@@ -425,7 +455,7 @@ def improve_by_ppo(
     rate: Float[Array, ""],
 ) -> Improved:
     """PPO's updates on the meta-trajectories just played. `bonus`: the weight of the entropy."""
-    advantages, targets = policy_weights(settings, played)
+    advantages, targets = advantages_and_targets(settings, played)
     experience = ppo.Experience(
         observations=played.own.observations,
         actions=played.own.actions,
@@ -531,11 +561,11 @@ def improve_by_lookahead(
     return Improved(learner, measured | {"gradient_norm": optax.tree.norm(slope)})
 
 
-def iterate(settings: CoalaIPD, seat: Seat, iteration: Int[Array, ""]) -> tuple[Seat, dict[str, Array]]:
+def iterate(settings: CoalaIPD, trainee: Trainee, iteration: Int[Array, ""]) -> tuple[Trainee, dict[str, Array]]:
     """Play meta-trajectories and learn from them. Returns the metrics beside."""
-    learner, population, iterations = seat.learner, seat.frozen, settings.run.iterations
+    learner, population, iterations = trainee.learner, trainee.frozen, settings.run.iterations
     streams = jnp.array([PLAY, LOOKAHEAD if settings.by_lookahead else ORDER])
-    of_streams = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(seat.key, streams)
+    of_streams = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(trainee.key, streams)
     playing, learning = jax.vmap(jax.random.fold_in, in_axes=(0, None))(of_streams, iteration)
     played = play(settings, population, learner.network, playing)
     bonus = entropy_coefficient(settings.loss, settings.optimiser.annealing, iterations)(iteration)
@@ -544,7 +574,7 @@ def iterate(settings: CoalaIPD, seat: Seat, iteration: Int[Array, ""]) -> tuple[
         improved = improve_by_lookahead(settings, learner, population, played, learning, bonus, rate)
     else:
         improved = improve_by_ppo(settings, learner, played, learning, bonus, rate)
-    return seat._replace(learner=improved.learner), play_metrics(settings, played) | improved.measured
+    return trainee._replace(learner=improved.learner), play_metrics(settings, played) | improved.measured
 
 
 def population_keys(settings: CoalaIPD, key: PRNGKeyArray) -> Key[Array, " members"]:
@@ -562,11 +592,11 @@ def naive_population(settings: CoalaIPD, key: PRNGKeyArray) -> ActorCritic:
     return new_networks(settings, population_keys(settings, key))
 
 
-def train_interval(settings: CoalaIPD, seat: Seat, start: Int[Array, ""]) -> tuple[Seat, dict[str, Array]]:
+def train_interval(settings: CoalaIPD, trainee: Trainee, start: Int[Array, ""]) -> tuple[Trainee, dict[str, Array]]:
     """The iterations of one row of metrics, from number `start` on."""
     iterations = start + jnp.arange(settings.run.log_every)
-    seat, metrics = jax.lax.scan(lambda seat, at: iterate(settings, seat, at), seat, iterations)
-    return seat, jax.tree.map(lambda values: values.mean(), metrics)
+    trainee, metrics = jax.lax.scan(lambda trainee, at: iterate(settings, trainee, at), trainee, iterations)
+    return trainee, jax.tree.map(lambda values: values.mean(), metrics)
 
 
 class Trainer(IterationTrainer):
@@ -574,21 +604,22 @@ class Trainer(IterationTrainer):
 
     def __init__(self, settings: CoalaIPD):
         check(settings)
+        check_rule(settings)
         run, size = settings.run, settings.shaping
         agents, alone = size.meta_agents, adjust(settings, naive_share=1.0)
         memory.require_fit(
             memory_bytes(settings, mixed_pool.seed_batch(run)),
             "lower --seed-batch, --replicas, --batch, --inner-episodes or --hidden",
         )
-        initial = mixed_pool.mapped(run, lambda key, _: new_seat(settings, key), agents, once=True)
+        initial = mixed_pool.mapped(run, lambda key, _: new_trainee(settings, key), agents, once=True)
 
         def mapped(settings: CoalaIPD) -> Callable:
-            return mixed_pool.mapped(run, lambda seat, start: train_interval(settings, seat, start), agents)
+            return mixed_pool.mapped(run, lambda trainee, start: train_interval(settings, trainee, start), agents)
 
         meeting, among_naive = mapped(settings), mapped(alone)
 
-        def train(seats: Seat, iteration: int):
-            return (among_naive if iteration < settings.naive.naive_iterations else meeting)(seats, iteration)
+        def train(trainees: Trainee, iteration: int):
+            return (among_naive if iteration < settings.naive.naive_iterations else meeting)(trainees, iteration)
 
         steps = agents * run.seeds * size.replicas * size.batch * size.inner_episodes * settings.game.rounds
         super().__init__(

@@ -3,7 +3,7 @@
 An agent's policy is five logits: of action 0 rather than action 1, after START and after each joint action. The agent's
 objective is a mixture of two parts.
 
-* With weight `naive_weights` (p_naive in the paper): its mean reward over the inner episodes in which a naive learner
+* With weight `naive_share` (p_naive in the paper): its mean reward over the inner episodes in which a naive learner
   climbs that learner's own exact gradient. The gradient of this part is taken through the learning.
 * With the remaining weight: its reward against the other agent. For this part the agent moves by any method of
   `learning.exact_gradients`.
@@ -29,15 +29,21 @@ from coplayer.analysis.exact import discounted_values
 from coplayer.errors import require
 from coplayer.experiments import mixed_pool
 from coplayer.experiments.protocol import Recipe
-from coplayer.experiments.settings import IterationSettings, MetaTrajectorySettings, check_iterations, check_seeds
+from coplayer.experiments.settings import (
+    IterationSettings,
+    MetaTrajectorySettings,
+    NaiveShareSettings,
+    check_iterations,
+    check_seeds,
+)
 from coplayer.figures.published import Panel
 from coplayer.games.game import Game
 from coplayer.games.matrix import MatrixGame, prisoners_dilemma
 from coplayer.learning import exact_gradients
 from coplayer.learning.exact_gradients import Method, Params, Values
 from coplayer.learning.lola import LookaheadSettings
-from coplayer.learning.optimisation import AdamWSettings
-from coplayer.players.memory1 import Memory1
+from coplayer.learning.optimisation import AdamWSettings, DiscountSettings
+from coplayer.players.memory1 import Memory1, fits_named_strategies
 from coplayer.runs import checkpoint
 from coplayer.runs.training import Chunk
 from coplayer.settings import setting
@@ -63,18 +69,16 @@ METHODS: dict[str, Callable[["AgentSettings"], Method]] = {
     "lola": lambda agents: partial(exact_gradients.lola, rate=agents.lookahead_rate),
     # Its radius is stated for gradients of the discounted return J, which is the reward per round / (1 - discount).
     "sos": lambda agents: exact_gradients.rescaled(
-        partial(exact_gradients.sos, rate=agents.lookahead_rate * (1 - agents.discount)), 1 / (1 - agents.discount)
+        partial(exact_gradients.sos, rate=agents.lookahead_rate * (1 - agents.gamma)), 1 / (1 - agents.gamma)
     ),
 }
 """What `--method` knows, by name: each makes a method of an agent's settings. A new method is one more entry."""
 
 
 @dataclass(frozen=True)
-class AgentSettings(LookaheadSettings):
+class AgentSettings(LookaheadSettings, DiscountSettings):
     """Agents"""
 
-    discount: float = setting(0.99, at_least=0, below=1)
-    """Discount per round."""
     first_policy: str = setting("random", among=STARTING_POLICIES)
     """Policy that the agents' first logits are drawn around. Probability of action 0: .5 (random), .05 (always_defect),
     .95 or .05 (tit_for_tat: .95 where tit-for-tat cooperates)."""
@@ -88,18 +92,23 @@ class AgentSettings(LookaheadSettings):
 
 
 @dataclass(frozen=True)
-class ExactNaiveSettings(MetaTrajectorySettings):
+class ExactNaiveSettings(MetaTrajectorySettings, NaiveShareSettings):
     """Naive learners"""
 
-    naive_weights: tuple[float, ...] = setting((0.1,))
-    """Weight of the naive learners in an agent's objective (p_naive). With n numbers the training has n equal stages,
-    one weight for each. The optimiser begins anew with each stage."""
+    later_naive_shares: tuple[float, ...] = setting(())
+    """Values of --naive-share in further stages. With n values the training has n + 1 equal stages. The optimiser
+    begins anew with each stage."""
     naive_rate: float = setting(5.0)
     """Step size of a naive learner, on its reward per round."""
     naive_learners: int = setting(16)
     """Naive learners that an agent meets in an iteration; their first logits are drawn anew in each."""
     naive_scale: float = setting(1.0, at_least=0)
     """Standard deviation of the naive learners' first logits."""
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """The share of naive learners in each stage."""
+        return (self.naive_share, *self.later_naive_shares)
 
 
 @dataclass(frozen=True)
@@ -110,7 +119,7 @@ class ExactIPD:
     game: Game = prisoners_dilemma()
     run: IterationSettings = IterationSettings(seeds=32, phases=10, iterations=3000, log_every=20)
     agents: AgentSettings = AgentSettings(lookahead_rate=5.0)
-    naive: ExactNaiveSettings = ExactNaiveSettings()
+    naive: ExactNaiveSettings = ExactNaiveSettings(naive_share=0.1)
     optimiser: AdamWSettings = AdamWSettings(learning_rate=0.01, weight_decay=1e-4)
 
 
@@ -127,16 +136,22 @@ def check(settings: ExactIPD) -> None:
         isinstance(settings.game, MatrixGame) and settings.game.num_actions == 2,
         "game: exact values need a matrix game of 2 actions: 4 payoffs, or 8",
     )
-    method, shares = settings.agents.method, settings.naive.naive_weights
-    require(callable(METHODS[method]), f"method: {method} is no function that makes a method, but {METHODS[method]!r}")
+    agents, shares = settings.agents, settings.naive.shares
+    made = METHODS[agents.method](agents) if callable(METHODS[agents.method]) else None
+    require(callable(made), f"method: {agents.method} of METHODS must be a function that makes a method")
+    require(agents.gamma < 1, f"gamma: must be below 1, for values of an endless game, got {agents.gamma:g}")
     require(
-        bool(shares) and all(0 <= share <= 1 for share in shares),
-        f"naive_weights: needs one or more numbers in [0, 1], got {shares}",
+        agents.first_policy == "random" or fits_named_strategies(settings.game),
+        f"first_policy: {agents.first_policy} needs a game of which action 0 cooperates",
+    )
+    require(
+        all(0 <= share <= 1 for share in shares),
+        f"later_naive_shares: must be numbers in [0, 1], got {shares[1:]}",
     )
     check_iterations(settings.run)
     require(
         settings.run.phases % len(shares) == 0,
-        f"phases: must be a multiple of the {len(shares)} stages of naive_weights, got {settings.run.phases}",
+        f"phases: must be a multiple of the {len(shares)} stages of naive_share, got {settings.run.phases}",
     )
 
 
@@ -210,7 +225,7 @@ class Trainer:
     def __init__(self, settings: ExactIPD):
         check(settings)
         self.settings = settings
-        game, discount = settings.game, settings.agents.discount
+        game, discount = settings.game, settings.agents.gamma
         self._seats = tuple(values_of(game.seen_by(seat), discount) for seat in range(NUM_LEARNERS))
         self._cooperation = values_of(cooperation_game(game), discount)
         self._keys = mixed_pool.keys(settings.run, NUM_LEARNERS)
@@ -307,7 +322,7 @@ class Trainer:
 
     def advance(self, state: State) -> Chunk:
         """One phase."""
-        run, shares, begin = self.settings.run, self.settings.naive.naive_weights, time.monotonic()
+        run, shares, begin = self.settings.run, self.settings.naive.shares, time.monotonic()
         per_phase = run.iterations // run.phases
         per_stage = run.iterations // len(shares)
         share = shares[state.iteration // per_stage]

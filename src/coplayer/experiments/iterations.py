@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from coplayer.experiments import mixed_pool
-from coplayer.experiments.mixed_pool import Seat
+from coplayer.experiments.mixed_pool import Trainee
 from coplayer.runs import checkpoint
 from coplayer.runs.training import Chunk
 
@@ -16,7 +16,7 @@ from coplayer.runs.training import Chunk
 class State(NamedTuple):
     """A run between two chunks."""
 
-    learners: Seat  # leading axes [learner, seed]
+    learners: Trainee  # leading axes [learner, seed]
     iteration: int  # iterations done
 
 
@@ -29,8 +29,8 @@ class IterationTrainer:
         self,
         settings: Any,
         *,
-        initial: Callable[[], Seat],
-        train: Callable[[Seat, int], tuple[Seat, dict]],
+        initial: Callable[[], Trainee],
+        train: Callable[[Trainee, int], tuple[Trainee, dict]],
         steps: Callable[[int], int],
         rate: str,
     ):

@@ -33,12 +33,12 @@ from coplayer.runs import checkpoint
 from coplayer.runs.folder import RunFolder
 
 
-class Seat(NamedTuple):
+class Trainee(NamedTuple):
     """One learner of one seed, and what it needs to play."""
 
     learner: Any  # what learning changes
     key: PRNGKeyArray  # constant: every draw is a function of the key and of where the run stands
-    frozen: Any = None  # what it meets that does not change: a frozen player, or first networks of naive learners
+    frozen: Any = None  # whom it meets that does not change: a frozen player, or the first networks of naive learners
 
 
 class Source(NamedTuple):

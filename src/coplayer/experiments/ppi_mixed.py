@@ -19,7 +19,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt8
 from coplayer import settings as setting_groups
 from coplayer.errors import require
 from coplayer.experiments import mixed_pool
-from coplayer.experiments.mixed_pool import NOTHING, Given, Seat, Source, Split
+from coplayer.experiments.mixed_pool import NOTHING, Given, Source, Split, Trainee
 from coplayer.experiments.protocol import Recipe
 from coplayer.experiments.settings import CoPlayerSettings, EpisodeSettings, NetworkSettings, RunSettings, check_seeds
 from coplayer.figures.published import Bound, Panel
@@ -292,9 +292,9 @@ def new_model(settings: PPIMixed, key: PRNGKeyArray) -> WorldModel:
     return RoundModel(settings.game, network.hidden, **how)
 
 
-def phase_key(seat: Seat, stream: int, phase: int | Int[Array, ""]) -> PRNGKeyArray:
+def phase_key(trainee: Trainee, stream: int, phase: int | Int[Array, ""]) -> PRNGKeyArray:
     """The key of a learner's stream of random numbers in a phase."""
-    return jax.random.fold_in(jax.random.fold_in(seat.key, stream), phase)
+    return jax.random.fold_in(jax.random.fold_in(trainee.key, stream), phase)
 
 
 def own_payoffs(settings: PPIMixed) -> Float[Array, " joint"]:
@@ -308,13 +308,13 @@ def tabular_episodes(settings: PPIMixed, key: PRNGKeyArray, count: int) -> ppi.E
     return tabular.play(*drawn).joint, identity_of(tabular.opponents(*drawn)) if settings.identity_size else None
 
 
-def new_seat(settings: PPIMixed, rows: DataSet, key: PRNGKeyArray, given: Given = NOTHING) -> Seat:
+def new_trainee(settings: PPIMixed, rows: DataSet, key: PRNGKeyArray, given: Given = NOTHING) -> Trainee:
     """A learner before its first phase, with its first episodes in its data set."""
     model = given.weights
     if model is None:
         model = new_model(settings, jax.random.fold_in(jax.random.fold_in(key, WEIGHTS), 1))
     episodes, identities = first_data(settings, rows, key, given.episodes)
-    return Seat(ppi.new_state(model, settings.optimiser, episodes, identities), key, given.frozen)
+    return Trainee(ppi.new_state(model, settings.optimiser, episodes, identities), key, given.frozen)
 
 
 def first_data(
@@ -334,33 +334,33 @@ def first_data(
     return episodes, identities
 
 
-def restart(settings: PPIMixed, seat: Seat, phase: Int[Array, ""]) -> Seat:
+def restart(settings: PPIMixed, trainee: Trainee, phase: Int[Array, ""]) -> Trainee:
     """The learner at the start of a phase: weights drawn anew, or carried on with `warm_start`."""
     if settings.fitting.warm_start:
-        return seat
-    model, learner = new_model(settings, phase_key(seat, WEIGHTS, phase)), seat.learner
-    return seat._replace(learner=ppi.new_state(model, settings.optimiser, learner.episodes, learner.identities))
+        return trainee
+    model, learner = new_model(settings, phase_key(trainee, WEIGHTS, phase)), trainee.learner
+    return trainee._replace(learner=ppi.new_state(model, settings.optimiser, learner.episodes, learner.identities))
 
 
-def fit(settings: PPIMixed, seat: Seat, at: dict[str, Int[Array, ""]]) -> tuple[Seat, ppi.EpisodeLoss]:
+def fit(settings: PPIMixed, trainee: Trainee, at: dict[str, Int[Array, ""]]) -> tuple[Trainee, ppi.EpisodeLoss]:
     """Some updates of a phase. `at`: the phase, and which of its updates (see `ppi.fit`)."""
     numbers = {name: number for name, number in at.items() if name != "phase"}
     learner, losses = ppi.fit(
-        seat.learner,
+        trainee.learner,
         settings.fitting,
         settings.optimiser,
         own_payoffs(settings),
         **numbers,
-        key=phase_key(seat, FIT, at["phase"]),
+        key=phase_key(trainee, FIT, at["phase"]),
         fresh=partial(tabular_episodes, settings),
         fresh_count=settings.fresh_count,
     )
-    return seat._replace(learner=learner), losses
+    return trainee._replace(learner=learner), losses
 
 
-def block_key(seat: Seat, phase: Int[Array, ""], block: Int[Array, ""]) -> PRNGKeyArray:
+def block_key(trainee: Trainee, phase: Int[Array, ""], block: Int[Array, ""]) -> PRNGKeyArray:
     """The key of a learner's block of episodes in a phase."""
-    return jax.random.fold_in(phase_key(seat, PLAY, phase), block)
+    return jax.random.fold_in(phase_key(trainee, PLAY, phase), block)
 
 
 def block_players(settings: PPIMixed, key: PRNGKeyArray) -> TabularPlayers:
@@ -377,47 +377,47 @@ def block_identities(settings: PPIMixed, key: PRNGKeyArray) -> Float[Array, "ide
     return mixed_pool.identities(settings.identity_size, learners, block_players(settings, key).tables)
 
 
-def add_identities(settings: PPIMixed, rows: DataSet, seat: Seat, phase: Int[Array, ""]) -> Seat:
+def add_identities(settings: PPIMixed, rows: DataSet, trainee: Trainee, phase: Int[Array, ""]) -> Trainee:
     """Write the identities of the co-players of a phase's episodes, a function of the key, into the data set."""
-    if seat.learner.identities is None:
-        return seat
+    if trainee.learner.identities is None:
+        return trainee
     blocks = jnp.arange(settings.data.play_blocks)
-    met = jax.lax.map(lambda block: block_identities(settings, block_key(seat, phase, block)).T, blocks)
+    met = jax.lax.map(lambda block: block_identities(settings, block_key(trainee, phase, block)).T, blocks)
     row = rows.first_of(phase)
     identities = jax.lax.dynamic_update_slice(
-        seat.learner.identities, met.reshape(rows.per_phase, settings.identity_size), (row, jnp.zeros_like(row))
+        trainee.learner.identities, met.reshape(rows.per_phase, settings.identity_size), (row, jnp.zeros_like(row))
     )
-    return seat._replace(learner=seat.learner._replace(identities=identities))
+    return trainee._replace(learner=trainee.learner._replace(identities=identities))
 
 
 def play_block(
-    settings: PPIMixed, planner: PlannerSettings, seat: Seat, key: PRNGKeyArray
+    settings: PPIMixed, planner: PlannerSettings, trainee: Trainee, key: PRNGKeyArray
 ) -> UInt8[Array, "rounds episodes"]:
     """The joint actions of the block of episodes with this key, in a function mapped over the learners."""
     game, split = settings.game, settings.block
     tables = mixed_pool.tables_for(game, split)
-    player = PPIPlayer(seat.learner.model, planner, block_identities(settings, key), own_payoffs(settings))
-    others = block_players(settings, key) if seat.frozen is None else seat.frozen
+    player = PPIPlayer(trainee.learner.model, planner, block_identities(settings, key), own_payoffs(settings))
+    others = block_players(settings, key) if trainee.frozen is None else trainee.frozen
     chance = keys_of_rounds(jax.random.fold_in(key, ROUNDS), jnp.arange(game.rounds), game.num_players)
     return mixed_pool.play_batch(tables, player, others, split, chance, key).records
 
 
 def play_phase(
-    settings: PPIMixed, rows: DataSet, planner: PlannerSettings, seat: Seat, phase: Int[Array, ""]
-) -> tuple[Seat, dict[str, Array]]:
+    settings: PPIMixed, rows: DataSet, planner: PlannerSettings, trainee: Trainee, phase: Int[Array, ""]
+) -> tuple[Trainee, dict[str, Array]]:
     """Play one phase's episodes with the improved policy and add them to the data set. Returns the metrics beside."""
-    game, learner = settings.game, seat.learner
+    game, learner = settings.game, trainee.learner
     blocks = jnp.arange(settings.data.play_blocks)
-    joint = jax.lax.map(lambda block: play_block(settings, planner, seat, block_key(seat, phase, block)), blocks)
+    joint = jax.lax.map(lambda block: play_block(settings, planner, trainee, block_key(trainee, phase, block)), blocks)
     row = rows.first_of(phase)
     episodes = jax.lax.dynamic_update_slice(
         learner.episodes, joint.transpose(0, 2, 1).reshape(rows.per_phase, game.rounds), (row, jnp.zeros_like(row))
     )
     trajectory = JointActions(joint.transpose(1, 0, 2), game, mixed_pool.seat())
-    kind = "tabular" if seat.frozen is None else "frozen"
+    kind = "tabular" if trainee.frozen is None else "frozen"
     metrics = mixed_pool.play_metrics(trajectory, settings.block.against_learners, kind)
-    seat = seat._replace(learner=learner._replace(episodes=episodes))
-    return add_identities(settings, rows, seat, phase), metrics
+    trainee = trainee._replace(learner=learner._replace(episodes=episodes))
+    return add_identities(settings, rows, trainee, phase), metrics
 
 
 def memory_bytes(settings: PPIMixed, seed_batch: int, carried: int = 0) -> int:
@@ -438,14 +438,14 @@ def memory_bytes(settings: PPIMixed, seed_batch: int, carried: int = 0) -> int:
 class State(NamedTuple):
     """A run between two chunks."""
 
-    learners: Seat  # leading axes [learner, seed]
+    learners: Trainee  # leading axes [learner, seed]
     phase: int  # the phase under way, from 1; phases + 1 when all are done
     update: int  # updates done in it
 
 
-def without_data(seats: Seat) -> Seat:
+def without_data(trainees: Trainee) -> Trainee:
     """All but what a checkpoint has elsewhere, or not at all since it follows from the key or from another run."""
-    return Seat(seats.learner._replace(episodes=None, identities=None), seats.key, None)
+    return Trainee(trainees.learner._replace(episodes=None, identities=None), trainees.key, None)
 
 
 def played_in(source: Source) -> np.ndarray:
@@ -489,7 +489,7 @@ class Trainer:
         def mapped(function):
             return mixed_pool.mapped(run, function, learners)
 
-        initial = mapped(lambda given, _: new_seat(settings, rows, *given))
+        initial = mapped(lambda given, _: new_trainee(settings, rows, *given))
         self._initial = lambda: initial((mixed_pool.keys(run, learners), given), 0)
         self._restart = mapped(partial(restart, settings))
         self._add_identities = mapped(partial(add_identities, settings, rows))
@@ -584,7 +584,7 @@ class Trainer:
         loaded = checkpoint.unflatten(without_data(empty), arrays, "learners")
         learner = loaded.learner._replace(episodes=episodes, identities=empty.learner.identities)
         placement = jax.tree.map(lambda leaf: leaf.sharding, empty)
-        learners = jax.device_put(Seat(learner, loaded.key, empty.frozen), placement)
+        learners = jax.device_put(Trainee(learner, loaded.key, empty.frozen), placement)
         if settings.identity_size:
             for done in range(1, phase):
                 learners = self._add_identities(learners, done)

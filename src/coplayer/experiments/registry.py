@@ -9,13 +9,14 @@ import jax
 import numpy as np
 
 from coplayer import settings as setting_groups
-from coplayer.errors import CoplayerError, require
+from coplayer.errors import CoplayerError, require, require_kind
 from coplayer.experiments import a2c_mixed, coala_ipd, exact_ipd, ppi_mixed, stored
 from coplayer.experiments.mixed_pool import Source
 from coplayer.experiments.protocol import Experiment, Recipe
+from coplayer.experiments.settings import RunSettings
 from coplayer.experiments.stored import built_on
 from coplayer.games import files, names
-from coplayer.games.game import Game, check_game
+from coplayer.games.game import Game, check_game, require_game
 from coplayer.play.player import Player
 from coplayer.runs import checkpoint, training
 from coplayer.runs.folder import RunFolder, provenance
@@ -46,6 +47,10 @@ def register(experiment: Any) -> None:
         f"experiment: the first of RECIPES must be {name}, the experiment's own name",
     )
     for command, recipe in recipes.items():
+        require(
+            isinstance(recipe, Recipe) and isinstance(recipe.presets, Mapping),
+            f"experiment: the recipe {command} of {name} must be a coplayer.Recipe whose presets are a dict",
+        )
         require(command not in RECIPES, f"experiment: the command {command} of {name} is taken")
         for preset in ("quick", "paper"):
             require(preset in recipe.presets, f"experiment: the recipe {command} of {name} has no preset {preset}")
@@ -76,6 +81,8 @@ def _check_form(name: str, settings: Any) -> None:
     require(not needed, f"experiment: the settings {kind} of {name} must have a default for every field")
     for field in ("game", "run"):
         require(hasattr(settings, field), f"experiment: the settings {kind} of {name} lack the field {field}")
+    require_game(settings.game)
+    require_kind(f"experiment: run in {kind} of {name}", settings.run, RunSettings)
     for group, value in setting_groups.groups_of(settings).items():
         require(frozen(value), f"experiment: {group} in {kind} of {name} must be a group, a frozen dataclass")
     singles = [field.name for _, field, _ in setting_groups.each(settings)]
@@ -86,7 +93,8 @@ def _check_form(name: str, settings: Any) -> None:
 
 def preset(command: str, which: str = "quick") -> Any:
     """The settings of `coplayer train command --preset which`, to be changed by `settings.adjust`."""
-    require(command in RECIPES, f"preset: {command!r} is not one of {', '.join(RECIPES)}")
+    known = isinstance(command, str) and command in RECIPES
+    require(known, f"preset: {command!r} is not one of {', '.join(RECIPES)}")
     presets = RECIPES[command].presets
     require(which in presets, f"preset: {command} has {', '.join(presets)}, got {which!r}")
     return presets[which]
@@ -132,7 +140,7 @@ def settings_of_folder(folder: RunFolder) -> tuple[Experiment, Any]:
     trained, now = config.get("game_file"), files.fingerprint(settings.game)
     require(
         None in (trained, now) or trained == now,
-        f"{file}: game: the file of {type(settings.game).__name__} is not the one that the run was trained on",
+        f"{file}: game: {type(settings.game).__name__} and its file are not those that the run was trained on",
     )
     return experiment, settings
 

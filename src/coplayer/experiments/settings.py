@@ -32,7 +32,7 @@ class IterationSettings(RunSettings):
     """Run"""
 
     iterations: int = setting(3000)
-    """Iterations of the training. In each, every agent learns from new episodes, or from exact values."""
+    """Iterations of the training. All agents learn in each."""
     log_every: int = setting(10)
     """Iterations from one row of metrics to the next. A killed run loses the rows after its last checkpoint;
     resuming makes the same rows again."""
@@ -53,7 +53,7 @@ class EpisodeSettings:
     """Episodes"""
 
     episodes: int = setting(4096)
-    """Episodes that each learner plays with one policy: in an iteration of A2C, or in a phase of PPI."""
+    """Episodes that each learner plays with one policy, before the policy changes."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,15 @@ class MetaTrajectorySettings:
     inner_episodes: int = setting(20)
     """Inner episodes of a meta-trajectory (M): episodes in a row with one co-player. A naive learner makes a learning
     step after each."""
+
+
+@dataclass(frozen=True)
+class NaiveShareSettings:
+    """Naive learners"""
+
+    naive_share: float = setting(0.75, at_least=0, at_most=1)
+    """Share of naive learners among an agent's co-players (p_naive); the others are other agents. With exact values:
+    the weight of the naive learners in the agent's objective."""
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 import numpy as np
 
-from coplayer.errors import CoplayerError, require
+from coplayer.errors import CoplayerError, require, require_kind
 from coplayer.games import names
 from coplayer.games.game import Game, require_game
-from coplayer.settings import GAME, check_group, groups_of
+from coplayer.settings import GAME, groups_of
 
 T = TypeVar("T")
 FORMAT = 2
@@ -50,7 +50,7 @@ def typed(settings: T) -> T:
     """
     require_game(settings.game)
     for name, group in groups_of(settings).items():
-        check_group(name, group, _kinds(type(settings))[name])
+        require_kind(name, group, _kinds(type(settings))[name])
     groups = {name: _typed_fields(group) for name, group in groups_of(settings).items()}
     return dataclasses.replace(settings, game=_typed_game(settings.game), **groups)
 

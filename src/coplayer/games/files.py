@@ -43,10 +43,12 @@ def load(text: str) -> tuple[str, Game]:
         raise CoplayerError(f"game: {name} of {path} cannot be made without arguments ({reason})") from error
     require(isinstance(game, Game), f"game: {name} of {path} is not a game (see coplayer.games.game.Game)")
     code = ast.unparse(ast.parse(path.read_bytes()))  # without comments and layout
-    _FINGERPRINTS[type(game)] = hashlib.sha256(code.encode()).hexdigest()
+    _FINGERPRINTS[type(game)] = hashlib.sha256(f"{name}\n{code}".encode()).hexdigest()
     return f"{path.name}:{name}", game
 
 
 def fingerprint(game: Game) -> str | None:
-    """The SHA-256 of the code in a game's file, without comments and layout. None for a game that was not loaded."""
+    """The SHA-256 of the name of a game's class and of the code in its file, without comments and layout. None for a
+    game that was not loaded.
+    """
     return _FINGERPRINTS.get(type(game))

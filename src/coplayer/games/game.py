@@ -14,7 +14,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, Integer, PRNGKeyArray
 
 from coplayer.errors import CoplayerError, first_line, require, require_whole
 
@@ -34,6 +34,8 @@ class Vector:
 
 
 Observation = Int[Array, ""] | Float[Array, " size"]
+Observations = Integer[Array, " batch"] | Float[Array, "batch size"]
+"""Those of a player at each of a batch of tables."""
 
 
 @runtime_checkable
@@ -111,12 +113,22 @@ def check_game(game: Any) -> None:
         hash(game)
     except TypeError as error:
         raise CoplayerError(f"game: the fields of {name} must be hashable, such as tuples ({error})") from error
+    fields = {field.name for field in dataclasses.fields(game)}
+    require(
+        "name" not in fields, f"game: {name} must not have a setting called name, which config.json has for the game"
+    )
     for member in ("num_players", "num_actions", "rounds"):
         require_whole(f"game.{member}", getattr(game, member), at_least=1)
     kind = game.observation_space
     require(
         isinstance(kind, (Symbol, Vector)) and isinstance(kind.size, Integral) and kind.size >= 1,
         f"game.observation_space: must be a Symbol or a Vector of at least 1, got {kind!r}",
+    )
+    require(isinstance(game.symmetric, bool), f"game.symmetric: must be True or False, got {game.symmetric!r}")
+    measures = game.measures
+    require(
+        isinstance(measures, tuple) and all(isinstance(word, str) and word != "reward" for word in measures),
+        f"game.measures: must be a tuple of names other than reward, got {measures!r}",
     )
     _check_rules(game, name)
 

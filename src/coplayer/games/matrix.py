@@ -11,6 +11,7 @@ So one byte per round tells a whole episode, in one player's view. The other pla
 
 import math
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, ClassVar
 
 import jax.numpy as jnp
@@ -148,9 +149,12 @@ class MatrixGame:
 def _tables(payoffs) -> Float[np.ndarray, "2 own other"]:
     """Both players' tables from flat or nested payoffs."""
     try:
+        entries = np.asarray(payoffs, dtype=object).ravel()
         table = np.asarray(payoffs, dtype=float)
     except (TypeError, ValueError) as error:
         raise CoplayerError("payoffs: every row must have the same length and hold numbers only") from error
+    numbers = all(isinstance(entry, Real | np.number) and not isinstance(entry, bool) for entry in entries)
+    require(numbers, "payoffs: every row must have the same length and hold numbers only")
     if table.ndim == 1:
         for players in (1, 2):
             actions = math.isqrt(table.size // players)

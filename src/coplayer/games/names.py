@@ -14,13 +14,17 @@ GAMES: dict[str, Game] = {
     "public-goods": PublicGoods(),
 }
 """Each game by its name, with its default settings: those are the fields of the game."""
+OURS = tuple(GAMES)
 
 
 def register(name: str, game: Game) -> None:
     """Make a game known under a name, with its default settings: to `--game`, and to runs that are read back.
 
-    Raises `CoplayerError` unless the game is one that can be played (see `games.game.check_game`).
+    Raises `CoplayerError` for the name of a game of this package, and unless the game is one that can be played (see
+    `games.game.check_game`).
     """
+    require(isinstance(name, str) and bool(name), f"game: its name must be a text, got {name!r}")
+    require(name not in OURS or GAMES.get(name) == game, f"game: the name {name} is taken")
     check_game(game)
     GAMES[name] = game
 

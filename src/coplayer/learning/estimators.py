@@ -22,8 +22,8 @@ class Outcome(NamedTuple):
 
 
 @runtime_checkable
-class PolicyWeights(Protocol):
-    """The weights A of the policy gradient. The gradient is the mean over the B games of sum_l grad log pi(a_l) A_l."""
+class Advantages(Protocol):
+    """The advantages A. The policy gradient is the mean over the B games of sum_l grad log pi(a_l) A_l."""
 
     def __call__(
         self, outcome: Outcome, *, episode_length: int, gamma: float, gae_lambda: float
@@ -34,14 +34,14 @@ class Estimator(NamedTuple):
     """How an agent estimates its policy gradient."""
 
     label: str  # its name in figures
-    among_learners: PolicyWeights
-    among_agents: PolicyWeights  # against another meta agent, whose B games do not touch one another
+    against_naive: Advantages
+    against_agents: Advantages  # against another meta agent, whose B games do not touch one another
 
 
 def by_switches(
     outcome: Outcome, *, episode_length: int, gamma: float, gae_lambda: float, switches: Switches
 ) -> Float[Array, "time batch"]:
-    """The weights of COALA-PG and its baselines (see `learning.coala`), for a mean over the B games."""
+    """The advantages of COALA-PG and its baselines (see `learning.coala`), for a mean over the B games."""
     weights = coala.advantages(
         outcome.rewards,
         outcome.values,
@@ -54,7 +54,7 @@ def by_switches(
     return coala.policy_scale(switches, outcome.rewards.shape[1]) * weights
 
 
-BATCH_UNAWARE: PolicyWeights = partial(by_switches, switches=coala.BATCH_UNAWARE)
+BATCH_UNAWARE: Advantages = partial(by_switches, switches=coala.BATCH_UNAWARE)
 ESTIMATORS: dict[str, Estimator] = {
     "coala": Estimator("COALA-PG", partial(by_switches, switches=coala.COALA), BATCH_UNAWARE),
     "m_fos": Estimator("M-FOS", partial(by_switches, switches=coala.M_FOS), BATCH_UNAWARE),

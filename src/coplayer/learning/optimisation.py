@@ -64,11 +64,17 @@ class OptimiserSettings(BoundedSettings):
 
 
 @dataclass(frozen=True)
-class LossSettings:
-    """Returns and loss"""
+class DiscountSettings:
+    """Returns"""
 
     gamma: float = setting(0.99, at_least=0, at_most=1)
     """Discount per round."""
+
+
+@dataclass(frozen=True)
+class LossSettings(DiscountSettings):
+    """Returns and loss"""
+
     gae_lambda: float = setting(1.0, at_least=0, at_most=1)
     """Lambda of the generalised advantage estimates."""
     td_lambda: float = setting(1.0, at_least=0, at_most=1)

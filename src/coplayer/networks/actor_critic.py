@@ -18,10 +18,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Integer, PRNGKeyArray, PyTree
 
-from coplayer.errors import require_key
-from coplayer.games.game import Game, Symbol, Vector
+from coplayer.errors import require_key, require_whole
+from coplayer.games.game import Game, Observations, Symbol, Vector, require_game
 from coplayer.networks.core import OnCore, new_core
-from coplayer.networks.encoders import Observations, encode
+from coplayer.networks.encoders import encode
 from coplayer.networks.gru import GRU, Gates
 from coplayer.networks.layers import new_linear
 
@@ -62,7 +62,9 @@ class ActorCritic(OnCore):
         """`identity_size`: length of the vector that the first round's input may hold beside the observation; 0: none.
         `zero_heads`: the heads' weights start at 0, so the policy is uniform and the value 0.
         """
+        require_game(game)
         require_key(key)
+        require_whole("identity_size", identity_size, at_least=0)
         super().__init__(
             new_core(core, game.observation_space.size + identity_size, hidden, jax.random.fold_in(key, 0))
         )

@@ -11,7 +11,7 @@ import equinox as eqx
 import jax
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from coplayer.errors import require, require_whole
+from coplayer.errors import CoplayerError, first_line, require, require_whole
 from coplayer.networks.gru import GRU
 from coplayer.networks.hawk import Hawk
 
@@ -47,7 +47,13 @@ CORES: dict[str, Callable[..., Core]] = {"gru": GRU, "hawk": Hawk}
 
 def check_core(kind: str, hidden: int) -> None:
     """Refuse a core that cannot be made, without making it."""
-    jax.eval_shape(lambda key: new_core(kind, 1, hidden, key), jax.random.key(0))
+    try:
+        jax.eval_shape(lambda key: new_core(kind, 1, hidden, key), jax.random.key(0))
+    except CoplayerError:
+        raise
+    except Exception as error:
+        reason = f"{type(error).__name__}: {first_line(error)}"
+        raise CoplayerError(f"core: {kind} of width {hidden} cannot be made ({reason})") from error
 
 
 def new_core(kind: str, inputs: int, hidden: int, key: PRNGKeyArray) -> Core:
@@ -55,7 +61,7 @@ def new_core(kind: str, inputs: int, hidden: int, key: PRNGKeyArray) -> Core:
 
     Raises `CoplayerError` for a kind that is not in `CORES`, and for a width that the core cannot have.
     """
-    require(kind in CORES, f"core: must be one of {', '.join(CORES)}, got {kind!r}")
+    require(isinstance(kind, str) and kind in CORES, f"core: must be one of {', '.join(CORES)}, got {kind!r}")
     require_whole("hidden", hidden, at_least=1)
     make = CORES[kind]
     core = make(inputs, hidden, key=key) if callable(make) else make

@@ -1,11 +1,9 @@
 """How observations become the inputs of a recurrent core: one column per table, `[inputs, batch]`."""
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Integer
+from jaxtyping import Array, Float
 
-from coplayer.games.game import Symbol, Vector
-
-Observations = Integer[Array, " batch"] | Float[Array, "batch size"]
+from coplayer.games.game import Observations, Symbol, Vector
 
 
 def encode(kind: Symbol | Vector, observation: Observations) -> Float[Array, "inputs batch"]:

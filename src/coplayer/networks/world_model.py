@@ -23,7 +23,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Integer, PRNGKeyArray, PyTree
 
-from coplayer.errors import require_key
+from coplayer.errors import require_key, require_kind
 from coplayer.games.matrix import START, MatrixGame, observe
 from coplayer.networks.core import OnCore, new_core
 from coplayer.networks.layers import new_linear, pick, sample
@@ -140,6 +140,7 @@ class RoundModel(OnCore):
 
     def __init__(self, game: MatrixGame, hidden: int, *, core: str = "gru", identity_size: int = 0, key: PRNGKeyArray):
         """`hidden`: width of the core, whose kind is a name among `networks.core.CORES`."""
+        require_kind("game", game, MatrixGame)
         require_key(key)
         super().__init__(
             new_core(core, game.observation_space.size + identity_size, hidden, jax.random.fold_in(key, 0))
@@ -229,6 +230,7 @@ class TokenModel(OnCore):
         token's embedding.
         """
 
+        require_kind("game", game, MatrixGame)
         require_key(key)
 
         def named(name: int) -> PRNGKeyArray:

@@ -9,12 +9,13 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 
-from coplayer.games.game import Game
+from coplayer.errors import require
+from coplayer.games.game import Game, Observations
 from coplayer.play.trajectory import Episode
 
-Observations = Int[Array, " batch"] | Float[Array, "batch size"]
 Chance = Key[Array, ""] | Float[Array, " batch"]
 
 
@@ -52,6 +53,23 @@ class Player(eqx.Module):
         episode can be drawn at once, which is faster.
         """
         return False
+
+
+def act(player: Player, state: Any, observation: Observations, key: Chance) -> tuple[Any, Int[Array, " batch"], Any]:
+    """What the player does, with its form checked: `Player.act` must give (state, actions, notes), with a whole number
+    per table for its actions. Nothing of this costs time once the play is compiled.
+    """
+    acted = player.act(state, observation, key)
+    require(
+        isinstance(acted, tuple) and len(acted) == 3,
+        f"player: act of {type(player).__name__} must give (state, actions, notes), gave {type(acted).__name__}",
+    )
+    shape, kind = jnp.shape(acted[1]), jnp.result_type(acted[1])
+    require(
+        shape == observation.shape[:1] and jnp.issubdtype(kind, jnp.integer),
+        f"player: must take one whole number per table as its actions, {observation.shape[:1]}, took {kind} {shape}",
+    )
+    return acted
 
 
 def uniform(key: Chance, shape: tuple[int, ...]) -> Float[Array, "..."]:

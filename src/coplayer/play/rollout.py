@@ -1,6 +1,7 @@
 """The one loop of rounds, `play_rounds`, and matches. All play in the library goes through that loop."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -10,7 +11,7 @@ from jaxtyping import Array, Int, PRNGKeyArray
 
 from coplayer.errors import CoplayerError, require, require_key, require_whole
 from coplayer.games.game import Game, require_game
-from coplayer.play.player import Player
+from coplayer.play.player import Player, act
 from coplayer.play.tables import Tables, table_keys, tables_of
 from coplayer.play.trajectory import Trajectory
 
@@ -49,10 +50,10 @@ def play_rounds(
 
     def play_round(carry, chance):
         world, states = carry
-        acted = [
-            player.act(state, tables.observe(world, k), key)
-            for k, (player, state, key) in enumerate(zip(players, states, chance, strict=True))
-        ]
+        acted = []
+        for k, (player, state, key) in enumerate(zip(players, states, chance, strict=True)):
+            with told_of(k):
+                acted.append(act(player, state, tables.observe(world, k), key))
         states, actions, notes = zip(*acted, strict=True)
         world, record = tables.step(world, actions if meet is None else meet(actions))
         return (world, states), (record, notes)
@@ -115,10 +116,20 @@ def check_players(players: Sequence[Player], game: Game) -> None:
     )
     for number, player in enumerate(players):
         require(isinstance(player, Player), f"player {number + 1}: {type(player).__name__} is not a coplayer.Player")
-        try:
+        with told_of(number):
             player.check(game)
-        except CoplayerError as error:
-            raise CoplayerError(f"player {number + 1}: {str(error).removeprefix('player: ')}") from error
+
+
+@contextmanager
+def told_of(number: int) -> Iterator[None]:
+    """A refusal "player: ..." from within says which player."""
+    try:
+        yield
+    except CoplayerError as error:
+        text = str(error)
+        if not text.startswith("player: "):
+            raise
+        raise CoplayerError(f"player {number + 1}: {text.removeprefix('player: ')}") from error
 
 
 def play_match(
@@ -142,45 +153,47 @@ def play_match(
     Raises `CoplayerError` where the players do not fit the game, for fewer than 1 episode, and for actions that the
     game does not have. A match inside a traced function is not searched for such actions.
     """
+    require(isinstance(players, Sequence), f"players: must be a list of coplayer.Player, got {players!r}")
     check_players(players, game)
     require_key(key)
+    require_whole("turned", turned, at_least=0)
     for name, count in (("episodes", episodes), ("inner_episodes", inner_episodes)):
         require_whole(name, count, at_least=1)
     if isinstance(key, jax.core.Tracer):
         return _play_match(tuple(players), game, key, episodes, inner_episodes, turned)[0]
-    watched = tuple(Watched(player, number) for number, player in enumerate(players))
-    trajectory, notes = _play_match(watched, game, key, episodes, inner_episodes, turned)
+    trajectory, notes = _play_match(tuple(map(Watched, players)), game, key, episodes, inner_episodes, turned)
     for number, (_, actions) in enumerate(notes):
-        least, most = int(actions.min()), int(actions.max())
-        require(
-            0 <= least and most < game.num_actions,
-            f"player {number + 1}: this game has the actions 0 to {game.num_actions - 1}, the player took "
-            f"{least if least < 0 else most}",
-        )
+        check_actions(number, actions, game)
     return trajectory
+
+
+def check_actions(number: int, actions: Int[Array, "..."], game: Game) -> None:
+    """Refuse actions of player `number` that the game does not have. Only where the actions are known, not traced."""
+    least, most = int(actions.min()), int(actions.max())
+    require(
+        0 <= least and most < game.num_actions,
+        f"player {number + 1}: this game has the actions 0 to {game.num_actions - 1}, the player took "
+        f"{least if least < 0 else most}",
+    )
 
 
 class Watched(Player):
     """A player whose actions are among its notes: (its own notes, actions)."""
 
     player: Player
-    number: int = eqx.field(static=True)
 
     @property
     def takes_uniforms(self) -> bool:
         return self.player.takes_uniforms
 
+    def check(self, game: Game) -> None:
+        self.player.check(game)
+
     def begin(self, key, batch):
         return self.player.begin(key, batch)
 
     def act(self, state, observation, key):
-        state, action, notes = self.player.act(state, observation, key)
-        shape, kind = jnp.shape(action), jnp.result_type(action)
-        require(
-            shape == observation.shape[:1] and jnp.issubdtype(kind, jnp.integer),
-            f"player {self.number + 1}: must take one whole number per table as its actions, {observation.shape[:1]}, "
-            f"took {kind} {shape}",
-        )
+        state, action, notes = act(self.player, state, observation, key)
         return state, action, (notes, action)
 
     def learn(self, state, episode, notes, key):

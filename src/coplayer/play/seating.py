@@ -1,5 +1,6 @@
 """Players made of players: groups that share the tables, copies of one player, one drawn from a population."""
 
+from functools import partial
 from itertools import accumulate
 from typing import Any, NamedTuple
 
@@ -10,7 +11,7 @@ from jaxtyping import Array, Int, Key
 
 from coplayer.errors import require
 from coplayer.games.game import Game
-from coplayer.play.player import Player
+from coplayer.play.player import Player, act
 from coplayer.play.trajectory import Episode
 
 
@@ -92,7 +93,7 @@ class Replicas(Player):
     def act(self, state, observation, key):
         keys = jax.random.split(key, self.count) if key.ndim == 0 else key.reshape(self.count, -1)
         observed = observation.reshape(self.count, -1, *observation.shape[1:])
-        state, action, notes = jax.vmap(self.player.act)(state, observed, keys)
+        state, action, notes = jax.vmap(partial(act, self.player))(state, observed, keys)
         return state, action.reshape(-1), notes
 
     def learn(self, state, episode, notes, key):

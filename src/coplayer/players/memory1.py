@@ -47,10 +47,7 @@ class Memory1(Player):
                 table.size > 0 and table.ndim >= 2 and table.shape[-2] == 1 + table.shape[-1] ** 2,
                 f"probabilities: shape must be (..., 1 + n * n, n), got {table.shape}",
             )
-            require(
-                bool(((table >= 0) & (table <= 1)).all()),
-                f"probabilities: every entry must lie in [0, 1], got {table.min():g} to {table.max():g}",
-            )
+            _check_range(table)
             require(bool(np.allclose(table.sum(-1), 1, atol=1e-5)), "probabilities: every row must sum to 1")
         self.probabilities = jnp.asarray(probabilities, dtype=float)  # float64 where JAX has it enabled
 
@@ -60,6 +57,10 @@ class Memory1(Player):
 
     def check(self, game: Game) -> None:
         _check_table(game, *self.probabilities.shape[-2:])
+        require(
+            isinstance(game, MatrixGame),
+            "player: a Memory1 plays matrix games, after START and each joint action; use TabularPlayers",
+        )
 
     def begin(self, key, batch):
         _check_batch(self.probabilities.shape[:-2], batch)
@@ -92,6 +93,13 @@ class TabularPlayers(Player):
 
     def act(self, state, observation, key):
         return state, sample(rows(self.tables, observation), uniform(key, observation.shape)), None
+
+
+def _check_range(table: np.ndarray) -> None:
+    require(
+        bool(((table >= 0) & (table <= 1)).all()),
+        f"probabilities: every entry must lie in [0, 1], got {table.min():g} to {table.max():g}",
+    )
 
 
 def _check_batch(have: tuple[int, ...], batch: int) -> None:
@@ -150,6 +158,8 @@ def cooperation(probabilities) -> Memory1:
     traced = isinstance(probabilities, jax.core.Tracer)
     cooperate = probabilities if traced else _numbers(probabilities)
     require(cooperate.shape[-1:] == (5,), f"probabilities: the last axis must have 5 entries, got {cooperate.shape}")
+    if not traced:
+        _check_range(cooperate)
     return Memory1((jnp if traced else np).stack([cooperate, 1 - cooperate], axis=-1))
 
 
@@ -166,7 +176,7 @@ def named_strategy(name: str) -> Memory1:
     Raises `CoplayerError` for a name that is not there.
     """
     require(
-        name in PRISONERS_DILEMMA_STRATEGIES,
+        isinstance(name, str) and name in PRISONERS_DILEMMA_STRATEGIES,
         f"strategy: {name!r} is not one of {', '.join(PRISONERS_DILEMMA_STRATEGIES)}",
     )
     return cooperation(PRISONERS_DILEMMA_STRATEGIES[name])

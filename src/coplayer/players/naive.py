@@ -7,6 +7,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Int
 
+from coplayer.errors import require_kind
 from coplayer.games.game import Game
 from coplayer.learning import a2c
 from coplayer.learning.optimisation import TrainState, new_state
@@ -38,6 +39,7 @@ class NaiveLearner(Player):
 
     def check(self, game: Game) -> None:
         RecurrentPlayer(self.network).check(game)
+        require_kind("player: its updating", self.updating, a2c.Updating)
 
     def begin(self, key, batch):
         memory = RecurrentPlayer(self.network).begin(key, batch)

@@ -14,14 +14,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
-from coplayer.errors import require
+from coplayer.errors import require, require_kind
 from coplayer.games.game import Game
 from coplayer.games.matrix import START, MatrixGame
 from coplayer.networks.layers import sample
 from coplayer.networks.world_model import WorldModel
 from coplayer.play.player import Player
 from coplayer.players.memory1 import identity_of
-from coplayer.settings import setting
+from coplayer.settings import check_group, setting
 
 
 @dataclass(frozen=True)
@@ -118,6 +118,10 @@ class PPIPlayer(Player):
         require(
             isinstance(game, MatrixGame), "player: a planner needs a matrix game, whose observations name the round"
         )
+        kind = type(self.model).__name__
+        require(isinstance(self.model, WorldModel), f"player: its model must be a RoundModel or TokenModel, got {kind}")
+        require_kind("player: its settings", self.settings, PlannerSettings)
+        check_group(self.settings)
         own = self.model.game
         require(
             own.num_actions == game.num_actions,

@@ -38,6 +38,8 @@ class RecurrentPlayer(Player):
         return True
 
     def check(self, game: Game) -> None:
+        kind = type(self.network).__name__
+        require(isinstance(self.network, ActorCritic), f"player: its network must be an ActorCritic, got {kind}")
         actions, space = self.network.num_actions, self.network.observation_space
         require(
             actions == game.num_actions,

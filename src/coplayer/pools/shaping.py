@@ -17,10 +17,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, PRNGKeyArray
 
-from coplayer.errors import require_key
+from coplayer.errors import require, require_key, require_whole
 from coplayer.games.game import Game
 from coplayer.play.player import Player
-from coplayer.play.rollout import check_players, keys_of_rounds, play_episodes
+from coplayer.play.rollout import Watched, check_actions, check_players, keys_of_rounds, play_episodes
 from coplayer.play.seating import Groups, Replicas
 from coplayer.play.tables import tables_of
 from coplayer.play.trajectory import Episode
@@ -31,6 +31,19 @@ class Group(NamedTuple):
 
     co_player: Player
     replicas: int
+
+
+def _check_groups(groups: Any) -> None:
+    """Refuse what is no sequence of groups of co-players."""
+    require(
+        isinstance(groups, Sequence) and not isinstance(groups, Group) and bool(groups),
+        f"groups: must be one or more of pools.shaping.Group in a list, got {groups!r}",
+    )
+    for group in groups:
+        require(isinstance(group, Group), f"groups: must be pools.shaping.Group, got {group!r}")
+        co_player = group.co_player
+        require(isinstance(co_player, Player), f"groups: {type(co_player).__name__} is not a coplayer.Player")
+        require_whole("replicas", group.replicas, at_least=1)
 
 
 class MetaTrajectories(NamedTuple):
@@ -53,14 +66,20 @@ def play(
     """Meta-trajectories of one agent, in seat 0, with all the groups' co-players. `game.rounds` is T.
 
     The agent remembers earlier inner episodes if its `learn` lets it, as that of a lasting `RecurrentPlayer` does.
-    Raises `CoplayerError` where the players do not fit the game.
+    Raises `CoplayerError` where the players do not fit the game, and for actions that the game does not have. Inside a
+    traced function such actions are not searched for.
     """
     require_key(key)
+    _check_groups(groups)
+    for name, count in (("batch", batch), ("inner_episodes", inner_episodes)):
+        require_whole(name, count, at_least=1)
+    watch = (lambda player: player) if isinstance(key, jax.core.Tracer) else Watched
+    agent = watch(agent)
     replicas = sum(group.replicas for group in groups)
     draws, begin = jax.random.split(key)
     keys = jax.random.split(begin, replicas)
     opposite = Groups(
-        tuple(Replicas(group.co_player, group.replicas) for group in groups),
+        tuple(Replicas(watch(group.co_player), group.replicas) for group in groups),
         tuple(group.replicas * batch for group in groups),
     )
     check_players((agent, opposite), game)
@@ -72,6 +91,8 @@ def play(
     def chance(index: Int[Array, ""]) -> tuple[Any, Any]:
         own = jax.random.fold_in(draws, index)
         uniforms = jax.random.uniform(own, (game.rounds, 2, replicas * batch))
+        if agent.takes_uniforms and opposite.takes_uniforms:
+            return uniforms[:, 0], uniforms[:, 1]
         by_key = keys_of_rounds(own, jnp.arange(game.rounds), 2)
         players = (agent, opposite)
         return tuple(uniforms[:, i] if player.takes_uniforms else by_key[i] for i, player in enumerate(players))
@@ -92,4 +113,10 @@ def play(
         )
         return within._replace(beyond=view.beyond.reshape(replicas, batch, *view.beyond.shape[1:]))
 
-    return MetaTrajectories(by_replica(trajectory.view(0)), by_replica(trajectory.view(1)), notes[0])
+    own = notes[0]
+    if isinstance(agent, Watched):
+        own, actions = notes[0]
+        check_actions(0, actions, game)
+        for _, actions in notes[1]:
+            check_actions(1, actions, game)
+    return MetaTrajectories(by_replica(trajectory.view(0)), by_replica(trajectory.view(1)), own)

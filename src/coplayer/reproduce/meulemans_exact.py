@@ -36,12 +36,17 @@ Folders = dict[str, RunFolder]
 
 SHAPING = ExactIPD()
 TOGETHER = adjust(
-    SHAPING, naive_weights=(1.0, 0.0), first_policy="always_defect", first_policy_scale=0.5, iterations=1200
+    SHAPING,
+    naive_share=1.0,
+    later_naive_shares=(0.0,),
+    first_policy="always_defect",
+    first_policy_scale=0.5,
+    iterations=1200,
 )
 LOOKAHEAD = adjust(
     SHAPING,
-    discount=0.95,
-    naive_weights=(0.0,),
+    gamma=0.95,
+    naive_share=0.0,
     method="lookahead",
     first_policy_scale=2.0,
     learning_rate=0.005,
@@ -70,7 +75,7 @@ def figure3_runs() -> dict[str, ExactIPD]:
     return {
         "shaping-then-together": TOGETHER,
         "mixed-from-random": SHAPING,
-        "meta-only-from-random": adjust(SHAPING, naive_weights=(0.0,)),
+        "meta-only-from-random": adjust(SHAPING, naive_share=0.0),
     }
 
 
@@ -129,7 +134,7 @@ def naive_against_frozen(folder: RunFolder, settings: ExactIPD) -> Float[np.ndar
     """Rewards of a frozen agent, the first of each seed, and of a fresh naive learner, by the naive learner's step."""
     frozen = jnp.asarray(final_logits(folder, settings)[0])
     learner = jax.random.normal(jax.random.key(settings.run.seed), frozen.shape)
-    values = exact_ipd.values_of(settings.game, settings.agents.discount)
+    values = exact_ipd.values_of(settings.game, settings.agents.gamma)
     run = jax.jit(partial(naive_learning, values, steps=NAIVE_STEPS, rate=settings.naive.naive_rate))
     return np.moveaxis(np.asarray(run(frozen, learner)[0]), 0, -1)
 
@@ -187,7 +192,7 @@ def draw_figure4(folders: Folders, settings: dict[str, ExactIPD], path: Path) ->
 
 
 def figure8_runs() -> dict[str, ExactIPD]:
-    return {"shaping-long-horizon": adjust(SHAPING, naive_weights=(1.0,), discount=0.999, iterations=1000, seeds=64)}
+    return {"shaping-long-horizon": adjust(SHAPING, naive_share=1.0, gamma=0.999, iterations=1000, seeds=64)}
 
 
 def random_policies() -> Memory1:
@@ -203,7 +208,7 @@ def first_agents_fit(folder: RunFolder, settings: ExactIPD) -> ExtortionFit:
 
 def draw_figure8(folders: Folders, settings: dict[str, ExactIPD], path: Path) -> list[Quantity]:
     name = next(iter(folders))
-    game, discount = settings[name].game, settings[name].agents.discount
+    game, discount = settings[name].game, settings[name].agents.gamma
     learned, chance = first_agents_fit(folders[name], settings[name]), fit_extortion(random_policies(), game)
     figure, (left, right) = plt.subplots(1, 2, figsize=(8.4, 3.4), layout="constrained")
     bins = np.linspace(0, 0.65, 40)
