@@ -46,7 +46,7 @@ def actor_critics() -> Mapping[str, Work]:
     @jax.jit
     def play(network: ActorCritic) -> jax.Array:
         def step(state, observation):
-            now = network.step(state, observation, network.no_context(EPISODES))
+            now = network.step(state, observation, network.no_identity(EPISODES))
             return now.state, now.outputs
 
         return jax.lax.scan(step, network.initial_state(EPISODES), observations)[1]

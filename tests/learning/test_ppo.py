@@ -157,7 +157,7 @@ def outputs_by_steps(network, observations):
     """Logits [action, time, game] and values [time, game], by the network's step and plain autodiff."""
     state, outputs = network.initial_state(observations.shape[1]), []
     for observation in observations:
-        now = network.step(state, observation, network.no_context(observations.shape[1]))
+        now = network.step(state, observation, network.no_identity(observations.shape[1]))
         state = now.state
         outputs.append(now.outputs)
     outputs = jnp.stack(outputs, axis=1)

@@ -240,6 +240,13 @@ def test_identity_by_hand():
     assert identity_size(PublicGoods(3)) == 14
 
 
+def test_five_symbols_of_another_game_have_other_meanings():
+    """Two players of public goods see five symbols too, but 1 + 2 * (own action) + (the other gave): not CC, CD."""
+    TabularPlayers(jnp.full((5, 2, 3), 0.5)).check(PublicGoods(2))
+    with pytest.raises(CoplayerError, match=r"^player: a Memory1 plays matrix games, .*; use TabularPlayers$"):
+        named_strategy("tit_for_tat").check(PublicGoods(2))
+
+
 GOOD_TABLES = {"memory-1": named_strategy("random"), "tables": TabularPlayers(jnp.full((5, 2, 3), 0.5))}
 
 
@@ -248,7 +255,6 @@ GOOD_TABLES = {"memory-1": named_strategy("random"), "tables": TabularPlayers(jn
     ("game", "message"),
     [
         (prisoners_dilemma(), None),
-        (PublicGoods(2), None),  # five symbols and two actions too
         (MatrixGame(np.eye(3)), "player: its table is made for 2 actions, this game has 3"),
         (PublicGoods(3), "player: its table is made for 5 observations, this game has 7"),
         (Carousel(), "player: its table is made for 2 actions, this game has 3"),

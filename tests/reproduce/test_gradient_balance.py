@@ -44,7 +44,7 @@ def logs_of(network, joint):
 
     def step(state, at):
         observation, action = at
-        now = network.step(state, observation, network.no_context(joint.shape[1]))
+        now = network.step(state, observation, network.no_identity(joint.shape[1]))
         both = jax.nn.log_softmax(now.outputs[:2], axis=0)
         return now.state, jnp.where(action == 0, both[0], both[1])
 

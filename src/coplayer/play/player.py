@@ -55,7 +55,7 @@ class Player(eqx.Module):
         return False
 
 
-def act(player: Player, state: Any, observation: Observations, key: Chance) -> tuple[Any, Int[Array, " batch"], Any]:
+def act(player: Player, state: Any, observation: Observations, key: Any) -> tuple[Any, Int[Array, " batch"], Any]:
     """What the player does, with its form checked: `Player.act` must give (state, actions, notes), with a whole number
     per table for its actions. Nothing of this costs time once the play is compiled.
     """
