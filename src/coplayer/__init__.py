@@ -34,7 +34,7 @@ from coplayer.networks.world_model import RoundModel, TokenModel
 from coplayer.play.player import Player, uniform
 from coplayer.play.rollout import play_match
 from coplayer.play.trajectory import Episode, Trajectory
-from coplayer.players.memory1 import Memory1, cooperation, named_strategy
+from coplayer.players.memory1 import Memory1, TabularPlayers, cooperation, named_strategy
 from coplayer.players.naive import RULES, NaiveLearner
 from coplayer.players.planner import PlannerSettings, PPIPlayer
 from coplayer.players.recurrent import RecurrentPlayer
@@ -74,6 +74,7 @@ __all__ = [
     "RoundModel",
     "Signature",
     "Symbol",
+    "TabularPlayers",
     "TokenModel",
     "Tournament",
     "Trajectory",

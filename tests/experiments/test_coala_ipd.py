@@ -468,10 +468,48 @@ def test_what_a_registry_should_not_hold_is_one_line(registry_, changes, message
         coala_ipd.check(adjust(TINY_COALA, **changes))
 
 
-def test_a_rule_that_makes_no_player_is_one_line(monkeypatch, tmp_path):
-    monkeypatch.setitem(RULES, "odd", lambda game, population, updating: 3)
-    with pytest.raises(CoplayerError, match=r"^naive_rule: odd makes no coplayer\.Player"):
+class Wild(Turncoat):
+    """Takes an action that there is not."""
+
+    def act(self, state, observation, key):
+        state, action, notes = super().act(state, observation, key)
+        return state, action + 2, notes
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        (lambda game, population, updating: 3, "groups: int is not a coplayer.Player"),
+        (lambda game: Turncoat(), "TypeError: .*"),
+        (lambda game, population, updating: Wild(), "player 2: this game has the actions 0 to 1, the player took 3"),
+    ],
+)
+def test_a_rule_that_cannot_play_is_refused_before_there_is_a_folder(rule, message, monkeypatch, tmp_path):
+    monkeypatch.setitem(RULES, "odd", rule)
+    with pytest.raises(CoplayerError, match=rf"^naive_rule: odd cannot play and learn \({message}\)"):
         registry.train(adjust(TINY_COALA, naive_rule="odd"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("estimator", "message"),
+    [
+        (Estimator("odd", None, None), r"odd cannot be computed \(TypeError: .*"),
+        (Estimator("odd", lambda outcome: 0, BATCH_UNAWARE), r"odd cannot be computed \(TypeError: .*"),
+        (Estimator("odd", BATCH_UNAWARE, lambda outcome, **how: outcome.rewards[:1]), "odd must give real numbers"),
+        (Estimator("odd", lambda outcome, **how: 0.0, BATCH_UNAWARE), "odd must give real numbers .*, gave"),
+    ],
+)
+def test_an_estimator_of_another_form_is_one_line(estimator, message, monkeypatch):
+    monkeypatch.setitem(ESTIMATORS, "odd", estimator)
+    with pytest.raises(CoplayerError, match=f"^methods: {message}"):
+        coala_ipd.check(adjust(TINY_COALA, methods=("odd",)))
+
+
+def test_no_estimator_takes_the_name_of_lola_dice(monkeypatch):
+    monkeypatch.setitem(ESTIMATORS, "lola_dice", ESTIMATORS["coala"])
+    with pytest.raises(CoplayerError, match="^methods: the name lola_dice is taken"):
+        coala_ipd.check(TINY_COALA)
 
 
 def test_lola_dice_refuses_rules_that_it_cannot_look_ahead_of(turncoats):

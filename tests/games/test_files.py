@@ -36,6 +36,15 @@ def test_the_class_of_a_file_becomes_a_game_with_its_defaults():
     assert (game.growth, game.rounds) == (0.75, 6)
 
 
+def test_the_fingerprint_is_of_the_class_and_the_code(tmp_path):
+    text = VAULT.read_text()
+    (tmp_path / "two.py").write_text(text + "\n\nclass Other(Vault):\n    pass\n")
+    one, other = (files.fingerprint(files.load(f"{tmp_path}/two.py:{name}")[1]) for name in ("Vault", "Other"))
+    assert one != other
+    (tmp_path / "two.py").write_text("# a comment\n" + (tmp_path / "two.py").read_text())
+    assert files.fingerprint(files.load(f"{tmp_path}/two.py:Vault")[1]) == one
+
+
 @pytest.mark.parametrize(
     ("text", "whether"),
     [("a/b.py:C", True), ("b.py:C", True), ("b.py", False), ("ipd", False), ("a:b", False), ("C:\\b.py:C", True)],

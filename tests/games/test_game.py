@@ -132,6 +132,13 @@ FAULTS = {
     "no rounds": (Vault(rounds=0), "game.rounds: must be a whole number of at least 1, got 0"),
     "half a round": (Vault(rounds=2.5), "game.rounds: must be a whole number of at least 1, got 2.5"),
     "unhashable": (Vault(rounds=[3]), "game: the fields of Vault must be hashable"),
+    "a setting called name": (
+        dataclasses.make_dataclass("Faulty", [("name", str, "x")], bases=(Vault,), frozen=True)(),
+        "game: Faulty must not have a setting called name",
+    ),
+    "measures in a text": (faulty(measures="m"), "game.measures: must be a tuple of names other than reward, got 'm'"),
+    "a measure called reward": (faulty(measures=("reward",)), "game.measures: must be a tuple of names other than rew"),
+    "perhaps symmetric": (faulty(symmetric=None), "game.symmetric: must be True or False, got None"),
     "no actions": (faulty(num_actions=0), "game.num_actions: must be a whole number of at least 1, got 0"),
     "no kind of observation": (faulty(observation_space=4), "game.observation_space: must be a Symbol or a Vector"),
     "another observation": (

@@ -87,6 +87,19 @@ def test_only_games_that_are_frozen_dataclasses_are_registered(game, message):
     assert "mine" not in GAMES and "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["ipd", "matrix", "public-goods"])
+def test_games_of_the_package_keep_their_names(name):
+    with pytest.raises(CoplayerError, match=f"^game: the name {name} is taken$"):
+        names.register(name, Carousel())
+    names.register(name, GAMES[name])
+
+
+@pytest.mark.parametrize("name", [3, "", None])
+def test_a_name_is_a_text(name):
+    with pytest.raises(CoplayerError, match="^game: its name must be a text, got"):
+        names.register.__wrapped__(name, Carousel())
+
+
 @pytest.mark.parametrize(
     ("description", "message"),
     [

@@ -297,6 +297,46 @@ def test_players_who_do_not_fit_the_game_are_refused_before_it_begins(game, mess
             shaping.play(game, agent, [shaping.Group(other, 1)], jax.random.key(0), batch=1, inner_episodes=1)
 
 
+@pytest.mark.parametrize(
+    ("groups", "size", "message"),
+    [
+        (3, {}, "groups: must be one or more of pools.shaping.Group in a list, got 3"),
+        ([], {}, "groups: must be one or more of pools.shaping.Group in a list"),
+        (shaping.Group(None, 1), {}, "groups: must be one or more of pools.shaping.Group in a list"),
+        ([(3, 1)], {}, r"groups: must be pools.shaping.Group, got \(3, 1\)"),
+        ([shaping.Group(3, 1)], {}, "groups: int is not a coplayer.Player"),
+        ([shaping.Group(NaiveLearner, 0)], {}, "groups: .* is not a coplayer.Player"),
+        (None, {"replicas": 0}, "replicas: must be a whole number of at least 1, got 0"),
+        (None, {"batch": 0}, "batch: must be a whole number of at least 1, got 0"),
+        (None, {"inner_episodes": 1.5}, "inner_episodes: must be a whole number of at least 1, got 1.5"),
+    ],
+)
+def test_what_is_no_shaping_game_is_one_line(groups, size, message):
+    size = {"replicas": 1, "batch": 1, "inner_episodes": 1} | size
+    replicas = size.pop("replicas")
+    groups = [shaping.Group(Habit(), replicas)] if groups is None else groups
+    with pytest.raises(CoplayerError, match=f"^{message}") as refused:
+        shaping.play.__wrapped__(GAME, Habit(), groups, jax.random.key(0), **size)
+    assert "\n" not in str(refused.value)
+
+
+class Wild(Player):
+    """Takes an action that there is not."""
+
+    def begin(self, key, batch):
+        return None
+
+    def act(self, state, observation, key):
+        return state, jnp.full(observation.shape, 5), None
+
+
+@pytest.mark.parametrize("wild", [1, 2])
+def test_actions_that_the_game_does_not_have_are_one_line(wild):
+    agent, other = (Wild(), Habit()) if wild == 1 else (Habit(), Wild())
+    with pytest.raises(CoplayerError, match=f"^player {wild}: this game has the actions 0 to 1, the player took 5$"):
+        shaping.play(GAME, agent, [shaping.Group(other, 2)], jax.random.key(0), batch=2, inner_episodes=2)
+
+
 def test_actions_are_drawn_from_the_agents_policy():
     """An undecided agent against habits: its rate of cooperation by its logits, in every round."""
     replicas, batch = 200, 20

@@ -55,7 +55,7 @@ def test_a_side_counts_if_it_was_measured_in_the_last_phase_and_completely(tmp_p
 def test_kinds_of_co_players_in_words():
     panel = Panel("", "PPI", "phase")
     assert report.side_label(panel, "vs_odd_ones") == "PPI against odd ones"
-    assert report.side_label(panel, "of_frozen") == "frozen PPI against PPI"
+    assert report.side_label(panel, "of_frozen") == "frozen agent against PPI"
     assert report.side_in_words("vs_odd_ones") == " against odd ones" and report.side_in_words("of_bots") == " of bots"
     assert report.side_in_words("of_naive") == " of the naive learners"
 

@@ -16,8 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from coplayer.errors import require
+from coplayer.errors import require, require_kind
 from coplayer.games.matrix import MatrixGame
+from coplayer.play.rollout import told_of
 from coplayer.players.memory1 import Memory1
 
 Table = Float[Array, "observations actions ..."]  # the batch axes of two players broadcast
@@ -31,7 +32,7 @@ def discounted_returns(first: Memory1, second: Memory1, game: MatrixGame, discou
     probability of joint action k after j (Meulemans et al. 2025, section 4). The return times (1 - discount) is a
     reward per round. `game.rounds` plays no part. Raises `CoplayerError` unless 0 <= discount < 1.
     """
-    return _batched(partial(discounted_values, game=game, discount=discount), first, second)
+    return _batched(partial(discounted_values, game=game, discount=discount), first, second, game)
 
 
 def stationary_rewards(first: Memory1, second: Memory1, game: MatrixGame) -> Float[Array, "... 2"]:
@@ -39,17 +40,17 @@ def stationary_rewards(first: Memory1, second: Memory1, game: MatrixGame) -> Flo
 
     The limit exists for every pair of players. Where the chain is periodic or reducible, it depends on the first round.
     """
-    return _batched(partial(_stationary_values, game=game), first, second)
+    return _batched(partial(_stationary_values, game=game), first, second, game)
 
 
 def mean_rewards(first: Memory1, second: Memory1, game: MatrixGame) -> Float[Array, "... 2"]:
     """Expected reward per round of each player over one episode of `game.rounds` rounds."""
-    return _batched(partial(_finite_values, game=game), first, second)
+    return _batched(partial(_finite_values, game=game), first, second, game)
 
 
 def joint_distribution(first: Memory1, second: Memory1, game: MatrixGame) -> Float[Array, "rounds ... joint"]:
     """Probability of each joint action in each round, in the view of `first`."""
-    return jnp.moveaxis(_distributions(*_batch_last(first, second), game), 1, -1)
+    return jnp.moveaxis(_distributions(*_batch_last(first, second, game), game), 1, -1)
 
 
 def discounted_values(first: Table, second: Table, *, game: MatrixGame, discount: float) -> Float[Array, "2 ..."]:
@@ -151,12 +152,17 @@ def _stationary_values(first: Table, second: Table, *, game: MatrixGame) -> Floa
     return _rewards((start[:, None] * mean).sum(0), game)
 
 
-def _batched(values, first: Memory1, second: Memory1) -> Float[Array, "... 2"]:
-    return jnp.moveaxis(values(*_batch_last(first, second)), 0, -1)
+def _batched(values, first: Memory1, second: Memory1, game: MatrixGame) -> Float[Array, "... 2"]:
+    return jnp.moveaxis(values(*_batch_last(first, second, game)), 0, -1)
 
 
-def _batch_last(first: Memory1, second: Memory1) -> tuple[Table, Table]:
-    """Both players' tables, with the batch axes last and equally many of them."""
+def _batch_last(first: Memory1, second: Memory1, game: MatrixGame) -> tuple[Table, Table]:
+    """Both players' tables, with the batch axes last and equally many of them. Refuses what cannot play the game."""
+    require_kind("game", game, MatrixGame)
+    for number, player in enumerate((first, second)):
+        require_kind(f"player {number + 1}", player, Memory1)
+        with told_of(number):
+            player.check(game)
     tables = (first.probabilities, second.probabilities)
     batch = jnp.broadcast_shapes(*(table.shape[:-2] for table in tables))
     return tuple(

@@ -25,7 +25,7 @@ from coplayer.settings import setting
 
 @dataclass(frozen=True)
 class DiceSettings(LookaheadSettings):
-    """Look-ahead of lola_dice: each step is on new inner episodes; a Hawk needs a small step size"""
+    """Look-ahead: for lola_dice. Each step is on new inner episodes. A Hawk needs a small step size."""
 
     lookahead_share: float = setting(1.0, at_least=0, at_most=1)
     """Weight of the look-ahead's gradient in lola_dice; the rest is the plain gradient's."""

@@ -118,7 +118,7 @@ def published_points(panel: str, curve: str) -> dict[str, tuple[np.ndarray, np.n
 def side_label(panel: Panel, side: str) -> str:
     """For example "PPI against tabular"."""
     preposition, kind = side.split("_", 1)
-    other = {"learner": panel.label, "frozen": f"frozen {panel.label}"}.get(kind, kind.replace("_", " "))
+    other = {"learner": panel.label, "frozen": "frozen agent"}.get(kind, kind.replace("_", " "))
     return f"{panel.label} against {other}" if preposition == "vs" else f"{other} against {panel.label}"
 
 
