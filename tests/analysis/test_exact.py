@@ -15,6 +15,7 @@ from coplayer.analysis.exact import (
 )
 from coplayer.errors import CoplayerError
 from coplayer.games.matrix import MatrixGame, prisoners_dilemma
+from coplayer.games.public_goods import PublicGoods
 from coplayer.play.rollout import play_match
 from coplayer.players.memory1 import Memory1, cooperation, named_strategy
 from oracles import joint_distributions
@@ -171,6 +172,17 @@ def test_solving_against_numpy_and_its_derivative():
             np.testing.assert_allclose(solved[:, b], np.linalg.solve(matrix[:, :, b], right[:, b]), rtol=1e-12)
         numbers = (jnp.asarray(matrix), jnp.asarray(right))
         check_grads(lambda m, r: solve_dominant(jnp.asarray(m), jnp.asarray(r)), numbers, order=2, rtol=1e-5)
+
+
+@pytest.mark.parametrize("value", [mean_rewards, stationary_rewards, joint_distribution])
+def test_what_has_no_exact_values_is_one_line(value):
+    value, tit_for_tat = value.__wrapped__, named_strategy("tit_for_tat")  # past the tests' own types
+    with pytest.raises(CoplayerError, match=r"^game: must be a MatrixGame, got PublicGoods"):
+        value(tit_for_tat, tit_for_tat, PublicGoods(2))
+    with pytest.raises(CoplayerError, match=r"^player 2: must be a Memory1, got 'tit_for_tat'$"):
+        value(tit_for_tat, "tit_for_tat", prisoners_dilemma())
+    with pytest.raises(CoplayerError, match=r"^player 1: its table is made for 2 actions, this game has 3$"):
+        value(tit_for_tat, tit_for_tat, MatrixGame(np.eye(3)))
 
 
 def test_a_discount_of_one_is_refused():

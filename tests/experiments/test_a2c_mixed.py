@@ -252,6 +252,10 @@ def test_agents_are_kept_at_the_end_of_every_phase_and_rows_for_every_interval(u
     ]
 
 
+def test_first_iterations_among_tabular_players_have_no_effect_where_none_are_met():
+    a2c_mixed.check(adjust(TINY_A2C, learner_share=1.0, tabular_iterations=10_000))
+
+
 AMONG_TABULAR = adjust(TINY_A2C, tabular_iterations=4, tabular_learning_rate=0.02, tabular_entropy_coefficient=0.05)
 
 

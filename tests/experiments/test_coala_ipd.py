@@ -508,7 +508,7 @@ def test_an_estimator_of_another_form_is_one_line(estimator, message, monkeypatc
 
 def test_no_estimator_takes_the_name_of_lola_dice(monkeypatch):
     monkeypatch.setitem(ESTIMATORS, "lola_dice", ESTIMATORS["coala"])
-    with pytest.raises(CoplayerError, match="^methods: the name lola_dice is taken"):
+    with pytest.raises(CoplayerError, match=r"^methods: the name lola_dice is taken"):
         coala_ipd.check(TINY_COALA)
 
 

@@ -96,7 +96,7 @@ def test_games_of_the_package_keep_their_names(name):
 
 @pytest.mark.parametrize("name", [3, "", None])
 def test_a_name_is_a_text(name):
-    with pytest.raises(CoplayerError, match="^game: its name must be a text, got"):
+    with pytest.raises(CoplayerError, match=r"^game: its name must be a text, got"):
         names.register.__wrapped__(name, Carousel())
 
 
