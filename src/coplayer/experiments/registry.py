@@ -1,6 +1,7 @@
 """All experiments by name, and what a run folder needs of them."""
 
 import dataclasses
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -241,6 +242,7 @@ def train(settings: Any, out: str | Path, *, preset: str = "custom", reporter: R
     `reporter` is shown the progress (see `runs.display.Display`); None: silence. Raises `CoplayerError` with the
     setting's name where the settings cannot be trained.
     """
+    require(isinstance(out, str | os.PathLike), f"out: must be the path of a folder, got {out!r}")
     experiment, settings = experiment_of(settings), stored.typed(settings)
     check_game(settings.game)
     trainer = trainer_of(settings)

@@ -81,7 +81,8 @@ class CoPlayerSettings:
     pool: tuple[str, ...] = setting(("uniform",))
     """Tabular players, one drawn per episode, each entry equally likely. An entry is "uniform" (a fresh random player),
     the name of a strategy such as tit_for_tat, or five probabilities of action 0 such as 1,1,0,1,0: in the first round,
-    then after CC, CD, DC and DD (C is action 0; the tabular player's own action comes first)."""
+    then after CC, CD, DC and DD (C is action 0; the tabular player's own action comes first). Strategies and
+    probabilities need a matrix game of two actions, of which action 0 cooperates; "random" needs symbols alone."""
     learners: int = setting(2)
     """Learners. Each has its own weights and its own episodes, and meets every other learner equally often."""
     learner_share: float = setting(0.5, at_least=0, at_most=1)
