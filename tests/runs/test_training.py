@@ -224,7 +224,7 @@ def test_a_nan_stops_the_run_and_keeps_the_last_good_checkpoint(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         registry.train(TINY, tmp_path / "saved", reporter=StopAfter(3))
     stored = json.loads((tmp_path / "saved" / "config.json").read_text())
-    stored["settings"]["fitting"]["learning_rate"] = 1e38
+    stored["settings"]["optimiser"]["learning_rate"] = 1e38
     (tmp_path / "saved" / "config.json").write_text(json.dumps(stored))
     with pytest.raises(CoplayerError, match="stopped; the last good checkpoint is kept"):
         registry.resume(tmp_path / "saved")

@@ -168,7 +168,7 @@ def _read_game(description: Any) -> Game:
     name = description.get("name")
     require(
         isinstance(name, str) and name in names.GAMES,
-        f"game: {name!r} is not one of {', '.join(names.GAMES)}; name the file of a game of your own by --game-file (in "
+        f"game: {name!r} is not one of {', '.join(names.GAMES)}; name the file of your own game by --game-file (in "
         "train by --game), or make it known by coplayer.register_game",
     )
     known = {field.name for field in dataclasses.fields(names.GAMES[name])}
