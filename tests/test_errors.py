@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from coplayer.errors import CoplayerError, first_line, require, require_key, require_kind, require_whole
+from coplayer.errors import CoplayerError, first_line, in_short, require, require_key, require_kind, require_whole
 
 
 def test_what_holds_raises_nothing_and_what_does_not_its_message():
@@ -42,3 +42,8 @@ def test_values_of_another_kind_are_refused_by_name():
 def test_the_first_line_of_an_error():
     assert first_line(ValueError("bad luck\nat length")) == "bad luck"
     assert first_line(SystemExit()) == ""
+
+
+def test_an_error_in_short():
+    assert in_short(ValueError("bad luck\nat length")) == "ValueError: bad luck"
+    assert in_short(CoplayerError("rounds: too few")) == "rounds: too few"

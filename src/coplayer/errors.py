@@ -38,3 +38,8 @@ def require_kind(name: str, value: Any, kind: type) -> None:
 def first_line(error: BaseException) -> str:
     """The first line of what another library's error says; "" if it says nothing."""
     return (str(error).splitlines() or [""])[0]
+
+
+def in_short(error: BaseException) -> str:
+    """An error of other code in a few words, such as "TypeError: unhashable type"; of ours, its own words."""
+    return str(error) if isinstance(error, CoplayerError) else f"{type(error).__name__}: {first_line(error)}"

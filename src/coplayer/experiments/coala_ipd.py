@@ -21,7 +21,7 @@ import optax
 from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 
 from coplayer import settings as setting_groups
-from coplayer.errors import CoplayerError, first_line, require
+from coplayer.errors import CoplayerError, in_short, require
 from coplayer.experiments import mixed_pool
 from coplayer.experiments.axes import LEARNERS, of_all_learners
 from coplayer.experiments.iterations import IterationTrainer
@@ -293,8 +293,7 @@ def check_estimator(method: str) -> None:
         try:
             made = jax.eval_shape(partial(function, episode_length=3, gamma=1.0, gae_lambda=1.0), outcome)
         except Exception as error:
-            reason = f"{type(error).__name__}: {first_line(error)}"
-            raise CoplayerError(f"methods: {method} cannot be computed ({reason})") from error
+            raise CoplayerError(f"methods: {method} cannot be computed ({in_short(error)})") from error
         given = getattr(made, "shape", made)
         require(
             given == shape and jnp.issubdtype(made.dtype, jnp.floating),
@@ -303,7 +302,7 @@ def check_estimator(method: str) -> None:
 
 
 def check_rule(settings: CoalaIPD) -> None:
-    """Refuse a rule of one's own whose player cannot play and learn, by one inner episode."""
+    """Refuse a rule of one's own whose player cannot play and learn, by two inner episodes."""
     name, alone = settings.naive.naive_rule, adjust(settings, naive_share=1.0, naive_population=2, replicas=1)
     if name == "a2c":
         return
@@ -313,8 +312,7 @@ def check_rule(settings: CoalaIPD) -> None:
         length = {"batch": settings.shaping.batch, "inner_episodes": 2}
         shaping.play(settings.game, RecurrentPlayer(network), met, key, **length)
     except Exception as error:
-        kind = "" if isinstance(error, CoplayerError) else f"{type(error).__name__}: "
-        raise CoplayerError(f"naive_rule: {name} cannot play and learn ({kind}{first_line(error)})") from error
+        raise CoplayerError(f"naive_rule: {name} cannot play and learn ({in_short(error)})") from error
 
 
 def new_network(settings: CoalaIPD, key: PRNGKeyArray) -> ActorCritic:

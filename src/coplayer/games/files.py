@@ -6,7 +6,7 @@ import importlib.util
 import sys
 from pathlib import Path
 
-from coplayer.errors import CoplayerError, first_line, require
+from coplayer.errors import CoplayerError, in_short, require
 from coplayer.games.game import Game
 
 FORM = "path/to/file.py:ClassName"
@@ -34,13 +34,12 @@ def load(text: str) -> tuple[str, Game]:
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
-        raise CoplayerError(f"game: {path} cannot be run ({type(error).__name__}: {first_line(error)})") from error
+        raise CoplayerError(f"game: {path} cannot be run ({in_short(error)})") from error
     require(hasattr(module, name), f"game: {path} has no class {name}")
     try:
         game = getattr(module, name)()
     except Exception as error:
-        reason = f"{type(error).__name__}: {first_line(error)}"
-        raise CoplayerError(f"game: {name} of {path} cannot be made without arguments ({reason})") from error
+        raise CoplayerError(f"game: {name} of {path} cannot be made without arguments ({in_short(error)})") from error
     require(isinstance(game, Game), f"game: {name} of {path} is not a game (see coplayer.games.game.Game)")
     code = ast.unparse(ast.parse(path.read_bytes()))  # without comments and layout
     _FINGERPRINTS[type(game)] = hashlib.sha256(f"{name}\n{code}".encode()).hexdigest()

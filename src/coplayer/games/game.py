@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Integer, PRNGKeyArray
 
-from coplayer.errors import CoplayerError, first_line, require, require_whole
+from coplayer.errors import CoplayerError, in_short, require, require_whole
 
 
 @dataclass(frozen=True)
@@ -144,8 +144,7 @@ def _check_rules(game: Game, name: str) -> None:
         except CoplayerError:
             raise
         except Exception as error:
-            reason = f"{type(error).__name__}: {first_line(error)}"
-            raise CoplayerError(f"game: JAX cannot trace {name}.{member} ({reason})") from error
+            raise CoplayerError(f"game: JAX cannot trace {name}.{member} ({in_short(error)})") from error
 
     def form(tree: Any) -> Any:
         return jax.tree.map(lambda leaf: (leaf.shape, str(leaf.dtype)), tree)

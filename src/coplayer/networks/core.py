@@ -11,7 +11,7 @@ import equinox as eqx
 import jax
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from coplayer.errors import CoplayerError, first_line, require, require_whole
+from coplayer.errors import CoplayerError, in_short, require, require_whole
 from coplayer.networks.gru import GRU
 from coplayer.networks.hawk import Hawk
 
@@ -52,8 +52,7 @@ def check_core(kind: str, hidden: int) -> None:
     except CoplayerError:
         raise
     except Exception as error:
-        reason = f"{type(error).__name__}: {first_line(error)}"
-        raise CoplayerError(f"core: {kind} of width {hidden} cannot be made ({reason})") from error
+        raise CoplayerError(f"core: {kind} of width {hidden} cannot be made ({in_short(error)})") from error
 
 
 def new_core(kind: str, inputs: int, hidden: int, key: PRNGKeyArray) -> Core:
