@@ -259,7 +259,7 @@ def test_a_users_own_game_is_trained_from_its_file_resumed_and_evaluated(own_gam
         capsys.readouterr()
         assert run(command, out, "--game-file", "mine.py:Vault") == 2
         error = capsys.readouterr().err
-        assert "the file of Vault is not the one that the run was trained on" in error and error.count("\n") == 1
+        assert "game: Vault and its file are not those that the run was trained on" in error and error.count("\n") == 1
 
 
 def test_learners_who_see_vectors_meet_each_other_alone(own_game, tmp_path, capsys):
