@@ -213,5 +213,5 @@ def test_a_game_of_another_number_of_actions_or_observations_is_refused():
                 play_match(pair, three, jax.random.key(1))
     with pytest.raises(CoplayerError, match=r"^player: its network is made for observations of Symbol\(size=5\)"):
         mine.check(Commons())
-    with pytest.raises(CoplayerError, match="players: made for 2 actions, this game has 3"):
+    with pytest.raises(CoplayerError, match=r"^player 1: its table is made for 2 actions, this game has 3$"):
         mean_rewards(named_strategy("tit_for_tat"), named_strategy("random"), three)
