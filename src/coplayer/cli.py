@@ -306,9 +306,9 @@ def _about(recipe: Recipe) -> str:
 def parse(arguments: list[str], console: Console) -> Job:
     """The job that the arguments ask for. Raises `CoplayerError` with one line where they ask for none."""
     complaint = io.StringIO()
-    for name in arguments[1:2] if arguments[:1] == ["train"] else []:
-        known = name in registry.RECIPES or name.startswith("-")
-        require(known, f"train: must be one of {', '.join(registry.RECIPES)}, got {name!r}")
+    if arguments[:1] == ["train"] and arguments[1:]:
+        known = arguments[1] in registry.RECIPES or arguments[1].startswith("-")
+        require(known, f"train: must be one of {', '.join(registry.RECIPES)}, got {arguments[1]!r}")
     try:
         with redirect_stderr(complaint):
             return make_app(arguments, console).cli(

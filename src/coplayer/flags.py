@@ -133,16 +133,12 @@ def _nested(words: list[str]) -> Any:
     """Numbers from the words of a flag: one number each, or one word of JSON with nested lists."""
     try:
         if len(words) == 1 and words[0].lstrip().startswith("["):
-            return _tuples(json.loads(words[0]))
+            return names.as_tuples(json.loads(words[0]))
         return tuple(map(float, words))
     except ValueError as error:
         raise ValueError(
             f"must be numbers, or nested lists such as [[1, -1], [2, 0]], got {' '.join(words)}"
         ) from error
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
 NESTED = tyro.constructors.PrimitiveConstructorSpec(

@@ -18,7 +18,7 @@ from jaxtyping import Array, Float
 
 from coplayer.errors import require, require_kind
 from coplayer.games.matrix import MatrixGame
-from coplayer.play.rollout import told_of
+from coplayer.play.rollout import naming
 from coplayer.players.memory1 import Memory1
 
 Table = Float[Array, "observations actions ..."]  # the batch axes of two players broadcast
@@ -161,7 +161,7 @@ def _batch_last(first: Memory1, second: Memory1, game: MatrixGame) -> tuple[Tabl
     require_kind("game", game, MatrixGame)
     for number, player in enumerate((first, second)):
         require_kind(f"player {number + 1}", player, Memory1)
-        with told_of(number):
+        with naming(number):
             player.check(game)
     tables = (first.probabilities, second.probabilities)
     batch = jnp.broadcast_shapes(*(table.shape[:-2] for table in tables))

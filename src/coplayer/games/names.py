@@ -57,13 +57,13 @@ def from_description(description: Any) -> Game:
     known = {field.name for field in dataclasses.fields(GAMES[name])}
     require(settings.keys() <= known, f"game: {name} has no setting {', '.join(sorted(settings.keys() - known))}")
     try:
-        return dataclasses.replace(GAMES[name], **{k: _tuples(v) for k, v in settings.items()})
+        return dataclasses.replace(GAMES[name], **{k: as_tuples(v) for k, v in settings.items()})
     except CoplayerError as error:
         raise CoplayerError(f"game.{error}") from error
     except (TypeError, ValueError) as error:
         raise CoplayerError(f"game: the settings of {name} are damaged ({first_line(error)})") from error
 
 
-def _tuples(value: Any) -> Any:
-    """JSON lists back to the tuples they were."""
-    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+def as_tuples(value: Any) -> Any:
+    """Lists, as JSON has them, as the tuples they were; so the lists within."""
+    return tuple(map(as_tuples, value)) if isinstance(value, list) else value

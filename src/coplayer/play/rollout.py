@@ -12,6 +12,7 @@ from jaxtyping import Array, Int, PRNGKeyArray
 from coplayer.errors import CoplayerError, require, require_key, require_whole
 from coplayer.games.game import Game, require_game
 from coplayer.play.player import Player, act
+from coplayer.play.seating import Watched
 from coplayer.play.tables import Tables, table_keys, tables_of
 from coplayer.play.trajectory import Trajectory
 
@@ -52,7 +53,7 @@ def play_rounds(
         world, states = carry
         acted = []
         for k, (player, state, key) in enumerate(zip(players, states, chance, strict=True)):
-            with told_of(k):
+            with naming(k):
                 acted.append(act(player, state, tables.observe(world, k), key))
         states, actions, notes = zip(*acted, strict=True)
         world, record = tables.step(world, actions if meet is None else meet(actions))
@@ -116,13 +117,13 @@ def check_players(players: Sequence[Player], game: Game) -> None:
     )
     for number, player in enumerate(players):
         require(isinstance(player, Player), f"player {number + 1}: {type(player).__name__} is not a coplayer.Player")
-        with told_of(number):
+        with naming(number):
             player.check(game)
 
 
 @contextmanager
-def told_of(number: int) -> Iterator[None]:
-    """A refusal "player: ..." from within says which player."""
+def naming(number: int) -> Iterator[None]:
+    """A refusal "player: ..." from within names the player by its number."""
     try:
         yield
     except CoplayerError as error:
@@ -175,29 +176,6 @@ def check_actions(number: int, actions: Int[Array, "..."], game: Game) -> None:
         f"player {number + 1}: this game has the actions 0 to {game.num_actions - 1}, the player took "
         f"{least if least < 0 else most}",
     )
-
-
-class Watched(Player):
-    """A player whose actions are among its notes: (its own notes, actions)."""
-
-    player: Player
-
-    @property
-    def takes_uniforms(self) -> bool:
-        return self.player.takes_uniforms
-
-    def check(self, game: Game) -> None:
-        self.player.check(game)
-
-    def begin(self, key, batch):
-        return self.player.begin(key, batch)
-
-    def act(self, state, observation, key):
-        state, action, notes = act(self.player, state, observation, key)
-        return state, action, (notes, action)
-
-    def learn(self, state, episode, notes, key):
-        return self.player.learn(state, episode, notes[0], key)
 
 
 @eqx.filter_jit

@@ -69,11 +69,10 @@ class Groups(Player):
         )
 
 
-class Replicas(Player):
-    """`count` independent copies of a player, each at an equal share of the tables, from which it learns."""
+class Around(Player):
+    """A player around another one, which draws as that one does and can play the games that it can."""
 
     player: Player
-    count: int = eqx.field(static=True)
 
     @property
     def takes_uniforms(self) -> bool:
@@ -81,6 +80,26 @@ class Replicas(Player):
 
     def check(self, game: Game) -> None:
         self.player.check(game)
+
+
+class Watched(Around):
+    """A player whose actions are among its notes: (its own notes, actions)."""
+
+    def begin(self, key, batch):
+        return self.player.begin(key, batch)
+
+    def act(self, state, observation, key):
+        state, action, notes = act(self.player, state, observation, key)
+        return state, action, (notes, action)
+
+    def learn(self, state, episode, notes, key):
+        return self.player.learn(state, episode, notes[0], key)
+
+
+class Replicas(Around):
+    """`count` independent copies of a player, each at an equal share of the tables, from which it learns."""
+
+    count: int = eqx.field(static=True)
 
     def begin(self, key, batch):
         require(batch % self.count == 0, f"replicas: {batch} tables cannot be shared equally by {self.count}")

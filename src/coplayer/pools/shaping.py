@@ -20,8 +20,8 @@ from jaxtyping import Array, Int, PRNGKeyArray
 from coplayer.errors import require, require_key, require_whole
 from coplayer.games.game import Game
 from coplayer.play.player import Player
-from coplayer.play.rollout import Watched, check_actions, check_players, keys_of_rounds, play_episodes
-from coplayer.play.seating import Groups, Replicas
+from coplayer.play.rollout import check_actions, check_players, keys_of_rounds, play_episodes
+from coplayer.play.seating import Groups, Replicas, Watched
 from coplayer.play.tables import tables_of
 from coplayer.play.trajectory import Episode
 
