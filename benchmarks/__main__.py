@@ -12,12 +12,13 @@ from typing import Literal
 
 import tyro
 
+from benchmarks.paper import RECIPES
 from benchmarks.tables import Section
 from coplayer import runtime
 from coplayer.errors import require
 from coplayer.runs.files import write_atomically
 
-PARTS = ("memory", "planner", "training", "a2c", "exact", "hawk", "coala")
+PARTS = ("memory", "planner", "training", "a2c", "exact", "hawk", "coala")  # "paper" is for a GPU
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,12 @@ class Options:
 
     out: Path = Path("results/benchmarks")
     """Folder for benchmarks.md and benchmarks.json."""
-    parts: tuple[Literal["memory", "planner", "training", "a2c", "exact", "hawk", "coala"], ...] = PARTS
-    """What to measure."""
+    parts: tuple[Literal["memory", "planner", "training", "a2c", "exact", "hawk", "coala", "paper"], ...] = PARTS
+    """What to measure. By default all but paper, the paper presets, which want a GPU."""
+    recipes: tuple[str, ...] = RECIPES
+    """Whose paper presets are measured, with --parts paper."""
+    seeds: tuple[int, ...] = (1, 5)
+    """Seeds trained side by side, with --parts paper."""
     run: Path | None = None
     """Folder of a quick-preset run: plan with its last learners too, whose rollouts vary more."""
     turns: int = 11
@@ -83,7 +88,7 @@ def _gigabytes(kilobytes: str) -> str:
 
 def measure(options: Options) -> Iterator[Section]:
     """All sections asked for, as they are done."""
-    from benchmarks import a2c, coala, exact, hawk, memory, planner, training
+    from benchmarks import a2c, coala, exact, hawk, memory, paper, planner, training
 
     cores = tuple(sorted(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else (0, 1)
     pace = {"turns": options.turns, "turn_seconds": options.turn_seconds}
@@ -97,6 +102,7 @@ def measure(options: Options) -> Iterator[Section]:
         "exact": lambda: exact.measure(cores=cores, **pace),
         "hawk": lambda: hawk.measure(core=cores[0], **pace),
         "coala": lambda: coala.measure(core=cores[0], **pace),
+        "paper": lambda: paper.measure(recipes=options.recipes, seeds=options.seeds, turns=options.turns),
     }
     for part in options.parts:
         yield from measured[part]()
@@ -105,12 +111,18 @@ def measure(options: Options) -> Iterator[Section]:
 def main() -> None:
     options = tyro.cli(Options, prog="python -m benchmarks")
     require(options.turns >= 1, f"turns: must be at least 1, got {options.turns}")
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # the processes share a GPU
     runtime.configure()
     described = machine()
     sections = []
     for section in measure(options):
         print(section.markdown(), flush=True)
         sections.append(section)
+        write(options, described, sections)
+
+
+def write(options: Options, described: dict[str, str], sections: list[Section]) -> None:
+    """Both files, with the sections that are done."""
     lines = [
         "# Benchmarks",
         "",
