@@ -22,12 +22,11 @@ def trained(recipe: str, **changes) -> cp.Player:
 
 def main() -> None:
     cp.configure()
+    short = {"iterations": UPDATES, "log_every": UPDATES, "phases": 1}
     players = {
         "PPI": trained("ppi-mixed", phases=1, first_updates=UPDATES, hidden=16, episodes=200, play_blocks=1),
-        "A2C": trained("a2c-step1", iterations=UPDATES, phases=1, episodes=64),
-        "COALA-PG": trained(
-            "coala-shaping", iterations=UPDATES, phases=1, replicas=8, entropy_from=0, inner_episodes=5
-        ),
+        "A2C": trained("a2c-step1", **short, episodes=64),
+        "COALA-PG": trained("coala-shaping", **short, replicas=8, entropy_from=0, inner_episodes=5),
         "tit-for-tat": cp.named_strategy("tit_for_tat"),
         "always-defect": cp.named_strategy("always_defect"),
     }

@@ -19,6 +19,7 @@ def main() -> None:
         game=GAME,
         pool=("uniform", "always_defect", "0.9,0.9,0.1,0.9,0.1"),  # a stranger, one who never hunts, one who answers
         phases=PHASES,
+        first_updates=FIRST_UPDATES,
         updates=UPDATES,
         later_rollouts=0,
     )
@@ -33,7 +34,7 @@ def main() -> None:
     print(f"two who answer, exactly: {cp.mean_rewards(friend, friend, GAME)[0]:.2f}")
 
 
-PHASES, UPDATES = 4, 200
+PHASES, FIRST_UPDATES, UPDATES = 4, 1_000, 200
 GAME = cp.MatrixGame([[4, 0], [3, 2]], rounds=30)  # stag (together 4, alone 0) or hare (3 or 2)
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Run-time checks of every array's shape and dtype; two devices, so that two learners can have one each; compiled
 programs kept for the length of a test run, for all its processes, since many tests train the same tiny config; and
 compiled with little optimisation and without XLA's slow emitters of fused kernels, since most tests take longer to
-compile than to run.
+compile than to run. Python looks for garbage seldom, since what JAX keeps of traced programs is no garbage.
 """
 
 import gc
@@ -18,8 +18,9 @@ os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
 
 TESTS = Path(__file__).parent
+MOST_PIECES = 15_000  # of memory, with which a process begins the next file without forgetting its programs
 EMITTERS = "xla_cpu_use_fusion_emitters"
-FLAGS = {"xla_force_host_platform_device_count": "2"}
+FLAGS = {"xla_force_host_platform_device_count": "2", "xla_cpu_parallel_codegen_split_count": "1"}
 if HAS_EMITTERS := version("jaxlib") < "0.11":  # later ones abort at a flag that they do not know
     FLAGS[EMITTERS] = "false"
 for flag, value in FLAGS.items():  # the command line leaves them alone
@@ -31,6 +32,7 @@ import jaxtyping  # noqa: E402
 import pytest  # noqa: E402
 
 jaxtyping.install_import_hook("coplayer", "beartype.beartype")
+gc.set_threshold(100_000, 20, 50)
 
 
 LONGEST = (  # files by the time they take, the longest first
@@ -53,12 +55,14 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(autouse=True, scope="module")
 def programs_of_a_file():
-    """Forget a test file's programs after it. Linux lets a process map 65,530 pieces of memory, and every program takes
-    several: a process that kept the programs of all files would crash.
+    """Forget the programs after a test file, once they are many. Linux lets a process map 65,530 pieces of memory, and
+    every program takes several: a process that kept the programs of all files would crash.
     """
     yield
-    jax.clear_caches()
-    gc.collect()
+    maps = Path("/proc/self/maps")
+    if not maps.exists() or len(maps.read_bytes().splitlines()) > MOST_PIECES:
+        jax.clear_caches()
+        gc.collect()
 
 
 @pytest.fixture

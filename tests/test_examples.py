@@ -58,7 +58,8 @@ def test_a_pasture_by_hand():
 
 
 def test_two_learners_hunt_a_stag(capsys):
-    example("your_own_payoffs", PHASES=1, GAME=cp.MatrixGame([[4, 0], [3, 2]], rounds=4), UPDATES=10)["main"]()
+    game = cp.MatrixGame([[4, 0], [3, 2]], rounds=4)
+    example("your_own_payoffs", PHASES=1, GAME=game, FIRST_UPDATES=10, UPDATES=10)["main"]()
     lines = capsys.readouterr().out.splitlines()
     assert [line.rpartition(" ")[0] for line in lines] == [
         "reward per round against the other learner:",
@@ -111,7 +112,7 @@ def test_an_experiment_of_ones_own_runs_from_the_command_line(tmp_path, capsys):
 
 
 def test_unlike_players_meet_in_a_tournament(capsys):
-    example("tournament", UPDATES=100, GAME=cp.prisoners_dilemma(rounds=4))["main"]()
+    example("tournament", UPDATES=10, GAME=cp.prisoners_dilemma(rounds=4))["main"]()
     lines = capsys.readouterr().out.strip().splitlines()
     assert len(lines) == 2 + 5
     assert {line.split("|")[1].strip() for line in lines[2:]} == {

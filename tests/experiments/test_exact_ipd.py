@@ -1,5 +1,7 @@
 """The exact experiment: its objective, its stages, its run folder."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -40,24 +42,21 @@ def one_update(settings: ExactIPD) -> tuple[np.ndarray, np.ndarray]:
     """All agents after the first iteration, and what they should be: the mixture of both gradients, one AdamW step."""
     trainer, agents, naive = Trainer(settings), settings.agents, settings.naive
     state, share = trainer.initial_state(), naive.naive_share
-    moved, _ = trainer._iterate((state.agents, state.optimiser), jnp.asarray(0), trainer._keys, share)
+    iterate = jax.jit(partial(trainer._iterate, share=share))
+    moved, _ = iterate((state.agents, state.optimiser), jnp.asarray(0), trainer._keys)
     values = values_of(settings.game, agents.gamma)
     keys = exact_ipd.streams(trainer._keys, exact_ipd.TRAINING, jnp.asarray(0))
+    length = {"steps": naive.inner_episodes, "rate": naive.naive_rate}
+    shaping = jax.jit(partial(exact_gradients.shaping, values, **length))
+    length = {"steps": agents.lookaheads, "rate": agents.lookahead_rate}
+    lookahead = jax.jit(partial(exact_gradients.lookahead, values, **length))
     directions = []
     for i in range(2):
         own, other = state.agents[i], state.agents[1 - i]
         learners = exact_ipd.naive_logits(keys[i], naive)
-        shaped = np.mean(
-            [
-                exact_gradients.shaping(
-                    values, own, learners[..., k], steps=naive.inner_episodes, rate=naive.naive_rate
-                )
-                for k in range(naive.naive_learners)
-            ],
-            axis=0,
-        )
-        ahead = exact_gradients.lookahead(values, own, other, steps=agents.lookaheads, rate=agents.lookahead_rate)
-        against = agents.method_share * ahead + (1 - agents.method_share) * exact_gradients.naive(values, own, other)
+        shaped = np.mean([shaping(own, learners[..., k]) for k in range(naive.naive_learners)], axis=0)
+        against = agents.method_share * lookahead(own, other)
+        against += (1 - agents.method_share) * exact_gradients.naive(values, own, other)
         directions.append(share * shaped + (1 - share) * against)
     optimiser = optax.adamw(settings.optimiser.learning_rate, weight_decay=settings.optimiser.weight_decay)
     updates, _ = optimiser.update(-jnp.stack(directions), optimiser.init(state.agents), state.agents)
@@ -81,7 +80,8 @@ def test_the_weights_of_the_mixture():
 def test_what_is_reported_is_what_the_kept_agents_give(unbroken):
     """Each phase's last row, measured inside the compiled training, against the agents file, measured apart."""
     run, naive = TINY_EXACT.run, TINY_EXACT.naive
-    values = values_of(TINY_EXACT.game, TINY_EXACT.agents.gamma)
+    values = jax.jit(values_of(TINY_EXACT.game, TINY_EXACT.agents.gamma))
+    slope = jax.jit(partial(exact_gradients.naive, exact_gradients.swapped(values)))
     for phase in unbroken.phases():
         logits = exact_ipd.logits_of(TINY_EXACT, checkpoint.load(unbroken.agents_file(phase))[1])
         iteration = phase * run.iterations // run.phases
@@ -99,8 +99,7 @@ def test_what_is_reported_is_what_the_kept_agents_give(unbroken):
                 logit = learners[:, k]
                 for episode in range(2):
                     met[episode] += np.asarray(values(own, logit)) / naive.naive_learners
-                    slope = exact_gradients.naive(exact_gradients.swapped(values), logit, own)
-                    logit = logit + naive.naive_rate * slope
+                    logit = logit + naive.naive_rate * slope(logit, own)
             assert row["reward_vs_naive"] == pytest.approx(met[:, 0].mean(), abs=2e-5)
             assert row["late_reward_of_naive"] == pytest.approx(met[1, 1], abs=2e-5)
 
@@ -244,7 +243,9 @@ def test_seed_batch_bounds_the_seeds_side_by_side(monkeypatch):
     monkeypatch.setattr(Trainer, "_train_block", look)
     for seed_batch in (0, 1, 2, 3):
         trainer = Trainer(adjust(TINY_EXACT, seeds=4, seed_batch=seed_batch))
-        trainer.advance(trainer.initial_state())
+        agents, optimiser, _ = trainer.initial_state()
+        trained = partial(trainer._train_phase, share=0.0)
+        jax.eval_shape(trained, agents, optimiser, trainer._keys, start=jnp.asarray(0))
     assert sizes == [4, 1, 2, 2]
 
 

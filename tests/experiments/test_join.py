@@ -13,8 +13,7 @@ from coplayer.settings import adjust
 from stopping import StopAfter, assert_same, outcome
 from tiny import TINY, TINY_A2C, TINY_COALA, TINY_EXACT
 
-pytestmark = pytest.mark.usefixtures("usual_kernels")
-CONFIGS = {"ppi": TINY, "a2c": TINY_A2C}  # each of two learners, who have a device each
+CONFIGS = {"ppi": adjust(TINY, later_rollouts=0), "a2c": TINY_A2C}  # each of two learners, who have a device each
 
 
 def apart(config, out, seeds):
@@ -25,6 +24,7 @@ def apart(config, out, seeds):
     return [out / f"part-{i}" for i in range(len(runs))]
 
 
+@pytest.mark.usefixtures("usual_kernels")
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
 def test_joined_runs_are_the_run_of_all_their_seeds(config, tmp_path):
     parts = apart(config, tmp_path, [(9, 1), (7, 2)])  # in any order
@@ -58,7 +58,8 @@ def parts(tmp_path_factory):
     return apart(TINY_A2C, tmp_path_factory.mktemp("parts"), [(1, 1), (2, 1), (4, 1)])
 
 
-def test_what_a_later_run_builds_on_may_be_joined(parts, tmp_path):
+@pytest.mark.usefixtures("usual_kernels")
+def test_what_a_later_run_builds_on_may_be_joined(tmp_path):
     alone = adjust(TINY_A2C, learner_share=0.0)
     first = join(apart(alone, tmp_path, [(0, 1), (1, 1)]), tmp_path / "one")
     later = apart(adjust(alone, frozen=first.path), tmp_path / "two", [(0, 1), (1, 1)])
@@ -75,7 +76,8 @@ def test_what_does_not_belong_together_is_refused_in_one_line(parts, tmp_path):
 
     other = registry.train(adjust(TINY_A2C, seed=3, seeds=1, learning_rate=0.1), tmp_path / "other").path
     ppi = registry.train(adjust(TINY, seed=3, phases=1, later_rollouts=0), tmp_path / "ppi").path
-    exact = registry.train(TINY_EXACT, tmp_path / "exact").path
+    alone = {"naive_share": 0.0, "later_naive_shares": (), "method": "naive", "method_share": 1.0}
+    exact = registry.train(adjust(TINY_EXACT, **alone), tmp_path / "exact").path
     stopped = tmp_path / "stopped"
     with pytest.raises(KeyboardInterrupt):
         registry.train(adjust(TINY_A2C, seed=3, seeds=1), stopped, reporter=StopAfter(2))
