@@ -4,6 +4,7 @@ from src."""
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy.stats import chisquare
 
 
 def with_random_weights(build, seed, scale=0.8):
@@ -184,3 +185,10 @@ def joint_distributions(own, other, rounds):
         for b in range(n):
             transition[a * n + b] = np.outer(own[1 + a * n + b], other[1 + b * n + a]).reshape(-1)
     return np.array([first @ np.linalg.matrix_power(transition, t) for t in range(rounds)])
+
+
+def assert_as_frequent(drawn, probabilities):
+    """Drawn outcomes, numbered from 0, have these probabilities, by a chi-square test."""
+    counts = np.bincount(np.asarray(drawn), minlength=len(probabilities))
+    assert len(counts) == len(probabilities) and counts.sum() >= 1_000
+    assert chisquare(counts, counts.sum() * np.asarray(probabilities, dtype=float)).pvalue > 1e-3

@@ -75,6 +75,9 @@ TINY_EXACT = adjust(
     checkpoint_seconds=0.001,
 )
 
+PLAIN_EXACT = adjust(TINY_EXACT, naive_share=0.0, later_naive_shares=(), method="naive", method_share=1.0)
+"""Compiles in a fraction of the time."""
+
 TINY_COALA = adjust(
     CoalaIPD(),
     game=prisoners_dilemma(3),

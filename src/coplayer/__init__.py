@@ -19,6 +19,8 @@ from coplayer.experiments.ppi_mixed import PPIMixed
 from coplayer.experiments.protocol import Experiment, Recipe
 from coplayer.experiments.registry import RECIPES, load, preset, resume, train
 from coplayer.experiments.registry import register as register_experiment
+from coplayer.games.cleanup import CleanUpLite
+from coplayer.games.coin import CoinGame
 from coplayer.games.game import Game, Symbol, Vector
 from coplayer.games.matrix import MatrixGame, prisoners_dilemma
 from coplayer.games.names import GAMES
@@ -51,7 +53,9 @@ __all__ = [
     "A2CMixed",
     "A2CSettings",
     "ActorCritic",
+    "CleanUpLite",
     "CoalaIPD",
+    "CoinGame",
     "CoplayerError",
     "Episode",
     "Estimator",

@@ -11,7 +11,7 @@ from coplayer.experiments import registry
 from coplayer.experiments.join import join
 from coplayer.settings import adjust
 from stopping import StopAfter, assert_same, outcome
-from tiny import TINY, TINY_A2C, TINY_COALA, TINY_EXACT
+from tiny import PLAIN_EXACT, TINY, TINY_A2C, TINY_COALA
 
 CONFIGS = {"ppi": adjust(TINY, later_rollouts=0), "a2c": TINY_A2C}  # each of two learners, who have a device each
 
@@ -76,8 +76,7 @@ def test_what_does_not_belong_together_is_refused_in_one_line(parts, tmp_path):
 
     other = registry.train(adjust(TINY_A2C, seed=3, seeds=1, learning_rate=0.1), tmp_path / "other").path
     ppi = registry.train(adjust(TINY, seed=3, phases=1, later_rollouts=0), tmp_path / "ppi").path
-    alone = {"naive_share": 0.0, "later_naive_shares": (), "method": "naive", "method_share": 1.0}
-    exact = registry.train(adjust(TINY_EXACT, **alone), tmp_path / "exact").path
+    exact = registry.train(PLAIN_EXACT, tmp_path / "exact").path
     stopped = tmp_path / "stopped"
     with pytest.raises(KeyboardInterrupt):
         registry.train(adjust(TINY_A2C, seed=3, seeds=1), stopped, reporter=StopAfter(2))

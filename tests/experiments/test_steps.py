@@ -19,7 +19,7 @@ from coplayer.runs import checkpoint
 from coplayer.runs.folder import RunFolder
 from coplayer.settings import adjust, flat
 from stopping import StopAfter, assert_same
-from tiny import TINY, TINY_A2C, TINY_EXACT
+from tiny import PLAIN_EXACT, TINY, TINY_A2C
 
 PPI = adjust(TINY, phases=2, updates=3, play_blocks=1, seeds=2)
 A2C = adjust(TINY_A2C, iterations=4, phases=2, seeds=2)
@@ -202,7 +202,7 @@ def test_ppi_carries_the_data_of_step_two_over(tmp_path):
 
 def test_what_cannot_be_built_on_is_refused_on_one_line(runs, kind, tmp_path):
     config = steps(kind, runs["one"].path.parent)
-    exact = registry.train(TINY_EXACT, tmp_path / "exact")
+    exact = registry.train(PLAIN_EXACT, tmp_path / "exact")
     other = steps("a2c" if kind == "ppi" else "ppi", runs["one"].path.parent)["three"]
     for bad, message in (
         (adjust(config["two"], frozen=tmp_path / "none"), "frozen: .* no such run folder"),

@@ -150,7 +150,7 @@ def test_the_block_against_recurrentgemma():
 
 def test_new_weights_are_those_of_the_paper():
     """Normal with variance scale / fan-in, biases and norms' scales 0, and the range of a."""
-    network = jax.jit(lambda: Hawk(50, 64, heads=4, key=jax.random.key(0)))()
+    network = Hawk(50, 64, heads=4, key=jax.random.key(0))
     block = network.blocks[0]
     for weights, deviation in (
         (network.embedding.weights, 50**-0.5),

@@ -16,7 +16,7 @@ from coplayer.experiments import registry
 from coplayer.experiments.mixed_pool import pairs_of
 from coplayer.play.player import Player
 from coplayer.play.rollout import play_match
-from coplayer.play.trajectory import JointActions, Trajectory
+from coplayer.play.trajectory import JointActions, Trajectory, of_two_players
 from coplayer.runs.files import jsonable, write_atomically
 from coplayer.runs.folder import RunFolder
 
@@ -111,8 +111,9 @@ def _one_seed(
 
 def _measured(trajectory: Trajectory, player: int) -> Measured:
     """What is measured of a player in a match."""
-    found = curves(trajectory, player)
+    seen = of_two_players(trajectory)
+    found = curves(seen, player)
     if isinstance(trajectory, JointActions):
         game, joint = trajectory.game, trajectory.joint
         found |= signature(joint if player == 0 else game.swap(joint), game)._asdict()
-    return found | reward_line(trajectory, player)._asdict()
+    return found | reward_line(seen, player)._asdict()

@@ -197,9 +197,10 @@ def tidy(axis: plt.Axes) -> None:
 
 
 def save(figure: plt.Figure, path: Path) -> None:
-    """Write a figure as PNG and SVG, and close it."""
+    """Write a figure as PNG and SVG, and close it. The second has the places of the first: finding them takes long."""
     for ending in ("png", "svg"):
         buffer = io.BytesIO()
         figure.savefig(buffer, format=ending, dpi=150)
+        figure.set_layout_engine("none")
         write_atomically(path.with_suffix(f".{ending}"), buffer.getvalue())
     plt.close(figure)

@@ -4,6 +4,8 @@ import dataclasses
 from typing import Any
 
 from coplayer.errors import CoplayerError, first_line, require
+from coplayer.games.cleanup import CleanUpLite
+from coplayer.games.coin import CoinGame
 from coplayer.games.game import Game, check_game
 from coplayer.games.matrix import MatrixGame, prisoners_dilemma
 from coplayer.games.public_goods import PublicGoods
@@ -12,6 +14,8 @@ GAMES: dict[str, Game] = {
     "ipd": prisoners_dilemma(),
     "matrix": MatrixGame((1.0, -1.0, 2.0, 0.0)),
     "public-goods": PublicGoods(),
+    "cleanup-lite": CleanUpLite(),
+    "coin": CoinGame(),
 }
 """Each game by its name, with its default settings: those are the fields of the game."""
 OURS = tuple(GAMES)

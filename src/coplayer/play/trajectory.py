@@ -63,6 +63,12 @@ class Recorded(Trajectory):
         return self.episodes[player]
 
 
+@eqx.filter_jit
+def of_two_players(trajectory: Trajectory) -> Recorded:
+    """The same rounds with both players' views at hand, for those who look at them more than once."""
+    return Recorded((trajectory.view(0), trajectory.view(1)))
+
+
 def seat_payoffs(game: MatrixGame, player: int, turned: int | Int[Array, ""] = 0) -> Float[Array, " joint"]:
     """The rewards of a player, by the joint action in its own view. `turned`: 1 where player 0 sits in seat 1."""
     if isinstance(turned, int):
