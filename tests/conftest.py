@@ -4,7 +4,9 @@ compiled with little optimisation and without XLA's slow emitters of fused kerne
 compile than to run. Python looks for garbage seldom, since what JAX keeps of traced programs is no garbage.
 """
 
+import functools
 import gc
+import importlib
 import os
 import tempfile
 from importlib.metadata import version
@@ -75,3 +77,21 @@ def usual_kernels(monkeypatch):
 
     if HAS_EMITTERS:
         monkeypatch.setattr(jax, "jit", usual)
+
+
+@pytest.fixture(scope="module")
+def compiled_once():
+    """Share a trainer among the runs of a test file that have the same settings. A trainer holds no state but its
+    compiled functions. Not for files that change, under the same settings, what a trainer is made of.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("ppi_mixed", "a2c_mixed", "coala_ipd", "exact_ipd"):
+            experiment = importlib.import_module(f"coplayer.experiments.{module}")
+            patch.setattr(experiment, "Trainer", _shared(experiment.Trainer))
+        yield
+
+
+def _shared(trainer):
+    """The same class or function, called once for the same settings. What builds on another run is made anew."""
+    known = functools.cache(trainer)
+    return lambda settings, **given: trainer(settings, **given) if given else known(settings)

@@ -13,6 +13,8 @@ from coplayer.games import names
 from coplayer.settings import adjust, each
 from tiny import TINY_A2C
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 FLAGS = (
     "--model round --game.rounds 6 --phases 2 --hidden 4 --tabular-episodes 32 --fresh-tabular --episodes 12 "
     "--warm-start --first-updates 3 --updates 2 --fit-batch 16 --rollouts 2 --later-rollouts 0 --horizon 3 "

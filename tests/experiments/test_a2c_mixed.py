@@ -31,6 +31,8 @@ from stopping import StopAfter, assert_same, outcome
 from tiny import TINY_A2C
 from vault import Vault
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 ONE_SEED = adjust(TINY_A2C, seeds=1)
 NAMED = adjust(ONE_SEED, opponent_identity=True)
 PAYOFFS, EPISODES, ROUNDS = np.array([1.0, -1.0, 2.0, 0.0]), TINY_A2C.data.episodes, TINY_A2C.game.rounds

@@ -35,6 +35,8 @@ from stopping import StopAfter, assert_same
 from tiny import TINY_COALA
 from vault import Vault
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 ONE_SEED = adjust(TINY_COALA, seeds=1)
 MIXED = adjust(ONE_SEED, iterations=2, phases=1)
 STILL = adjust(  # one agent that hardly learns, among naive learners who do

@@ -17,6 +17,8 @@ from coplayer.settings import adjust
 from toy import Saving, Toy
 from vault import Vault
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 UNLIKE = MatrixGame([[[1, -1], [2, 0]], [[10, -10], [20, 5]]], rounds=3)
 
 

@@ -13,7 +13,7 @@ from coplayer.settings import adjust
 from stopping import StopAfter, assert_same, outcome
 from tiny import PLAIN_EXACT, TINY, TINY_A2C, TINY_COALA
 
-CONFIGS = {"ppi": adjust(TINY, later_rollouts=0), "a2c": TINY_A2C}  # each of two learners, who have a device each
+CONFIGS = {"ppi": TINY, "a2c": TINY_A2C}  # each of two learners, who have a device each
 
 
 def apart(config, out, seeds):
@@ -75,7 +75,7 @@ def test_what_does_not_belong_together_is_refused_in_one_line(parts, tmp_path):
         assert "\n" not in str(error.value) and not (tmp_path / "joint").exists()
 
     other = registry.train(adjust(TINY_A2C, seed=3, seeds=1, learning_rate=0.1), tmp_path / "other").path
-    ppi = registry.train(adjust(TINY, seed=3, phases=1, later_rollouts=0), tmp_path / "ppi").path
+    ppi = registry.train(adjust(TINY, seed=3, phases=1), tmp_path / "ppi").path
     exact = registry.train(PLAIN_EXACT, tmp_path / "exact").path
     stopped = tmp_path / "stopped"
     with pytest.raises(KeyboardInterrupt):

@@ -18,6 +18,8 @@ from coplayer.settings import adjust
 from oracles import ActorCriticOracle, with_random_weights
 from stopping import StopAfter, assert_same
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 TINY_LOLA = adjust(
     CoalaIPD(),
     game=prisoners_dilemma(3),

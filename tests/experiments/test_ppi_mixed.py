@@ -27,6 +27,8 @@ from oracles import RoundOracle, TokenOracle, with_random_weights
 from stopping import StopAfter, assert_same
 from tiny import TINY, TINY_TOKEN
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 DATA, ROUNDS = TINY.data, TINY.game.rounds
 FIXED = ("tit_for_tat", "always_defect", "0,1,1,1,1")
 NAMED = adjust(TINY, opponent_identity=True, pool=FIXED)
@@ -121,9 +123,7 @@ def _raw(leaf):
 
 def test_a_hawk_learns_to_predict_and_is_loaded_as_a_player():
     """Against always-cooperate nothing about the co-player is uncertain, once it is learned."""
-    settings = adjust(
-        TINY, core="hawk", pool=("1,1,1,1,1",), phases=1, first_updates=40, later_from=0, learning_rate=0.03
-    )
+    settings = adjust(TINY, core="hawk", pool=("1,1,1,1,1",), phases=1, first_updates=40, learning_rate=0.03)
     trainer = Trainer(settings)
     state, losses = trainer.initial_state(), []
     while not trainer.finished(state):
@@ -194,11 +194,12 @@ def test_a_learner_who_is_told_begins_with_the_name_and_one_who_is_not_with_zero
 
 def test_from_a_phase_on_the_learners_plan_otherwise():
     """The planner of each phase, and that the episodes of that phase, and of no earlier one, are played with it."""
-    settings = adjust(TINY, later_temperature=1e3, later_temperature_from=2)
+    more = adjust(TINY, later_rollouts=3, later_from=3)
+    settings = adjust(more, later_temperature=1e3, later_temperature_from=2)
     plans = [settings.planner.in_phase(phase) for phase in (1, 2, 3)]
     assert [(plan.rollouts, plan.temperature) for plan in plans] == [(2, 0.01), (2, 1e3), (3, 1e3)]
     episodes = []
-    for planned in (TINY, settings):
+    for planned in (more, settings):
         trainer = Trainer(planned)
         state = trainer.initial_state()
         while not trainer.finished(state):
@@ -325,7 +326,7 @@ def test_where_episodes_are_in_the_data_set():
 
 def test_each_learner_is_told_the_rewards_of_its_own_seat():
     """In training, by the loss on rewards, and as players."""
-    settings = adjust(TINY, game=MatrixGame((1.0, -1.0, 2.0, 0.0, 50.0, 60.0, 70.0, 80.0), 6), phases=1, later_from=0)
+    settings = adjust(TINY, game=MatrixGame((1.0, -1.0, 2.0, 0.0, 50.0, 60.0, 70.0, 80.0), 6), phases=1)
     trainer = Trainer(settings)
     state, losses, chunk = trainer.initial_state(), [], None
     while not trainer.finished(state):

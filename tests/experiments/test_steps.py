@@ -21,6 +21,8 @@ from coplayer.settings import adjust, flat
 from stopping import StopAfter, assert_same
 from tiny import PLAIN_EXACT, TINY, TINY_A2C
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 PPI = adjust(TINY, phases=2, updates=3, play_blocks=1, seeds=2)
 A2C = adjust(TINY_A2C, iterations=4, phases=2, seeds=2)
 CONFIGS = {"ppi": PPI, "a2c": A2C}

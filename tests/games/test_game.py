@@ -79,7 +79,10 @@ def test_many_tables_at_once_are_single_tables(name):
                 np.testing.assert_allclose(one[b], other, rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", [name for name, game in ALL.items() if game.symmetric])
+CHANCE_BY_SEAT = ("cleanup-lite", "coin")  # where a key does not turn with the seats: see test_cleanup and test_coin
+
+
+@pytest.mark.parametrize("name", [name for name, game in ALL.items() if game.symmetric and name not in CHANCE_BY_SEAT])
 def test_where_seats_are_alike_rotating_the_players_rotates_all_they_see_and_earn(name):
     game = ALL[name]
     count = game.num_players

@@ -90,7 +90,7 @@ def test_a_prior_that_planning_overturns_shows_in_both_gaps():
 @pytest.mark.parametrize("learners", [2, 3])
 def test_a_run_is_measured_through_the_command_line(tmp_path, capsys, learners):
     out = tmp_path / "run"
-    registry.train(adjust(TINY, learners=learners, episodes=16, later_rollouts=0), out)
+    registry.train(adjust(TINY, learners=learners, episodes=16), out)
     command = ["equilibrium", str(out), "--episodes", "4", "--histories", "3", "--plans", "2"]
     assert cli.main(command) == 0
     printed = capsys.readouterr().out

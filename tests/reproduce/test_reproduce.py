@@ -12,6 +12,8 @@ from coplayer.reproduce import meulemans_exact, reproduce
 from coplayer.settings import adjust
 from stopping import StopAfter
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 
 def small(runs):
     """The runs of a figure, small in every way."""

@@ -17,6 +17,8 @@ from stopping import StopAfter
 from tiny import TINY_A2C
 from toy import Saving
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 ROUNDS, SEEDS = 20, 2
 
 

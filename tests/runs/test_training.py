@@ -20,13 +20,7 @@ from coplayer.settings import adjust
 from stopping import StopAfter
 from tiny import TINY, TINY_TOKEN
 
-
-@pytest.fixture(scope="module", autouse=True)
-def compiled_once():
-    """A trainer holds no state but its compiled functions: share it among the runs of a config."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ppi_mixed, "Trainer", functools.cache(ppi_mixed.Trainer))
-        yield
+pytestmark = pytest.mark.usefixtures("compiled_once")
 
 
 def outcome(path) -> dict:
