@@ -19,7 +19,7 @@ from coplayer.games.game import Vector
 RIGHT, LEFT, UP, DOWN = range(4)
 STEPS = np.array([[1, 0], [-1, 0], [0, -1], [0, 1]])  # column and row, by action
 WORTH, DAMAGE = 1.0, 2.0
-COLOURS = ("random", "alternating")
+COLOURS = ("alternating", "random")
 
 
 class CoinState(NamedTuple):
@@ -44,8 +44,8 @@ class CoinGame:
     """Columns and rows of the torus."""
     rounds: int = 50
     """Rounds of an episode."""
-    colours: str = "random"
-    """Colour of a new coin: "random", either with probability 1/2; or "alternating", the other one than before."""
+    colours: str = "alternating"
+    """Colour of a new coin: "alternating", the other one than before; or "random", either with probability 1/2."""
 
     num_players: ClassVar[int] = 2
     num_actions: ClassVar[int] = 4
