@@ -136,7 +136,7 @@ class RGLRU(eqx.Module):
         # `jax.nn.sigmoid`, not by tanh: sqrt(1 - a^2) needs a small gate's relative accuracy.
         log_a = -DECAY * jax.nn.sigmoid(self.decay_gate(rows)) * jax.nn.softplus(self.decay)
         a = jnp.exp(log_a)
-        factor = jnp.where(start, 1.0, bounded_sqrt(1 - a**2))
+        factor = jnp.where(start, 1.0, bounded_sqrt(-jnp.expm1(2 * log_a)))  # 1 - a^2, exact for a near 1
         return jnp.where(start, 0.0, a), factor * jax.nn.sigmoid(self.input_gate(rows)) * rows
 
     def step(
