@@ -27,9 +27,9 @@ class Options:
 
     out: Path = Path("results/benchmarks")
     """Folder for benchmarks.md and benchmarks.json."""
-    parts: tuple[Literal["memory", "planner", "training", "a2c", "exact", "hawk", "coala", "paper"], ...] = PARTS
+    parts: tuple[Literal[*PARTS, "paper"], ...] = PARTS
     """What to measure. By default all but paper, the paper presets, which want a GPU."""
-    recipes: tuple[str, ...] = RECIPES
+    recipes: tuple[Literal[*RECIPES], ...] = RECIPES
     """Whose paper presets are measured, with --parts paper."""
     seeds: tuple[int, ...] = (1, 5)
     """Seeds trained side by side, with --parts paper."""

@@ -6,7 +6,6 @@ compile than to run. Python looks for garbage seldom, since what JAX keeps of tr
 
 import functools
 import gc
-import importlib
 import os
 import tempfile
 from importlib.metadata import version
@@ -84,9 +83,10 @@ def compiled_once():
     """Share a trainer among the runs of a test file that have the same settings. A trainer holds no state but its
     compiled functions. Not for files that change, under the same settings, what a trainer is made of.
     """
+    from coplayer.experiments import registry  # not before jaxtyping's hook
+
     with pytest.MonkeyPatch.context() as patch:
-        for module in ("ppi_mixed", "a2c_mixed", "coala_ipd", "exact_ipd"):
-            experiment = importlib.import_module(f"coplayer.experiments.{module}")
+        for experiment in registry.EXPERIMENTS.values():
             patch.setattr(experiment, "Trainer", _shared(experiment.Trainer))
         yield
 

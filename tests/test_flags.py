@@ -135,7 +135,7 @@ def test_games_that_are_registered_are_choices_at_once(monkeypatch, capsys):
     monkeypatch.setitem(names.GAMES, "barter", prisoners_dilemma())
     with pytest.raises(SystemExit):
         parsed(TINY_A2C, "--help")
-    assert "coin,barter,FILE.py:CLASS}" in capsys.readouterr().out
+    assert "public-goods,cleanup-lite,coin,barter,FILE.py:CLASS}" in capsys.readouterr().out
 
 
 def test_a_game_from_a_file_is_known_by_its_flag(monkeypatch):

@@ -226,10 +226,7 @@ def replaced(*path, value):
         (replaced("settings", "planner", value={"rollouts": 3}), "unknown setting planner"),
         (replaced("settings", "network", value=3), "network: must be an object of settings, got 3"),
         (replaced("settings", "game", value="ipd"), "game: must be an object with the game's name, got 'ipd'"),
-        (
-            replaced("settings", "game", "name", value="chess"),
-            "game: 'chess' is not one of ipd, matrix, public-goods, ",
-        ),
+        (replaced("settings", "game", "name", value="chess"), "game: 'chess' is not one of ipd, matrix, public-goods"),
         (replaced("settings", "game", "rounds", value="5"), "game.rounds: must be a whole number, got '5'"),
         (replaced("settings", "game", "rounds", value=0), "game.rounds: must be a whole number of at least 1, got 0"),
         (replaced("settings", "game", "payoffs", value=None), "game.payoffs: must be a list of numbers, got None"),

@@ -8,19 +8,9 @@ import numpy as np
 import pytest
 
 from coplayer.errors import CoplayerError
-from coplayer.games.cleanup import (
-    DOWN,
-    LEFT,
-    NOTHING,
-    RIGHT,
-    UP,
-    ZAP,
-    Chance,
-    CleanUpLite,
-    CleanUpState,
-    advance,
-)
+from coplayer.games.cleanup import NOTHING, ZAP, Chance, CleanUpLite, CleanUpState, advance
 from coplayer.games.game import check_game
+from coplayer.games.grid import DOWN, LEFT, RIGHT, UP
 from oracles import assert_as_frequent
 
 GAME = CleanUpLite()

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from coplayer.errors import CoplayerError
-from coplayer.games.coin import DOWN, LEFT, RIGHT, UP, CoinGame, CoinState
+from coplayer.games.coin import CoinGame, CoinState
 from coplayer.games.game import check_game
+from coplayer.games.grid import DOWN, LEFT, RIGHT, UP
 from oracles import assert_as_frequent
 
 GAME = CoinGame()
@@ -15,8 +16,7 @@ MOVES = {RIGHT: (1, 0), LEFT: (-1, 0), UP: (0, -1), DOWN: (0, 1)}
 
 
 def state_of(players, coin, colour):
-    nobody, none = jnp.zeros(2, bool), jnp.zeros((), jnp.int32)
-    return CoinState(jnp.array(players), jnp.array(coin), jnp.array(colour), nobody, none)
+    return CoinState(jnp.array(players), jnp.array(coin), jnp.array(colour))
 
 
 def cells_of(state):
@@ -94,8 +94,10 @@ def test_a_coin_of_ones_own_colour_hurts_nobody(colour, rewards):
 @pytest.mark.parametrize(("colour", "rewards"), [(0, [-1.0, 1.0]), (1, [1.0, -1.0])])
 def test_two_players_on_the_coin_both_take_it(colour, rewards):
     state = state_of([(0, 0), (2, 0)], (1, 0), colour)
-    after, found = GAME.step(state, jnp.array([RIGHT, LEFT]), jax.random.key(0))
-    assert found.tolist() == rewards and after.took.all()
+    actions = jnp.array([RIGHT, LEFT])
+    after, found = GAME.step(state, actions, jax.random.key(0))
+    took = [any(GAME.measure(state, actions, after, player).values()) for player in (0, 1)]
+    assert found.tolist() == rewards and all(took)
 
 
 def test_who_leaves_the_grid_comes_in_at_the_other_side():
@@ -110,8 +112,7 @@ def test_with_the_seats_swapped_everything_is_swapped():
     colours, actions = draws.integers(2, size=300), draws.integers(4, size=(300, 2))
 
     def played(players, coin, colour, actions, key):
-        nobody = jnp.zeros(2, bool)
-        state = CoinState(players, coin, colour, nobody, colour)
+        state = CoinState(players, coin, colour)
         after, rewards = GAME.step(state, actions, key)
         told = [(GAME.observe(after, seat), GAME.measure(state, actions, after, seat)) for seat in (0, 1)]
         return [(rewards[seat], told[seat]) for seat in (0, 1)]

@@ -103,7 +103,10 @@ def test_a_name_is_a_text(name):
 @pytest.mark.parametrize(
     ("description", "message"),
     [
-        ({"name": "chess"}, "game: 'chess' is not one of ipd, matrix, .*; register a game of your own"),
+        (
+            {"name": "chess"},
+            "game: 'chess' is not one of ipd, matrix, public-goods, cleanup-lite, coin; register a game of your own",
+        ),
         ({"payoffs": [1, 2, 3, 4]}, "game: None is not one of ipd"),
         ({"name": ["ipd"]}, r"game: \['ipd'\] is not one of ipd"),
         ({"name": "ipd", "colour": 3, "age": 4}, "game: ipd has no setting age, colour"),

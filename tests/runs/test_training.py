@@ -43,7 +43,9 @@ def assert_equal(one: dict, other: dict) -> None:
             np.testing.assert_array_equal(left[name], right[name], err_msg=name)
 
 
-@pytest.fixture(scope="module", params=[TINY, TINY_TOKEN], ids=["round", "token"])
+@pytest.fixture(
+    scope="module", params=[adjust(TINY, later_rollouts=3, later_from=3), TINY_TOKEN], ids=["round", "token"]
+)
 def config(request):
     return request.param
 

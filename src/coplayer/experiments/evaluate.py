@@ -111,9 +111,10 @@ def _one_seed(
 
 def _measured(trajectory: Trajectory, player: int) -> Measured:
     """What is measured of a player in a match."""
-    seen = of_two_players(trajectory)
+    matrix = isinstance(trajectory, JointActions)
+    seen = of_two_players(trajectory) if matrix else trajectory
     found = curves(seen, player)
-    if isinstance(trajectory, JointActions):
+    if matrix:
         game, joint = trajectory.game, trajectory.joint
         found |= signature(joint if player == 0 else game.swap(joint), game)._asdict()
     return found | reward_line(seen, player)._asdict()

@@ -14,8 +14,9 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from coplayer.errors import require_whole
 from coplayer.games.game import Vector
+from coplayer.games.grid import STEPS, cell_of, one_of
 
-RIGHT, LEFT, UP, DOWN, ZAP, NOTHING = range(6)
+ZAP, NOTHING = range(len(STEPS), len(STEPS) + 2)  # after the moves
 COLUMNS, ROWS = 5, 4
 ORCHARD, RIVER = 0, COLUMNS - 1  # columns
 FIRST_DIRT = 3  # patches of dirt at the start
@@ -24,11 +25,11 @@ TOO_DIRTY = 3  # patches from which on no apple grows
 ZAP_REACH = 2  # cells, counted along rows and columns
 ZAP_CHANCE = 0.9
 FROZEN_ROUNDS = 5  # after the round of the zap
-STEPS = np.array([[1, 0], [-1, 0], [0, -1], [0, 1], [0, 0], [0, 0]])  # column and row, by action
+BY_ACTION = np.concatenate([STEPS, np.zeros((2, 2), int)])  # column and row
 
 
 class CleanUpState(NamedTuple):
-    """A table between two rounds. The row 0 is the upper one."""
+    """A table between two rounds."""
 
     positions: Int[Array, "players 2"]  # column and row
     frozen: Int[Array, " players"]  # rounds that each player still stands still
@@ -91,8 +92,7 @@ class CleanUpLite:
     def observe(self, state: CleanUpState, player: int | Int[Array, ""]) -> Float[Array, " size"]:
         order = jnp.array([player, 1 - player])
         cells = jnp.arange(ROWS * COLUMNS).reshape(ROWS, COLUMNS)
-        columns, rows = state.positions[order].T
-        at = (rows * COLUMNS + columns)[:, None] == cells.reshape(-1)
+        at = cell_of(state.positions[order], COLUMNS)[:, None] == cells.reshape(-1)
         column = cells % COLUMNS
         apple = (column == ORCHARD) & state.apples[:, None]
         dirt = (column == RIVER) & state.dirt[:, None]
@@ -116,9 +116,9 @@ def advance(
     state: CleanUpState, actions: Int[Array, " players"], chance: Chance
 ) -> tuple[CleanUpState, Float[Array, " players"]]:
     """A round, given what is random in it. The rules are the same for both players."""
-    dirt = _appear(state.dirt, chance.dirt < DIRT_CHANCE, chance.dirt_place)
+    dirt = state.dirt | (chance.dirt < DIRT_CHANCE) & one_of(~state.dirt, chance.dirt_place)
     growth = 1 - jnp.minimum(1, dirt.sum() / TOO_DIRTY)
-    apples = _appear(state.apples, chance.apple < growth, chance.apple_place)
+    apples = state.apples | (chance.apple < growth) & one_of(~state.apples, chance.apple_place)
 
     columns, rows = state.positions.T
     free = state.frozen == 0
@@ -132,16 +132,7 @@ def advance(
     hits = free & (actions == ZAP) & near & free[::-1] & (chance.zaps < ZAP_CHANCE)
     zapped = hits[::-1]
 
-    moved = jnp.clip(state.positions + jnp.asarray(STEPS)[actions], 0, jnp.array([COLUMNS - 1, ROWS - 1]))
+    moved = jnp.clip(state.positions + jnp.asarray(BY_ACTION)[actions], 0, jnp.array([COLUMNS - 1, ROWS - 1]))
     positions = jnp.where((free & ~zapped)[:, None], moved, state.positions)
     frozen = jnp.where(zapped, FROZEN_ROUNDS, jnp.maximum(0, state.frozen - 1))
     return CleanUpState(positions, frozen, apples, dirt, cleans), harvests.astype(jnp.float32)
-
-
-def _appear(there: Bool[Array, " rows"], happens: Bool[Array, ""], place: Float[Array, ""]) -> Bool[Array, " rows"]:
-    """The column with one more thing, in a free cell drawn by the uniform number `place`, where it happens and a cell
-    is free.
-    """
-    free = ~there
-    nth = jnp.floor(place * free.sum()).astype(jnp.int32)  # of the free cells, from 0
-    return there | (happens & free & (jnp.cumsum(free) - 1 == nth))

@@ -10,14 +10,12 @@ from typing import ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from coplayer.errors import require, require_whole
 from coplayer.games.game import Vector
+from coplayer.games.grid import STEPS, cell_of, one_of
 
-RIGHT, LEFT, UP, DOWN = range(4)
-STEPS = np.array([[1, 0], [-1, 0], [0, -1], [0, 1]])  # column and row, by action
 WORTH, DAMAGE = 1.0, 2.0
 COLOURS = ("alternating", "random")
 
@@ -28,8 +26,6 @@ class CoinState(NamedTuple):
     positions: Int[Array, "players 2"]  # column and row
     coin: Int[Array, " 2"]  # column and row
     colour: Int[Array, ""]  # the player whose colour the coin has
-    took: Bool[Array, " players"]  # whether each player took a coin in the last round
-    taken: Int[Array, ""]  # the colour of that coin
 
 
 @dataclass(frozen=True)
@@ -71,7 +67,7 @@ class CoinGame:
         positions = jnp.stack([cells % self.size, cells // self.size], axis=1)
         coin = self._drop(positions, jax.random.uniform(dropping))
         colour = jax.random.bernoulli(colouring).astype(jnp.int32)
-        return CoinState(positions, coin, colour, jnp.zeros(2, bool), jnp.zeros((), jnp.int32))
+        return CoinState(positions, coin, colour)
 
     def step(
         self, state: CoinState, actions: Int[Array, " players"], key: PRNGKeyArray
@@ -85,19 +81,17 @@ class CoinGame:
         fresh = (shade < 0.5).astype(jnp.int32) if self.colours == "random" else 1 - state.colour
         coin = jnp.where(took.any(), self._drop(positions, place), state.coin)
         colour = jnp.where(took.any(), fresh, state.colour)
-        return CoinState(positions, coin, colour, took, state.colour), rewards
+        return CoinState(positions, coin, colour), rewards
 
     def _drop(self, positions: Int[Array, "players 2"], place: Float[Array, ""]) -> Int[Array, " 2"]:
         """A cell where no player is, drawn by a uniform number."""
-        at = positions[:, 1] * self.size + positions[:, 0]
-        free = (at[:, None] != jnp.arange(self.size**2)).all(0)
-        nth = jnp.floor(place * free.sum()).astype(jnp.int32)
-        cell = jnp.argmax(free & (jnp.cumsum(free) - 1 == nth))
+        free = (cell_of(positions, self.size)[:, None] != jnp.arange(self.size**2)).all(0)
+        cell = jnp.argmax(one_of(free, place))
         return jnp.stack([cell % self.size, cell // self.size])
 
     def observe(self, state: CoinState, player: int | Int[Array, ""]) -> Float[Array, " size"]:
         def grid(position):
-            return position[1] * self.size + position[0] == jnp.arange(self.size**2)
+            return cell_of(position, self.size) == jnp.arange(self.size**2)
 
         own, other, coin = grid(state.positions[player]), grid(state.positions[1 - player]), grid(state.coin)
         mine = state.colour == player
@@ -105,5 +99,5 @@ class CoinGame:
 
     def measure(self, before, actions, after, player) -> dict[str, Bool[Array, ""]]:
         """Whether the player took a coin of its own colour, and whether one of the other player's."""
-        own = after.taken == player
-        return {"own_coins": after.took[player] & own, "other_coins": after.took[player] & ~own}
+        took, own = (after.positions[player] == before.coin).all(), before.colour == player
+        return {"own_coins": took & own, "other_coins": took & ~own}

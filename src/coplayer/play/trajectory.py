@@ -64,7 +64,7 @@ class Recorded(Trajectory):
 
 
 @eqx.filter_jit
-def of_two_players(trajectory: Trajectory) -> Recorded:
+def of_two_players(trajectory: JointActions) -> Recorded:
     """The same rounds with both players' views at hand, for those who look at them more than once."""
     return Recorded((trajectory.view(0), trajectory.view(1)))
 
