@@ -94,7 +94,7 @@ def test_help_has_a_title_per_group_and_lines_without_breaks(capsys):
     text = capsys.readouterr().out
     for group in ("game", "co-players", "run", "network", "optimiser"):
         assert f" {group} options " in text
-    assert "Settings of --game matrix" in text and "Adam behind a bound on the gradient's norm" in text
+    assert "Settings of --game matrix" in text and "behind a bound on the gradient's norm" in text
     words = " ".join(text.replace("│", " ").split())
     for _, field, _ in each(TINY_A2C):
         assert f"--{field.name.replace('_', '-')}" in words

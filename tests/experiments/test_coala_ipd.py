@@ -16,6 +16,8 @@ from coplayer.experiments import coala_ipd, registry
 from coplayer.experiments.axes import LEARNERS
 from coplayer.experiments.coala_ipd import PRESETS
 from coplayer.games import names
+from coplayer.games.cleanup import CleanUpLite
+from coplayer.games.coin import CoinGame
 from coplayer.games.matrix import MatrixGame
 from coplayer.games.public_goods import PublicGoods
 from coplayer.learning import coala
@@ -584,6 +586,38 @@ def test_a_game_with_state_is_trained_stopped_and_resumed_bit_for_bit(vault_know
         player.check(game)
         weights = zip(jax.tree.leaves(player.network), jax.tree.leaves(first), strict=True)
         assert any((one != before[agent, 0]).any() for one, before in weights)
+
+
+SGD = {"update_rule": "sgd", "naive_update_rule": "sgd", "naive_start": "agents", "centred": True}
+
+
+@pytest.mark.parametrize(
+    ("game", "changes"),
+    [(CleanUpLite(3), {"epochs": 1, "minibatches": 1} | SGD), (CoinGame(3), {"methods": ("lola_dice",)})],
+    ids=["cleanup-lite, A2C and SGD, naive learners that begin as agents", "coin, lola_dice"],
+)
+def test_grid_games_are_trained_stopped_and_resumed_bit_for_bit(tmp_path, game, changes):
+    settings = adjust(TINY_COALA, game=game, iterations=3, log_every=1, inner_episodes=2, seeds=1, **changes)
+    whole = registry.train(settings, tmp_path / "whole")
+    assert all(np.isfinite(list(row.values())).all() and row["gradient_norm"] > 0 for row in whole.metrics())
+    with pytest.raises(KeyboardInterrupt):
+        registry.train(settings, tmp_path / "broken", reporter=StopAfter(2))
+    registry.resume(tmp_path / "broken")
+    assert_same(whole.path, tmp_path / "broken")
+
+
+def test_naive_learners_may_begin_as_the_agents_of_the_moment():
+    """Each of them is one of the three agents, and every agent occurs, in every agent's own play."""
+    settings = adjust(ONE_SEED, meta_agents=3, methods=("coala",), replicas=24, naive_share=1.0, naive_start="agents")
+    networks = jax.vmap(lambda key: coala_ipd.new_network(settings, key))(jax.random.split(jax.random.key(0), 3))
+
+    def met(network, key):
+        return coala_ipd.co_players(settings, network, network, key)
+
+    keys = jax.random.split(jax.random.key(1), 3)
+    found = jax.vmap(met, axis_name=LEARNERS)(networks, keys).core.hidden_weights  # [agent, replica, ...]
+    same = (np.asarray(found)[:, :, None] == np.asarray(networks.core.hidden_weights)).all((-2, -1))
+    assert (same.sum(-1) == 1).all() and same.any(1).all()
 
 
 def test_the_paper_preset_is_the_published_setting():

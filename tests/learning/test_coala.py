@@ -4,7 +4,9 @@ players.
 """
 
 import itertools
+from dataclasses import dataclass
 from functools import partial
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +18,7 @@ from coplayer.analysis.exact import mean_rewards
 from coplayer.errors import CoplayerError
 from coplayer.experiments import coala_ipd
 from coplayer.experiments.axes import LEARNERS
+from coplayer.games.game import Symbol
 from coplayer.games.matrix import START, MatrixGame, observe, prisoners_dilemma
 from coplayer.learning import coala, exact_gradients, optimisation
 from coplayer.learning.estimators import ESTIMATORS as METHODS
@@ -330,12 +333,12 @@ def flat(tree):
     return jnp.concatenate([jnp.ravel(leaf) for leaf in jax.tree.leaves(tree)])
 
 
-@jax.jit
-def gradients_of_training(network, key):
+@partial(jax.jit, static_argnums=0)
+def gradients_of_training(settings, network, key):
     """[method, weight]: what agents of this network and of each method climb in an iteration of one update, by the
     first moment that Adam keeps.
     """
-    settings, size = TRAINING, TRAINING.shaping
+    size = settings.shaping
     agent, others = RecurrentPlayer(network, lasting=True), [shaping.Group(Logit(), size.replicas)]
     games = {"batch": size.batch, "inner_episodes": size.inner_episodes}
     met = shaping.play(settings.game, agent, others, key, **games)
@@ -350,6 +353,14 @@ def gradients_of_training(network, key):
     return jax.vmap(improve, axis_name=LEARNERS)(jnp.arange(len(settings.by_agent)))
 
 
+def standard_errors(settings, network, exact):
+    """[method]: by how many standard errors the trained gradient misses the exact one, in the worst weight."""
+    keys = jax.random.split(jax.random.key(1), ITERATIONS)
+    found = np.stack([gradients_of_training(settings, network, key) for key in keys], axis=1)
+    errors = found.std(1) / np.sqrt(ITERATIONS)
+    return (np.abs(found.mean(1) - exact) / (errors + 1e-6)).max(1)
+
+
 def test_training_climbs_the_exact_gradient_through_the_steps_of_the_co_player_and_the_memory():
     """COALA to five standard errors in each weight; the others miss by far."""
     rounds, size = TRAINING.game.rounds, TRAINING.shaping
@@ -357,10 +368,69 @@ def test_training_climbs_the_exact_gradient_through_the_steps_of_the_co_player_a
     courses = Courses(rounds, size.inner_episodes, size.batch, rate=STEP)
     table = partial(logits_by_history, rounds=rounds, steps=rounds * size.inner_episodes)
     exact = flat(jax.jit(jax.grad(lambda network: courses.objective(table(network))))(network))
-    keys = jax.random.split(jax.random.key(1), ITERATIONS)
-    found = np.stack([gradients_of_training(network, key) for key in keys], axis=1)
-    errors = found.std(1) / np.sqrt(ITERATIONS)
-    misses = (np.abs(found.mean(1) - exact) / (errors + 1e-6)).max(1)
+    misses = standard_errors(TRAINING, network, exact)
+    assert misses[0] < 5 and (misses[1:] > 30).all(), misses
+
+
+# A game with state: what an action pays depends on the state, which is drawn anew for each inner episode of one round.
+
+SECOND_STATE = 0.3  # its probability
+OWN_PAY = np.stack([PAYOFFS, [[-0.5, 1.5], [0.8, -1.0]]])  # [state, own, other]
+THEIR_PAY = np.stack([THEIRS, [[-1.0, 0.6], [2.0, 0.1]]])
+
+
+@dataclass(frozen=True)
+class TwoStates:
+    """All that players see is the state."""
+
+    rounds: int = 1
+    num_players: ClassVar[int] = 2
+    num_actions: ClassVar[int] = 2
+    symmetric: ClassVar[bool] = False
+    measures: ClassVar[tuple[str, ...]] = ()
+    observation_space: ClassVar[Symbol] = Symbol(2)
+
+    def reset(self, key):
+        return jax.random.bernoulli(key, SECOND_STATE).astype(jnp.int32)
+
+    def step(self, state, actions, key):
+        pay = jnp.stack([jnp.asarray(OWN_PAY, jnp.float32), jnp.asarray(THEIR_PAY, jnp.float32)])
+        return state, pay[:, state, actions[0], actions[1]]
+
+    def observe(self, state, player):
+        return state
+
+    def measure(self, before, actions, after, player):
+        return {}
+
+
+def objective_of_two_states(network):
+    """E[1/B sum_b sum_l r_l^b] for M = 2, B = 2, the sum over all 8^4 courses of states and actions."""
+    courses = np.array(list(itertools.product(range(8), repeat=4))).reshape(-1, 2, 2)  # [course, episode, game]
+    state, own, other = courses // 4, courses // 2 % 2, courses % 2
+    chance = np.where(state == 1, SECOND_STATE, 1 - SECOND_STATE).prod((1, 2))
+    phi = np.full(len(courses), FIRST_LOGIT)
+    for episode in range(2):
+        p, now = 1 / (1 + np.exp(-phi))[:, None], other[:, episode]
+        chance *= np.where(now == 0, p, 1 - p).prod(1)
+        phi = phi + STEP * (((now == 0) - p) * THEIR_PAY[state[:, episode], own[:, episode], now]).mean(1)
+    memory = network.initial_state(4)  # of the four pairs of states that one game may show
+    logs, total = [], 0.0
+    for seen in (jnp.array([0, 0, 1, 1]), jnp.array([0, 1, 0, 1])):
+        now = network.step(memory, seen)
+        memory = now.state
+        logs.append(jax.nn.log_softmax(now.outputs[:2], axis=0))
+    pair = 2 * state[:, 0] + state[:, 1]
+    for episode in range(2):
+        total = total + logs[episode][own[:, episode], pair].sum(1)
+    return (jnp.exp(total) * chance * OWN_PAY[state, own, other].sum(1).mean(1)).sum()
+
+
+def test_training_climbs_the_exact_gradient_in_a_game_with_state():
+    settings = adjust(TRAINING, game=TwoStates())
+    network = with_random_weights(lambda: coala_ipd.new_network(settings, jax.random.key(0)), 2)
+    exact = flat(jax.jit(jax.grad(objective_of_two_states))(network))
+    misses = standard_errors(settings, network, exact)
     assert misses[0] < 5 and (misses[1:] > 30).all(), misses
 
 

@@ -62,12 +62,16 @@ def test_a_fall_takes_all_iterations_that_are_left_unless_it_is_told_otherwise(s
 
 
 @pytest.mark.parametrize("bound", [0.5, 100.0])
-def test_steps_of_adam_by_hand(bound):
-    """Three gradients: each is bounded in the norm of all leaves together, then Adam's step, then the rate."""
+@pytest.mark.parametrize("rule", optimisation.UPDATE_RULES)
+def test_steps_by_hand(rule, bound):
+    """Three gradients: each is bounded in the norm of all leaves together, then the rule's step, then the rate."""
     rng = np.random.default_rng(0)
     model = {"a": rng.normal(size=(2, 3)), "b": rng.normal(size=4)}
     gradients = [{name: rng.normal(size=leaf.shape) for name, leaf in model.items()} for _ in range(3)]
-    transform, ours = optimisation.adam(bound), jax.tree.map(jnp.asarray, model)
+    transform, ours = (
+        optimisation.bounded(OptimiserSettings(max_gradient_norm=bound, update_rule=rule)),
+        jax.tree.map(jnp.asarray, model),
+    )
     state = transform.init(ours)
     expected = {name: leaf.copy() for name, leaf in model.items()}
     first, second = ({name: np.zeros(leaf.shape) for name, leaf in model.items()} for _ in range(2))
@@ -81,6 +85,6 @@ def test_steps_of_adam_by_hand(bound):
             first[name] = 0.9 * first[name] + 0.1 * bounded
             second[name] = 0.999 * second[name] + 0.001 * bounded**2
             step = first[name] / (1 - 0.9**time) / (np.sqrt(second[name] / (1 - 0.999**time)) + 1e-5)
-            expected[name] = expected[name] - rate * step
+            expected[name] = expected[name] - rate * (step if rule == "adam" else bounded)
     for name, leaf in expected.items():
         np.testing.assert_allclose(ours[name], leaf, rtol=1e-4, atol=1e-5)

@@ -14,7 +14,7 @@ import pytest
 from coplayer.errors import CoplayerError
 from coplayer.games.matrix import prisoners_dilemma
 from coplayer.learning import a2c, ppo
-from coplayer.learning.optimisation import adam
+from coplayer.learning.optimisation import OptimiserSettings, bounded
 from coplayer.networks.actor_critic import ActorCritic
 from coplayer.networks.layers import pick
 from oracles import softmax, with_random_weights
@@ -147,6 +147,7 @@ def test_minibatches_must_divide_the_replicas(count):
 GAME = prisoners_dilemma(3)
 STEPS, REPLICAS, GAMES = 6, 4, 3
 ONCE, BOUND = ppo.PPOSettings(epochs=1, minibatches=1, clip=0.2), 0.05
+STEPPING = OptimiserSettings(max_gradient_norm=BOUND)
 
 
 def network():
@@ -177,7 +178,7 @@ def experience():
 
 improve = eqx.filter_jit(
     functools.partial(
-        ppo.improve, value_coefficient=0.5, max_gradient_norm=BOUND, entropy_coefficient=0.1, learning_rate=0.05
+        ppo.improve, value_coefficient=0.5, optimiser=STEPPING, entropy_coefficient=0.1, learning_rate=0.05
     )
 )
 
@@ -185,7 +186,7 @@ improve = eqx.filter_jit(
 def test_one_epoch_of_one_minibatch_is_one_step_of_policy_gradient():
     """The loss in its plain form: - log pi A + c_v (V - G)^2 - c_e H, means over all."""
     played, start = experience(), network()
-    found, _, parts, norm = improve(start, adam(BOUND).init(start), played, ONCE, jax.random.key(0))
+    found, _, parts, norm = improve(start, bounded(STEPPING).init(start), played, ONCE, jax.random.key(0))
 
     @jax.jit
     @jax.grad
@@ -201,8 +202,8 @@ def test_one_epoch_of_one_minibatch_is_one_step_of_policy_gradient():
     expected_norm = np.sqrt(sum((leaf**2).sum() for leaf in slopes))
     assert float(norm) == pytest.approx(expected_norm, rel=1e-4) and expected_norm > 0.1
     for leaf, before, after in zip(slopes, jax.tree.leaves(start), jax.tree.leaves(found), strict=True):
-        bounded = leaf * 0.05 / expected_norm
-        np.testing.assert_allclose(np.asarray(after) - before, -0.05 * bounded / (np.abs(bounded) + 1e-5), atol=2e-4)
+        short = leaf * 0.05 / expected_norm
+        np.testing.assert_allclose(np.asarray(after) - before, -0.05 * short / (np.abs(short) + 1e-5), atol=2e-4)
     assert float(parts.policy) == pytest.approx(-float(played.advantages.mean()), abs=1e-5)  # every ratio is 1
 
 
@@ -210,7 +211,7 @@ def test_several_epochs_are_a_loop_over_their_minibatches():
     settings = ppo.PPOSettings(epochs=3, minibatches=2, clip=0.2)
     played, now = experience(), network()
     key = jax.random.key(1)
-    found, state, parts, norm = improve(now, adam(BOUND).init(now), played, settings, key)
+    found, state, parts, norm = improve(now, bounded(STEPPING).init(now), played, settings, key)
     transform = optax.chain(optax.clip_by_global_norm(0.05), optax.adam(0.05, eps=1e-5))
 
     def loss(network, part):

@@ -65,7 +65,7 @@ class BeginningSettings:
     """First iterations, in which the learners meet tabular players alone. After them the optimiser begins anew, and so
     do the learning rate and the entropy coefficient. No effect where the learners meet no tabular players."""
     tabular_learning_rate: float = setting(3e-3)
-    """Adam's learning rate at the start of the --tabular-iterations, at whose end it is a tenth."""
+    """Learning rate at the start of the --tabular-iterations, at whose end it is a tenth."""
     tabular_entropy_coefficient: float = setting(0.03, at_least=0)
     """Weight of the policy's entropy at the start of the --tabular-iterations, at whose end it is a tenth."""
     shared_start: bool = setting(False)

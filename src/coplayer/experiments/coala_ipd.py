@@ -23,7 +23,7 @@ from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 from coplayer import settings as setting_groups
 from coplayer.errors import CoplayerError, in_short, require
 from coplayer.experiments import mixed_pool
-from coplayer.experiments.axes import LEARNERS, of_all_learners
+from coplayer.experiments.axes import LEARNERS, of_all_learners, one_by_one
 from coplayer.experiments.iterations import IterationTrainer
 from coplayer.experiments.mixed_pool import Trainee
 from coplayer.experiments.protocol import Recipe
@@ -44,10 +44,11 @@ from coplayer.learning import a2c, coala, ppo
 from coplayer.learning.a2c import A2CSettings
 from coplayer.learning.estimators import ESTIMATORS, Advantages, Estimator, Outcome
 from coplayer.learning.optimisation import (
+    UPDATE_RULES,
     LossSettings,
     OptimiserSettings,
     TrainState,
-    adam,
+    bounded,
     descend,
     entropy_coefficient,
     learning_rate,
@@ -104,9 +105,14 @@ class NaiveLearnerSettings(NaiveShareSettings):
     naive_rule: str = setting("a2c", among=RULES)
     """Rule by which the naive learners learn."""
     naive_population: int = setting(10)
-    """Number of random networks. A naive learner begins each meta-trajectory as one of them, drawn at random."""
+    """Number of random networks that naive learners begin as."""
+    naive_start: str = setting("random", among=("random", "agents"))
+    """What a naive learner begins each meta-trajectory as. random: one of --naive-population random networks, always
+    the same ones. agents: one of the meta agents, with the weights that it has by then."""
+    naive_update_rule: str = setting("adam", among=UPDATE_RULES)
+    """How the naive learners' gradient becomes a step: by Adam, or by plain stochastic gradient descent."""
     naive_learning_rate: float = setting(5e-3)
-    """Adam's learning rate of the naive learners."""
+    """Learning rate of the naive learners."""
     naive_gamma: float = setting(0.99, at_least=0, at_most=1)
     """Discount per round of the naive learners."""
     naive_reward_scale: float = setting(0.05)
@@ -152,7 +158,9 @@ class CoalaIPD:
     def naive_updating(self) -> a2c.Updating:
         """How naive learners learn."""
         loss = A2CSettings(gamma=self.naive.naive_gamma, reward_scale=self.naive.naive_reward_scale)
-        return a2c.Updating(loss, OptimiserSettings(learning_rate=self.naive.naive_learning_rate), iterations=1)
+        naive = self.naive
+        optimiser = OptimiserSettings(learning_rate=naive.naive_learning_rate, update_rule=naive.naive_update_rule)
+        return a2c.Updating(loss, optimiser, iterations=1)
 
 
 PRESETS: dict[str, CoalaIPD] = {
@@ -303,7 +311,10 @@ def check_estimator(method: str) -> None:
 
 def check_rule(settings: CoalaIPD) -> None:
     """Refuse a rule of one's own whose player cannot play and learn, by two inner episodes."""
-    name, alone = settings.naive.naive_rule, adjust(settings, naive_share=1.0, naive_population=2, replicas=1)
+    name, alone = (
+        settings.naive.naive_rule,
+        adjust(settings, naive_share=1.0, naive_start="random", naive_population=2, replicas=1),
+    )
     if name == "a2c":
         return
     try:
@@ -379,7 +390,8 @@ def groups(settings: CoalaIPD, population: ActorCritic, network: ActorCritic) ->
     groups = []
     if settings.with_naive:
         rule = RULES[settings.naive.naive_rule]
-        naive = rule(settings.game, population, settings.naive_updating)
+        first = of_all_learners(network) if settings.naive.naive_start == "agents" else population
+        naive = rule(settings.game, first, settings.naive_updating)
         groups.append(shaping.Group(naive, settings.with_naive))
     if settings.with_agents:
         agents = RecurrentPlayer(of_all_learners(network), lasting=not settings.by_lookahead)
@@ -462,17 +474,21 @@ def improve_by_ppo(
         advantages=advantages,
         targets=targets,
     )
-    network, optimiser, losses, norm = ppo.improve(
-        learner.network,
-        learner.optimiser,
-        experience,
-        settings.ppo,
-        key,
-        value_coefficient=settings.loss.value_coefficient,
-        max_gradient_norm=settings.optimiser.max_gradient_norm,
-        entropy_coefficient=bonus,
-        learning_rate=rate,
-    )
+
+    @one_by_one
+    def improve(learner: TrainState, experience: ppo.Experience, key: PRNGKeyArray, bonus: Array, rate: Array):
+        return ppo.improve(
+            *learner,
+            experience,
+            settings.ppo,
+            key,
+            value_coefficient=settings.loss.value_coefficient,
+            optimiser=settings.optimiser,
+            entropy_coefficient=bonus,
+            learning_rate=rate,
+        )
+
+    network, optimiser, losses, norm = improve(learner, experience, key, bonus, rate)
     measured = {
         "loss_policy": losses.policy,
         "loss_value": losses.value,
@@ -535,7 +551,7 @@ def improve_by_lookahead(
     bonus: Float[Array, ""],
     rate: Float[Array, ""],
 ) -> Improved:
-    """One step of Adam: up the look-ahead's gradient, of scaled rewards as in the other methods, and down those of the
+    """One step: up the look-ahead's gradient, of scaled rewards as in the other methods, and down those of the
     value's error. In a function mapped over the agents.
     """
     meeting, looking = jax.random.split(key)
@@ -554,7 +570,7 @@ def improve_by_lookahead(
     )
     fit, measured = fit_gradient(settings, network, played, bonus)
     slope = jax.tree.map(lambda fit, ahead: fit - scale * ahead, fit, ahead)
-    steps, optimiser = adam(settings.optimiser.max_gradient_norm).update(slope, learner.optimiser, network)
+    steps, optimiser = bounded(settings.optimiser).update(slope, learner.optimiser, network)
     learner = TrainState(descend(network, steps, rate), optimiser)
     return Improved(learner, measured | {"gradient_norm": optax.tree.norm(slope)})
 

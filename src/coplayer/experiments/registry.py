@@ -11,7 +11,7 @@ import numpy as np
 
 from coplayer import settings as setting_groups
 from coplayer.errors import CoplayerError, require, require_kind
-from coplayer.experiments import a2c_mixed, coala_ipd, exact_ipd, ppi_mixed, stored
+from coplayer.experiments import a2c_mixed, cleanup, coala_ipd, exact_ipd, ppi_mixed, stored
 from coplayer.experiments.mixed_pool import Source
 from coplayer.experiments.protocol import Experiment, Recipe
 from coplayer.experiments.settings import RunSettings
@@ -47,6 +47,26 @@ def register(experiment: Any) -> None:
         isinstance(recipes, Mapping) and next(iter(recipes), None) == name,
         f"experiment: the first of RECIPES must be {name}, the experiment's own name",
     )
+    _check_recipes(name, recipes)
+    own = settings_type(experiment)
+    for other in EXPERIMENTS.values():
+        require(settings_type(other) is not own, f"experiment: {other.NAME} has the settings {own.__name__} already")
+    EXPERIMENTS[name] = experiment
+    RECIPES.update(recipes)
+
+
+def register_recipes(recipes: Mapping[str, Recipe]) -> None:
+    """Make more commands of `coplayer train` known: presets of experiments that are known already.
+
+    Raises `CoplayerError` where a command is taken, a preset lacks, or settings belong to no experiment.
+    """
+    for command, recipe in recipes.items():
+        _check_recipes(experiment_of(next(iter(recipe.presets.values()))).NAME, {command: recipe})
+    RECIPES.update(recipes)
+
+
+def _check_recipes(name: str, recipes: Mapping[str, Recipe]) -> None:
+    """Refuse recipes of the experiment `name` whose commands are taken or whose presets are none."""
     for command, recipe in recipes.items():
         require(
             isinstance(recipe, Recipe) and isinstance(recipe.presets, Mapping),
@@ -56,11 +76,6 @@ def register(experiment: Any) -> None:
         for preset in ("quick", "paper"):
             require(preset in recipe.presets, f"experiment: the recipe {command} of {name} has no preset {preset}")
             _check_form(name, recipe.presets[preset])
-    own = settings_type(experiment)
-    for other in EXPERIMENTS.values():
-        require(settings_type(other) is not own, f"experiment: {other.NAME} has the settings {own.__name__} already")
-    EXPERIMENTS[name] = experiment
-    RECIPES.update(recipes)
 
 
 def _members(protocol: type) -> list[str]:
@@ -273,3 +288,4 @@ def resume(path: str | Path, *, reporter: Reporter | None = None) -> RunFolder:
 
 for _experiment in (ppi_mixed, a2c_mixed, exact_ipd, coala_ipd):
     register(_experiment)
+register_recipes(cleanup.RECIPES)

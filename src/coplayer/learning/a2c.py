@@ -19,7 +19,7 @@ from coplayer.learning.optimisation import (
     LossSettings,
     OptimiserSettings,
     TrainState,
-    adam,
+    bounded,
     descend,
     entropy_coefficient,
     falling,
@@ -166,6 +166,6 @@ def update(
 ) -> tuple[TrainState, Losses, Float[Array, ""]]:
     """The learner after one update, the loss's parts, and the gradient's norm before its bound."""
     slope, parts = gradient(learner.network, batch, split, updating, iteration)
-    steps, state = adam(updating.optimiser.max_gradient_norm).update(slope, learner.optimiser, learner.network)
+    steps, state = bounded(updating.optimiser).update(slope, learner.optimiser, learner.network)
     rate = learning_rate(updating.optimiser, updating.iterations)(iteration)
     return TrainState(descend(learner.network, steps, rate), state), parts, optax.tree.norm(slope)

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, PyTree
 from coplayer.settings import setting
 
 ADAM_EPSILON = 1e-5
+UPDATE_RULES = ("adam", "sgd")
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,10 @@ class BoundedAdamWSettings(BoundedSettings, AdamWSettings):
 
 @dataclass(frozen=True)
 class OptimiserSettings(BoundedSettings):
-    """Optimiser: Adam behind a bound on the gradient's norm"""
+    """Optimiser: behind a bound on the gradient's norm"""
 
+    update_rule: str = setting("adam", among=UPDATE_RULES)
+    """How the gradient becomes a step: by Adam, or by plain stochastic gradient descent."""
     learning_rate_from: int = setting(0, at_least=0)
     """Iteration from which the learning rate falls."""
     learning_rate_iterations: int = setting(0, at_least=0)
@@ -129,13 +132,15 @@ class TrainState(NamedTuple):
 
 
 def new_state(network: Any, optimiser: OptimiserSettings) -> TrainState:
-    """A network before its first update by Adam."""
-    return TrainState(network, adam(optimiser.max_gradient_norm).init(network))
+    """A network before its first update."""
+    return TrainState(network, bounded(optimiser).init(network))
 
 
-def adam(max_gradient_norm: float) -> optax.GradientTransformation:
-    """Adam behind a bound on the gradient's norm, for a unit learning rate (see `descend`)."""
-    return optax.chain(optax.clip_by_global_norm(max_gradient_norm), optax.scale_by_adam(eps=ADAM_EPSILON))
+def bounded(optimiser: OptimiserSettings) -> optax.GradientTransformation:
+    """Adam or gradient descent behind a bound on the gradient's norm, for a unit learning rate (see `descend`)."""
+    adam = optimiser.update_rule == "adam"
+    rule = optax.scale_by_adam(eps=ADAM_EPSILON) if adam else optax.identity()
+    return optax.chain(optax.clip_by_global_norm(optimiser.max_gradient_norm), rule)
 
 
 def adamw(optimiser: BoundedAdamWSettings) -> optax.GradientTransformation:

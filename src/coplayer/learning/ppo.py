@@ -18,7 +18,7 @@ from jaxtyping import Array, Float, Int, Integer, PRNGKeyArray
 
 from coplayer.errors import require
 from coplayer.learning.a2c import Losses
-from coplayer.learning.optimisation import adam, descend
+from coplayer.learning.optimisation import OptimiserSettings, bounded, descend
 from coplayer.networks.actor_critic import ActorCritic
 from coplayer.networks.layers import pick
 from coplayer.settings import setting
@@ -110,14 +110,14 @@ def improve(
     key: PRNGKeyArray,
     *,
     value_coefficient: float,
-    max_gradient_norm: float,
+    optimiser: OptimiserSettings,
     entropy_coefficient: float | Float[Array, ""],
     learning_rate: float | Float[Array, ""],
 ) -> tuple[ActorCritic, optax.OptState, Losses, Float[Array, ""]]:
     """The network and the optimiser's state after all updates on one batch; means over the updates of the loss's parts
     and of the gradient's norm before its bound.
     """
-    transform = adam(max_gradient_norm)
+    transform = bounded(optimiser)
 
     def update(carry, replicas: Int[Array, " size"]):
         network, state = carry
