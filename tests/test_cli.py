@@ -1,5 +1,6 @@
 """The command line as a user meets it: help, one-line errors, a run from start to figures."""
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -185,7 +186,7 @@ def test_a_flag_that_is_none_is_told_by_the_command(capsys):
 
 
 def test_every_training_command_takes_a_game(capsys):
-    for name in registry.RECIPES:
+    for name, recipe in registry.RECIPES.items():
         with pytest.raises(SystemExit):
             run("train", name, "--game", "public-goods", "--help")
         text = capsys.readouterr().out
@@ -193,7 +194,10 @@ def test_every_training_command_takes_a_game(capsys):
         with pytest.raises(SystemExit):
             run("train", name, "--help")
         text = capsys.readouterr().out
-        assert "--game.factor" not in text and "--game.payoffs" in text
+        assert "--game.factor" not in text
+        own = [field.name for field in dataclasses.fields(recipe.presets["quick"].game)]
+        assert all(f"--game.{field}" in text for field in own)
+        assert ("--game.payoffs" in text) == ("payoffs" in own)
 
 
 # A small run of A2C in other games.
