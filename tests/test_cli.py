@@ -31,7 +31,7 @@ def run(*arguments: object) -> int:
     "command",
     [
         *([], ["train"], *(["train", name] for name in registry.RECIPES)),
-        *(["resume"], ["join"], ["evaluate"], ["equilibrium"], ["reproduce"]),
+        *(["resume"], ["join"], ["evaluate"], ["watch"], ["equilibrium"], ["reproduce"]),
     ],
 )
 def test_every_help_reads(command, capsys):

@@ -23,6 +23,7 @@ from coplayer.errors import CoplayerError, require
 from coplayer.experiments import registry
 from coplayer.experiments.join import join as join_runs
 from coplayer.experiments.protocol import Recipe
+from coplayer.experiments.watch import watch as watch_run
 from coplayer.games import names
 from coplayer.reproduce import reproduce as reproduction
 from coplayer.reproduce.equilibrium import report_equilibrium
@@ -105,6 +106,21 @@ class Evaluate(Reading):
     """Phases whose learners play: the last, about six, or all."""
     episodes: int = 128
     """Episodes for each learner and opponent."""
+
+
+@dataclass(frozen=True)
+class Watch(Reading):
+    """Let agents of a run play, and draw it: an animated GIF and a strip of pictures; for cleanup-lite and coin."""
+
+    folder: tyro.conf.Positional[Path]
+    """Folder of the run."""
+    whom: Literal["auto", "naive", "agent"] = "auto"
+    """Whom the first agent meets: a naive learner, or the second agent. auto: a naive learner where the run has
+    some."""
+    phase: int | None = None
+    """Phase after which the agent is taken. None: the last."""
+    seed: int | None = None
+    """Seed whose agents play. None: the run's first."""
 
 
 @dataclass(frozen=True)
@@ -198,6 +214,15 @@ def evaluate(command: Evaluate, console: Console) -> None:
     say_where(made, console)
 
 
+def watch(command: Watch, console: Console) -> None:
+    """Play, draw, and say where the pictures are."""
+    know_game(command, command.folder)
+    with console.status("playing"):
+        made = watch_run(RunFolder.open(command.folder), phase=command.phase, seed=command.seed, whom=command.whom)
+    for name, path in (("animation", made.animation), ("strip", made.strip)):
+        console.print(f"{name}: {path}", highlight=False, soft_wrap=True)
+
+
 def equilibrium(command: Equilibrium, console: Console) -> None:
     """Measure, draw, and say where the results are and what they say."""
     know_game(command, command.folder)
@@ -241,7 +266,7 @@ def reproduce(command: Reproduce, console: Console) -> None:
     say_where(made, console)
 
 
-JOBS = {Resume: resume, Join: join, Evaluate: evaluate, Equilibrium: equilibrium, Reproduce: reproduce}
+JOBS = {Resume: resume, Join: join, Evaluate: evaluate, Watch: watch, Equilibrium: equilibrium, Reproduce: reproduce}
 
 
 def make_app(arguments: list[str], console: Console) -> SubcommandApp:

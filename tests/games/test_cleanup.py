@@ -135,6 +135,24 @@ def test_thousands_of_rounds_are_those_of_the_rules_in_plain_python():
         np.testing.assert_array_equal(by_name, measures[:, player])
 
 
+def test_a_scene_is_what_an_observation_shows():
+    draws = np.random.default_rng(2)
+    for _ in range(50):
+        table = Table(
+            draws.integers([5, 4], size=(2, 2)).tolist(),
+            frozen=draws.choice([0, 3], 2).tolist(),
+            apples=draws.permutation(4)[: draws.integers(5)].tolist(),
+            dirt=draws.permutation(4)[: draws.integers(5)].tolist(),
+        )
+        things = {(0, row): "apple" for row in table.apples} | {(4, row): "dirt" for row in table.dirt}
+        for player in (0, 1):
+            scene = GAME.scene(np.array(table.seen_by(player)))
+            order = [player, 1 - player]
+            assert scene.size == (5, 4) and scene.things == things
+            assert scene.players == [table.players[who] for who in order]
+            assert scene.frozen == [table.frozen[who] > 0 for who in order]
+
+
 def after_one(table, actions, chance=NEVER):
     """The state and the rewards after one round."""
     state, rewards = ADVANCE(*stacked([(table.state(), np.array(actions), chance_of(chance))]))

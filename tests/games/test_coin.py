@@ -147,3 +147,11 @@ def test_the_same_key_gives_the_same_round():
     for play in (lambda key: GAME.reset(key), lambda key: GAME.step(GAME.reset(key), jnp.array([UP, LEFT]), key)):
         one, other = play(jax.random.key(5)), play(jax.random.key(5))
         assert jax.tree.all(jax.tree.map(lambda a, b: (a == b).all(), one, other))
+
+
+def test_a_scene_is_what_an_observation_shows():
+    state = state_of([(0, 1), (2, 2)], (1, 0), 1)
+    for player, players, kind in ((0, [(0, 1), (2, 2)], "other coin"), (1, [(2, 2), (0, 1)], "own coin")):
+        scene = GAME.scene(np.asarray(GAME.observe(state, player)))
+        assert scene.size == (3, 3) and scene.players == players
+        assert scene.things == {(1, 0): kind} and scene.frozen == [False, False]

@@ -59,6 +59,7 @@ from coplayer.learning.returns import lambda_returns
 from coplayer.networks.actor_critic import ActorCritic
 from coplayer.networks.core import check_core
 from coplayer.networks.layers import pick
+from coplayer.play.player import Player
 from coplayer.play.seating import OneOf
 from coplayer.play.trajectory import Episode
 from coplayer.players.naive import RULES
@@ -681,6 +682,15 @@ def within_meta_trajectory(
         for i in range(run.seeds)
     ]
     return {name: np.stack([means[name] for means in by_seed]) for name in by_seed[0]}
+
+
+def naive_co_player(settings: CoalaIPD, agents: list[RecurrentPlayer], key: PRNGKeyArray) -> Player:
+    """The naive learners of a run as one player, who begins each match as one of them."""
+    if settings.naive.naive_start == "agents":
+        first = jax.tree.map(lambda *leaves: jnp.stack(leaves), *[agent.network for agent in agents])
+    else:
+        first = naive_population(settings, key)
+    return RULES[settings.naive.naive_rule](settings.game, first, settings.naive_updating)
 
 
 def match_episodes(settings: CoalaIPD) -> int:

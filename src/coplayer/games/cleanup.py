@@ -14,7 +14,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from coplayer.errors import require_whole
 from coplayer.games.game import Vector
-from coplayer.games.grid import STEPS, cell_of, one_of
+from coplayer.games.grid import STEPS, Scene, cell_of, cells_of, one_of
 
 ZAP, NOTHING = range(len(STEPS), len(STEPS) + 2)  # after the moves
 COLUMNS, ROWS = 5, 4
@@ -99,6 +99,14 @@ class CleanUpLite:
         grid = jnp.stack([apple, dirt, ~(apple | dirt)], axis=-1)
         parts = (at.reshape(-1), grid.reshape(-1), state.frozen[order] > 0)
         return jnp.concatenate(parts).astype(jnp.float32)
+
+    def scene(self, observation: Float[np.ndarray, " size"]) -> Scene:
+        cells = COLUMNS * ROWS
+        own, other, grid, frozen = np.split(np.asarray(observation), [cells, 2 * cells, 5 * cells])
+        apple, dirt, _ = grid.reshape(cells, 3).T
+        things = dict.fromkeys(cells_of(apple, COLUMNS), "apple") | dict.fromkeys(cells_of(dirt, COLUMNS), "dirt")
+        players = cells_of(own, COLUMNS) + cells_of(other, COLUMNS)
+        return Scene((COLUMNS, ROWS), players, (frozen > 0).tolist(), things)
 
     def measure(self, before, actions, after, player) -> dict[str, Float[Array, ""] | Bool[Array, ""]]:
         """`cleaning`: whether the player cleaned a patch; `zapped`: whether it was hit by a zap; `pollution` and

@@ -10,11 +10,12 @@ from typing import ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from coplayer.errors import require, require_whole
 from coplayer.games.game import Vector
-from coplayer.games.grid import STEPS, cell_of, one_of
+from coplayer.games.grid import STEPS, Scene, cell_of, cells_of, one_of
 
 WORTH, DAMAGE = 1.0, 2.0
 COLOURS = ("alternating", "random")
@@ -96,6 +97,11 @@ class CoinGame:
         own, other, coin = grid(state.positions[player]), grid(state.positions[1 - player]), grid(state.coin)
         mine = state.colour == player
         return jnp.concatenate([own, other, coin & mine, coin & ~mine]).astype(jnp.float32)
+
+    def scene(self, observation: Float[np.ndarray, " size"]) -> Scene:
+        own, other, mine, theirs = (cells_of(grid, self.size) for grid in np.split(np.asarray(observation), 4))
+        things = dict.fromkeys(mine, "own coin") | dict.fromkeys(theirs, "other coin")
+        return Scene((self.size, self.size), own + other, [False, False], things)
 
     def measure(self, before, actions, after, player) -> dict[str, Bool[Array, ""]]:
         """Whether the player took a coin of its own colour, and whether one of the other player's."""
