@@ -312,10 +312,8 @@ def check_estimator(method: str) -> None:
 
 def check_rule(settings: CoalaIPD) -> None:
     """Refuse a rule of one's own whose player cannot play and learn, by two inner episodes."""
-    name, alone = (
-        settings.naive.naive_rule,
-        adjust(settings, naive_share=1.0, naive_start="random", naive_population=2, replicas=1),
-    )
+    name = settings.naive.naive_rule
+    alone = adjust(settings, naive_share=1.0, naive_start="random", naive_population=2, replicas=1)
     if name == "a2c":
         return
     try:

@@ -58,7 +58,7 @@ def register(experiment: Any) -> None:
 def register_recipes(recipes: Mapping[str, Recipe]) -> None:
     """Make more commands of `coplayer train` known: presets of experiments that are known already.
 
-    Raises `CoplayerError` where a command is taken, a preset lacks, or settings belong to no experiment.
+    Raises `CoplayerError` where a command is taken, a preset is missing, or settings belong to no experiment.
     """
     for command, recipe in recipes.items():
         _check_recipes(experiment_of(next(iter(recipe.presets.values()))).NAME, {command: recipe})
@@ -66,7 +66,7 @@ def register_recipes(recipes: Mapping[str, Recipe]) -> None:
 
 
 def _check_recipes(name: str, recipes: Mapping[str, Recipe]) -> None:
-    """Refuse recipes of the experiment `name` whose commands are taken or whose presets are none."""
+    """Refuse recipes of the experiment `name` whose commands are taken, or whose presets are not settings."""
     for command, recipe in recipes.items():
         require(
             isinstance(recipe, Recipe) and isinstance(recipe.presets, Mapping),

@@ -21,6 +21,7 @@ from coplayer.play.rollout import play_match
 from coplayer.runs.folder import RunFolder
 
 WHOM = ("auto", "naive", "agent")
+Episode = tuple[list[Scene], np.ndarray]  # by round: what is seen, and both players' rewards
 
 
 class Pictures(NamedTuple):
@@ -73,9 +74,6 @@ def watch(folder: RunFolder, *, phase: int | None = None, seed: int | None = Non
     animate(made.animation, shown, called)
     draw_strip(made.strip, shown, called)
     return made
-
-
-Episode = tuple[list[Scene], np.ndarray]
 
 
 def episodes_of(
