@@ -565,9 +565,8 @@ def vault_known(monkeypatch):
         ("symbol", {}),
         ("vector", {}),
         ("vector", {"core": "hawk", "meta_agents": 3, "methods": ("coala",)}),
-        ("vector", {"methods": ("lola_dice",), "learning_rate": 0.01}),
     ],
-    ids=["symbols", "vectors", "vectors, hawk, three agents", "vectors, lola_dice"],
+    ids=["symbols", "vectors", "vectors, hawk, three agents"],
 )
 def test_a_game_with_state_is_trained_stopped_and_resumed_bit_for_bit(vault_known, tmp_path, told, changes):
     game = Vault(told=told, rounds=4)
