@@ -27,8 +27,7 @@ from coplayer.experiments.watch import watch as watch_run
 from coplayer.games import names
 from coplayer.reproduce import reproduce as reproduction
 from coplayer.reproduce.equilibrium import report_equilibrium
-from coplayer.reproduce.report import Report, report
-from coplayer.reproduce.reproduce import Reproduction
+from coplayer.reproduce.report import report
 from coplayer.runs.display import Display
 from coplayer.runs.folder import RunFolder
 from coplayer.settings import adjust
@@ -190,9 +189,9 @@ def know_game(command: Reading, *folders: Path) -> None:
         registry.know_game(command.game_file, folders)
 
 
-def say_where(made: Report | Reproduction, console: Console) -> None:
-    """Say where the figure and the table are."""
-    for name, path in (("figure", made.figure), ("table", made.table)):
+def say_where(console: Console, **made: str | Path) -> None:
+    """Say where the files are that were made, by what they are."""
+    for name, path in made.items():
         console.print(f"{name}: {path}", highlight=False, soft_wrap=True)
 
 
@@ -211,7 +210,7 @@ def evaluate(command: Evaluate, console: Console) -> None:
     seconds = sum(row["seconds"] for row in folder.timing())
     console.print(Markdown(made.text))
     console.print(f"trained in {seconds / 60:.1f} minutes", highlight=False)
-    say_where(made, console)
+    say_where(console, figure=made.figure, table=made.table)
 
 
 def watch(command: Watch, console: Console) -> None:
@@ -219,8 +218,7 @@ def watch(command: Watch, console: Console) -> None:
     know_game(command, command.folder)
     with console.status("playing"):
         made = watch_run(RunFolder.open(command.folder), phase=command.phase, seed=command.seed, whom=command.whom)
-    for name, path in (("animation", made.animation), ("strip", made.strip)):
-        console.print(f"{name}: {path}", highlight=False, soft_wrap=True)
+    say_where(console, animation=made.animation, strip=made.strip)
 
 
 def equilibrium(command: Equilibrium, console: Console) -> None:
@@ -237,7 +235,7 @@ def equilibrium(command: Equilibrium, console: Console) -> None:
             on_phase=lambda phase: status.update(f"measured phase {phase}"),
         )
     console.print(Markdown(made.text))
-    say_where(made, console)
+    say_where(console, figure=made.figure, table=made.table)
 
 
 def reproduce(command: Reproduce, console: Console) -> None:
@@ -263,7 +261,7 @@ def reproduce(command: Reproduce, console: Console) -> None:
             reporter=lambda run: shown.enter_context(Display(console, run)),
         )
     console.print(Markdown(made.text))
-    say_where(made, console)
+    say_where(console, figure=made.figure, table=made.table)
 
 
 JOBS = {Resume: resume, Join: join, Evaluate: evaluate, Watch: watch, Equilibrium: equilibrium, Reproduce: reproduce}

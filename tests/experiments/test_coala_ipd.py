@@ -559,21 +559,31 @@ def vault_known(monkeypatch):
     monkeypatch.setitem(names.GAMES, "vault", Vault())
 
 
+SGD = {"update_rule": "sgd", "naive_update_rule": "sgd", "naive_start": "agents", "centred": True}
+
+
 @pytest.mark.parametrize(
-    ("told", "changes"),
+    ("game", "changes"),
     [
-        ("symbol", {}),
-        ("vector", {}),
-        ("vector", {"core": "hawk", "meta_agents": 3, "methods": ("coala",)}),
+        (Vault(told="symbol", rounds=4), {}),
+        (Vault(told="vector", rounds=4), {}),
+        (Vault(told="vector", rounds=4), {"core": "hawk", "meta_agents": 3, "methods": ("coala",)}),
+        (CoinGame(3), {"methods": ("lola_dice",), "learning_rate": 0.01}),
+        (CleanUpLite(3), {"epochs": 1, "minibatches": 1} | SGD),
     ],
-    ids=["symbols", "vectors", "vectors, hawk, three agents"],
+    ids=[
+        "symbols",
+        "vectors",
+        "vectors, hawk, three agents",
+        "coin, lola_dice",
+        "cleanup-lite, A2C and SGD, naive learners that begin as agents",
+    ],
 )
-def test_a_game_with_state_is_trained_stopped_and_resumed_bit_for_bit(vault_known, tmp_path, told, changes):
-    game = Vault(told=told, rounds=4)
+def test_a_game_with_state_is_trained_stopped_and_resumed_bit_for_bit(vault_known, tmp_path, game, changes):
     settings = adjust(TINY_COALA, game=game, iterations=3, log_every=1, inner_episodes=2, seeds=1, **changes)
     whole = registry.train(settings, tmp_path / "whole")
     rows = whole.metrics()
-    sides = [f"{what}_{side}" for what in ("reward", "saving") for side in ("vs_naive", "of_naive", "vs_learner")]
+    sides = [f"{what}_{side}" for what in ("reward", *game.measures) for side in ("vs_naive", "of_naive", "vs_learner")]
     assert {*sides, "late_reward_of_naive", "entropy"} <= rows[0].keys()
     assert all(np.isfinite(list(row.values())).all() and row["gradient_norm"] > 0 for row in rows)
     with pytest.raises(KeyboardInterrupt):
@@ -585,24 +595,6 @@ def test_a_game_with_state_is_trained_stopped_and_resumed_bit_for_bit(vault_know
         player.check(game)
         weights = zip(jax.tree.leaves(player.network), jax.tree.leaves(first), strict=True)
         assert any((one != before[agent, 0]).any() for one, before in weights)
-
-
-SGD = {"update_rule": "sgd", "naive_update_rule": "sgd", "naive_start": "agents", "centred": True}
-
-
-@pytest.mark.parametrize(
-    ("game", "changes"),
-    [(CleanUpLite(3), {"epochs": 1, "minibatches": 1} | SGD), (CoinGame(3), {"methods": ("lola_dice",)})],
-    ids=["cleanup-lite, A2C and SGD, naive learners that begin as agents", "coin, lola_dice"],
-)
-def test_grid_games_are_trained_stopped_and_resumed_bit_for_bit(tmp_path, game, changes):
-    settings = adjust(TINY_COALA, game=game, iterations=3, log_every=1, inner_episodes=2, seeds=1, **changes)
-    whole = registry.train(settings, tmp_path / "whole")
-    assert all(np.isfinite(list(row.values())).all() and row["gradient_norm"] > 0 for row in whole.metrics())
-    with pytest.raises(KeyboardInterrupt):
-        registry.train(settings, tmp_path / "broken", reporter=StopAfter(2))
-    registry.resume(tmp_path / "broken")
-    assert_same(whole.path, tmp_path / "broken")
 
 
 def test_naive_learners_may_begin_as_the_agents_of_the_moment():

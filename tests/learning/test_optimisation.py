@@ -68,10 +68,8 @@ def test_steps_by_hand(rule, bound):
     rng = np.random.default_rng(0)
     model = {"a": rng.normal(size=(2, 3)), "b": rng.normal(size=4)}
     gradients = [{name: rng.normal(size=leaf.shape) for name, leaf in model.items()} for _ in range(3)]
-    transform, ours = (
-        optimisation.bounded(OptimiserSettings(max_gradient_norm=bound, update_rule=rule)),
-        jax.tree.map(jnp.asarray, model),
-    )
+    transform = optimisation.bounded(OptimiserSettings(max_gradient_norm=bound, update_rule=rule))
+    ours = jax.tree.map(jnp.asarray, model)
     state = transform.init(ours)
     expected = {name: leaf.copy() for name, leaf in model.items()}
     first, second = ({name: np.zeros(leaf.shape) for name, leaf in model.items()} for _ in range(2))

@@ -13,6 +13,7 @@ from coplayer.games.cleanup import CleanUpLite
 from coplayer.settings import adjust
 
 A2C = {"epochs": 1, "minibatches": 1}  # PPO with one update per iteration is A2C
+SMALL = {"game": CleanUpLite(32), "replicas": 16, "batch": 16, "core": "gru", "hidden": 16}  # for two CPU cores
 OF_METHOD: dict[str, dict[str, dict[str, Any]]] = {
     "shaping": {
         "m_fos": {"reward_scale": 1.0, "learning_rate": 3e-3},
@@ -59,25 +60,13 @@ MIXED = {
 }
 SHAPING["quick"] = adjust(
     SHAPING["paper"],
-    game=CleanUpLite(32),
+    **SMALL,
     iterations=1000,
-    replicas=16,
-    batch=16,
     inner_episodes=20,
-    core="gru",
-    hidden=16,
     learning_rate=3e-3,
     naive_learning_rate=0.02,
 )
-MIXED["quick"] = adjust(
-    MIXED["paper"],
-    game=CleanUpLite(32),
-    iterations=3000,
-    replicas=16,
-    batch=16,
-    core="gru",
-    hidden=16,
-)
+MIXED["quick"] = adjust(MIXED["paper"], **SMALL, iterations=3000)
 RECIPES = {
     "cleanup-shaping": Recipe(
         "A meta agent among naive learners in CleanUp-lite: who cleans the river?",

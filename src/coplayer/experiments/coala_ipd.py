@@ -12,7 +12,7 @@ from collections import ChainMap
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -382,16 +382,21 @@ def advantages_and_targets(settings: CoalaIPD, played: AgentPlay) -> tuple[Float
     return jnp.concatenate(groups, axis=1), targets
 
 
+def naive_learner(settings: CoalaIPD, first: ActorCritic) -> Any:
+    """A player who begins as one of these networks and learns by the rule of the settings. Every leaf of `first` has a
+    leading axis of networks. That a rule of one's own gives a player is checked where the player plays.
+    """
+    return RULES[settings.naive.naive_rule](settings.game, first, settings.naive_updating)
+
+
 def groups(settings: CoalaIPD, population: ActorCritic, network: ActorCritic) -> list[shaping.Group]:
     """Whom an agent meets, naive learners first. In a function mapped over the agents, who lend each other their
     networks.
     """
     groups = []
     if settings.with_naive:
-        rule = RULES[settings.naive.naive_rule]
         first = of_all_learners(network) if settings.naive.naive_start == "agents" else population
-        naive = rule(settings.game, first, settings.naive_updating)
-        groups.append(shaping.Group(naive, settings.with_naive))
+        groups.append(shaping.Group(naive_learner(settings, first), settings.with_naive))
     if settings.with_agents:
         agents = RecurrentPlayer(of_all_learners(network), lasting=not settings.by_lookahead)
         groups.append(shaping.Group(OneOf(agents, but=jax.lax.axis_index(LEARNERS)), settings.with_agents))
@@ -688,7 +693,7 @@ def naive_co_player(settings: CoalaIPD, agents: list[RecurrentPlayer], key: PRNG
         first = jax.tree.map(lambda *leaves: jnp.stack(leaves), *[agent.network for agent in agents])
     else:
         first = naive_population(settings, key)
-    return RULES[settings.naive.naive_rule](settings.game, first, settings.naive_updating)
+    return naive_learner(settings, first)
 
 
 def match_episodes(settings: CoalaIPD) -> int:

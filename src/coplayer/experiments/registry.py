@@ -186,12 +186,18 @@ def load(path: str | Path, *, phase: int | None = None, seed: int | None = None)
     """
     folder = RunFolder.open(path)
     experiment, settings = settings_of_folder(folder)
-    known = folder.phases()
-    require(bool(known), f"{path}: no phase is done yet")
-    phase = known[-1] if phase is None else phase
-    require(phase in known, f"phase: {path} has phases {known[0]} to {known[-1]}, got {phase}")
+    phase = phase_of(folder, phase)
     _, agents = checkpoint.load(folder.agents_file(phase))
     return experiment.players(settings, agents, phase=phase, seed=settings.run.seed if seed is None else seed)
+
+
+def phase_of(folder: RunFolder, phase: int | None) -> int:
+    """The phase of a run that is meant, by default the last one done. Refuses a phase that is not done."""
+    known = folder.phases()
+    require(bool(known), f"{folder.path}: no phase is done yet")
+    phase = known[-1] if phase is None else phase
+    require(phase in known, f"phase: {folder.path} has phases {known[0]} to {known[-1]}, got {phase}")
+    return phase
 
 
 def source(name: str, settings: Any) -> Source:

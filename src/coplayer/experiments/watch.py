@@ -41,15 +41,13 @@ def watch(folder: RunFolder, *, phase: int | None = None, seed: int | None = Non
     Raises `CoplayerError` where the game cannot be drawn, or the run has no such phase, seed or co-player.
     """
     experiment, settings = registry.settings_of_folder(folder)
-    game, known = settings.game, folder.phases()
+    game = settings.game
     drawn = ", ".join(name for name, each in names.GAMES.items() if isinstance(each, Visible))
     require(isinstance(game, Visible), f"game: {type(game).__name__} has no scene to be drawn; {drawn} have one")
     require(whom in WHOM, f"whom: must be one of {', '.join(WHOM)}, got {whom!r}")
     has_naive = isinstance(settings, CoalaIPD) and settings.with_naive > 0
     require(has_naive or whom != "naive", f"whom: {folder.path} has no naive learners")
-    require(bool(known), f"{folder.path}: no phase is done yet")
-    last, seed = known[-1] if phase is None else phase, settings.run.seed if seed is None else seed
-    require(last in known, f"phase: {folder.path} has phases {known[0]} to {known[-1]}, got {phase}")
+    last, seed = registry.phase_of(folder, phase), settings.run.seed if seed is None else seed
     naive = whom == "naive" or (whom == "auto" and has_naive)
     key = jax.random.fold_in(jax.random.key(EVALUATION_SEED), seed)
 
@@ -66,7 +64,7 @@ def watch(folder: RunFolder, *, phase: int | None = None, seed: int | None = Non
         rounds = episodes_of(game, pair(last), key, tables, inner)
         shown = [Shown(f"inner episode {i + 1}", *rounds(i)) for i in sorted({0, (inner - 1) // 2, inner - 1})]
     else:
-        phases = [each for each in known if each <= last]
+        phases = [each for each in folder.phases() if each <= last]
         for each in sorted({phases[0], phases[(len(phases) - 1) // 2], last}):
             shown.append(Shown(f"after phase {each}", *episodes_of(game, pair(each), key, tables, 1)(0)))
     made = Pictures(folder.figures / "watch.gif", folder.figures / "watch.png")

@@ -65,16 +65,17 @@ def animate(path: Path, episodes: Sequence[Shown], names: tuple[str, str]) -> No
     """Write the episodes side by side as an animated GIF, a frame for each round. `names`: of the two players."""
     frames, rounds = [], max(len(shown.scenes) for shown in episodes)
     figure, axes = plt.subplots(
-        1, len(episodes), figsize=(3.2 * len(episodes), 3.5), squeeze=False, layout="constrained"
+        1, len(episodes), figsize=(3.2 * len(episodes), 3.5), squeeze=False, layout="constrained", dpi=ANIMATION_DPI
     )
+    _name(figure, names)
     for at in range(rounds):
         for axis, shown in zip(axes[0], episodes, strict=True):
             axis.clear()
             here = min(at, len(shown.scenes) - 1)
             draw_scene(axis, shown.scenes[here])
             axis.set_title(f"{shown.title}\n{so_far(shown, here)}", fontsize=9)
-        _name(figure, names)
-        frames.append(_picture(figure, ANIMATION_DPI).quantize(64))
+        figure.canvas.draw()
+        frames.append(Image.fromarray(np.asarray(figure.canvas.buffer_rgba())).convert("RGB").quantize(64))
     plt.close(figure)
     buffer = io.BytesIO()
     seconds = [FRAME_MILLISECONDS] * (rounds - 1) + [LAST_MILLISECONDS]
@@ -94,7 +95,7 @@ def draw_strip(path: Path, episodes: Sequence[Shown], names: tuple[str, str]) ->
         row[0].set_ylabel(shown.title, fontsize=9)
     _name(figure, names)
     buffer = io.BytesIO()
-    _picture(figure, STRIP_DPI).save(buffer, "PNG", optimize=True)
+    figure.savefig(buffer, format="png", dpi=STRIP_DPI)
     plt.close(figure)
     write_atomically(path, buffer.getvalue())
 
@@ -106,11 +107,4 @@ def _name(figure: plt.Figure, names: tuple[str, str]) -> None:
         for colour, name in zip((OWN, OTHER), names, strict=True)
     ]
     handles.append(plt.Line2D([], [], marker="^", linestyle="", color="gray", markerfacecolor=FROZEN, label="frozen"))
-    figure.legends.clear()
     figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
-
-
-def _picture(figure: plt.Figure, dpi: int) -> Image.Image:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=dpi)
-    return Image.open(buffer).convert("RGB")

@@ -1,6 +1,8 @@
 """What all gradient learners share: the optimiser, its settings, and those of the loss."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -12,7 +14,11 @@ from jaxtyping import Array, Float, PyTree
 from coplayer.settings import setting
 
 ADAM_EPSILON = 1e-5
-UPDATE_RULES = ("adam", "sgd")
+UPDATE_RULES: dict[str, Callable[[], optax.GradientTransformation]] = {
+    "adam": partial(optax.scale_by_adam, eps=ADAM_EPSILON),
+    "sgd": optax.identity,
+}
+"""How a bounded gradient becomes a step for a unit learning rate, by the names that `--update-rule` takes."""
 
 
 @dataclass(frozen=True)
@@ -138,9 +144,8 @@ def new_state(network: Any, optimiser: OptimiserSettings) -> TrainState:
 
 def bounded(optimiser: OptimiserSettings) -> optax.GradientTransformation:
     """Adam or gradient descent behind a bound on the gradient's norm, for a unit learning rate (see `descend`)."""
-    adam = optimiser.update_rule == "adam"
-    rule = optax.scale_by_adam(eps=ADAM_EPSILON) if adam else optax.identity()
-    return optax.chain(optax.clip_by_global_norm(optimiser.max_gradient_norm), rule)
+    rule = UPDATE_RULES[optimiser.update_rule]
+    return optax.chain(optax.clip_by_global_norm(optimiser.max_gradient_norm), rule())
 
 
 def adamw(optimiser: BoundedAdamWSettings) -> optax.GradientTransformation:
