@@ -4,11 +4,12 @@ VENV ?= .venv
 DEMO ?= runs/demo
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+TESTS := -n auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo test lint bench lock clean
+.PHONY: help setup demo test test-all lint bench lock clean
 
 help:  ## Show what can be made
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
 
 setup: $(READY)  ## Make the local environment from requirements.lock
 
@@ -24,8 +25,11 @@ demo: setup  ## Train two learners to cooperate (quick preset), or go on with it
 	@if [ -f $(DEMO)/config.json ]; then $(BIN)/coplayer resume $(DEMO); \
 	else $(BIN)/coplayer train ppi-mixed --preset quick --out $(DEMO); fi
 
-test: setup lint  ## Check the style and run the tests
-	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+test: setup lint  ## Check the style and run the tests, but for those marked as long
+	$(BIN)/python -m pytest $(TESTS) -m "not long"
+
+test-all: setup lint  ## Check the style and run all tests
+	$(BIN)/python -m pytest $(TESTS)
 
 lint: setup  ## Check the style, and that imports point downwards
 	$(BIN)/ruff check src tests examples benchmarks

@@ -57,6 +57,7 @@ def test_a_pasture_by_hand():
             np.testing.assert_allclose(rewards, [(0.5 + 0.5 * a) * (grass > 0) for a in actions])
 
 
+@pytest.mark.long
 def test_two_learners_hunt_a_stag(capsys):
     game = cp.MatrixGame([[4, 0], [3, 2]], rounds=4)
     example("your_own_payoffs", PHASES=1, GAME=game, FIRST_UPDATES=10, UPDATES=10)["main"]()
@@ -111,6 +112,7 @@ def test_an_experiment_of_ones_own_runs_from_the_command_line(tmp_path, capsys):
     assert "game: must be a matrix game" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_unlike_players_meet_in_a_tournament(capsys):
     example("tournament", UPDATES=10, GAME=cp.prisoners_dilemma(rounds=4))["main"]()
     lines = capsys.readouterr().out.strip().splitlines()

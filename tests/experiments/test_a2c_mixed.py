@@ -20,6 +20,7 @@ from coplayer.games import names
 from coplayer.games.matrix import START, MatrixGame, prisoners_dilemma
 from coplayer.games.public_goods import PublicGoods
 from coplayer.learning import a2c
+from coplayer.learning.optimisation import lambdas
 from coplayer.networks.hawk import Hawk
 from coplayer.players.memory1 import PRISONERS_DILEMMA_STRATEGIES
 from coplayer.reproduce import report
@@ -454,9 +455,12 @@ def test_bootstrap_is_a_setting_of_the_update(bootstrap):
 
 def test_lambdas_rise_only_where_iterations_for_it_are_given():
     constant = a2c_mixed.main_part(adjust(TINY_A2C, gae_lambda=0.5, td_lambda=0.0)).updating
-    assert [constant.lambdas(jnp.asarray(at)) for at in (0, 4, 8)] == [(0.5, 0.0)] * 3
+    assert [lambdas(constant.loss, constant.optimiser.annealing, jnp.asarray(at)) for at in (0, 4, 8)] == [
+        (0.5, 0.0)
+    ] * 3
     settings = adjust(TINY_A2C, lambda_iterations=8, annealing="linear", gae_lambda=0.5, td_lambda=0.0)
-    np.testing.assert_allclose(a2c_mixed.main_part(settings).updating.lambdas(jnp.asarray(4)), (0.75, 0.5))
+    rising = a2c_mixed.main_part(settings).updating
+    np.testing.assert_allclose(lambdas(rising.loss, rising.optimiser.annealing, jnp.asarray(4)), (0.75, 0.5))
 
 
 def test_annealing_is_linear_or_cosine():
@@ -478,8 +482,13 @@ VAULTS = [
     pytest.param(Vault(), {"opponent_identity": True}, id="symbols, told"),
     pytest.param(Vault(), AMONG_LEARNERS, id="symbols, learners alone"),
     pytest.param(Vault(told="vector"), AMONG_LEARNERS, id="vectors"),
-    pytest.param(Vault(told="vector"), AMONG_LEARNERS | {"core": "hawk", "bootstrap": True}, id="vectors, hawk"),
-    pytest.param(Vault(told="vector"), AMONG_LEARNERS | {"learners": 3}, id="vectors, three"),
+    pytest.param(
+        Vault(told="vector"),
+        AMONG_LEARNERS | {"core": "hawk", "bootstrap": True},
+        id="vectors, hawk",
+        marks=pytest.mark.long,
+    ),
+    pytest.param(Vault(told="vector"), AMONG_LEARNERS | {"learners": 3}, id="vectors, three", marks=pytest.mark.long),
 ]
 
 

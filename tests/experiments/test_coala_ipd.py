@@ -93,6 +93,10 @@ def weights_by_replica(settings, joint, values, method):
     return np.stack(weights, axis=1), np.stack(targets, axis=1)
 
 
+def estimated(settings, played, iteration=0):
+    return coala_ipd.advantages_and_targets(settings, played, jnp.asarray(iteration))
+
+
 @pytest.mark.parametrize(
     ("methods", "share", "centred"),
     [
@@ -114,7 +118,7 @@ def test_each_agents_weights_are_of_its_own_method_and_batch_unaware_against_age
         td_lambda=0.7,
     )
     played, joint, values = example(settings, 3)
-    mapped = jax.jit(jax.vmap(lambda played: coala_ipd.advantages_and_targets(settings, played), axis_name=LEARNERS))
+    mapped = jax.jit(jax.vmap(lambda played: estimated(settings, played), axis_name=LEARNERS))
     found, found_targets = mapped(played)
     for agent, method in enumerate(methods * (3 // len(methods))):
         weights, targets = weights_by_replica(settings, joint[agent], values[agent], method)
@@ -123,6 +127,22 @@ def test_each_agents_weights_are_of_its_own_method_and_batch_unaware_against_age
                 kind -= kind.mean() if kind.size else 0
         np.testing.assert_allclose(found[agent], weights, atol=1e-5)
         np.testing.assert_allclose(found_targets[agent], targets, atol=1e-5)
+
+
+def test_both_lambdas_rise_to_one():
+    settings = adjust(TINY_COALA, gamma=0.9, gae_lambda=0.8, td_lambda=0.6)
+    rising, halfway = (
+        adjust(settings, lambda_from=2, lambda_iterations=4),
+        adjust(settings, gae_lambda=0.9, td_lambda=0.8),
+    )
+    played = example(settings, 2)[0]
+    for at, constant in ((2, settings), (4, halfway)):
+        found, expected = (
+            jax.jit(jax.vmap(lambda played, of=of, at=at: estimated(of, played, at), axis_name=LEARNERS))(played)
+            for of in (rising, constant)
+        )
+        for left, right in zip(found, expected, strict=True):
+            np.testing.assert_allclose(left, right, atol=1e-6)
 
 
 def test_what_is_measured_by_hand():
@@ -170,7 +190,7 @@ def test_a_seed_gives_the_same_whatever_seeds_are_beside_it():
         np.testing.assert_allclose(list(left.values()), list(right.values()), atol=1e-5)
 
 
-@pytest.mark.parametrize("methods", [("coala", "m_fos"), ("lola_dice",)])
+@pytest.mark.parametrize("methods", [("coala", "m_fos"), pytest.param(("lola_dice",), marks=pytest.mark.long)])
 def test_rate_and_entropy_coefficient_fall_linearly_from_their_iterations_on(methods):
     """An iteration with annealed ones is that with constant ones of its own values."""
     settings = adjust(ONE_SEED, methods=methods, learning_rate=4e-3, entropy_coefficient=0.4)
@@ -249,7 +269,7 @@ def of_hawk(tmp_path_factory):
     [
         *(("unbroken", TINY_COALA, chunks) for chunks in (1, 2, 5)),
         *(("naive_first", NAIVE_FIRST, chunks) for chunks in (1, 2, 3)),  # before they meet, as they do, and after
-        ("of_hawk", HAWK, 2),
+        pytest.param("of_hawk", HAWK, 2, marks=pytest.mark.long),
     ],
 )
 def test_a_stopped_run_resumes_bit_for_bit(request, tmp_path, whole, settings, chunks):
@@ -538,7 +558,7 @@ def test_a_new_estimator_is_an_entry_of_its_registry(welfare_known, tmp_path):
     rows = registry.train(settings, tmp_path / "run").metrics()
     assert all(np.isfinite(list(row.values())).all() and row["gradient_norm"] > 0 for row in rows)
     played, joint, values = example(settings, 2)
-    mapped = jax.jit(jax.vmap(lambda played: coala_ipd.advantages_and_targets(settings, played), axis_name=LEARNERS))
+    mapped = jax.jit(jax.vmap(lambda played: estimated(settings, played), axis_name=LEARNERS))
     found = np.asarray(mapped(played)[0])
     coala_ones, _ = weights_by_replica(settings, joint[0], values[0], "coala")
     np.testing.assert_allclose(found[0], coala_ones, atol=1e-5)

@@ -13,7 +13,10 @@ from coplayer.settings import adjust
 from stopping import StopAfter, assert_same, outcome
 from tiny import PLAIN_EXACT, TINY, TINY_A2C, TINY_COALA
 
-CONFIGS = {"ppi": TINY, "a2c": TINY_A2C}  # each of two learners, who have a device each
+CONFIGS = [  # each of two learners, who have a device each
+    pytest.param(TINY, id="ppi", marks=pytest.mark.long),
+    pytest.param(TINY_A2C, id="a2c"),
+]
 
 
 def apart(config, out, seeds):
@@ -25,7 +28,7 @@ def apart(config, out, seeds):
 
 
 @pytest.mark.usefixtures("usual_kernels")
-@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+@pytest.mark.parametrize("config", CONFIGS)
 def test_joined_runs_are_the_run_of_all_their_seeds(config, tmp_path):
     parts = apart(config, tmp_path, [(9, 1), (7, 2)])  # in any order
     joint = join(parts, tmp_path / "joint")
@@ -41,6 +44,7 @@ def test_joined_runs_are_the_run_of_all_their_seeds(config, tmp_path):
     assert before == {path: path.stat().st_mtime_ns for path in joint.path.rglob("*.npz")}
 
 
+@pytest.mark.long
 def test_with_more_learners_than_devices_joined_runs_are_that_run_up_to_rounding(tmp_path):
     config = adjust(TINY_COALA, meta_agents=4, methods=("coala",), iterations=2, phases=1, seed_batch=1)
     joint = join(apart(config, tmp_path, [(0, 1), (1, 1)]), tmp_path / "joint")
@@ -58,6 +62,7 @@ def parts(tmp_path_factory):
     return apart(TINY_A2C, tmp_path_factory.mktemp("parts"), [(1, 1), (2, 1), (4, 1)])
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("usual_kernels")
 def test_what_a_later_run_builds_on_may_be_joined(tmp_path):
     alone = adjust(TINY_A2C, learner_share=0.0)

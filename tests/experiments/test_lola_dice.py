@@ -133,7 +133,9 @@ def test_values_are_fitted_to_the_rest_of_the_inner_episode():
                     state = oracle.after(state, *divmod(int(j), 2))
         return np.mean(errors), np.mean(entropies)
 
-    slope, measured = jax.jit(lambda: coala_ipd.fit_gradient(TINY_LOLA, own, played, jnp.asarray(0.3)))()
+    slope, measured = jax.jit(
+        lambda: coala_ipd.fit_gradient(TINY_LOLA, own, played, jnp.asarray(0.3), TINY_LOLA.loss.td_lambda)
+    )()
     assert (measured["loss_value"], measured["entropy"]) == pytest.approx(losses(own), rel=1e-4)
     rng = np.random.default_rng(5)
     direction = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape), own)

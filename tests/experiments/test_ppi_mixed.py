@@ -220,6 +220,7 @@ def assert_resumes(settings, tmp_path, chunks):
     assert_same(tmp_path / "whole", tmp_path / "broken")
 
 
+@pytest.mark.long
 def test_three_learners_meet_each_other_resume_bit_for_bit_and_are_evaluated(tmp_path):
     """The first half of a block is with the next learner, then the one before it."""
     assert_resumes(THREE, tmp_path, chunks=4)
@@ -237,7 +238,9 @@ def test_three_learners_meet_each_other_resume_bit_for_bit_and_are_evaluated(tmp
     assert np.shape(evaluated["learner"]["reward"]) == (1, 3, THREE.game.rounds)
 
 
-@pytest.mark.parametrize("settings", [NAMED, NAMED_TOKEN], ids=["round", "token"])
+@pytest.mark.parametrize(
+    "settings", [pytest.param(NAMED, id="round", marks=pytest.mark.long), pytest.param(NAMED_TOKEN, id="token")]
+)
 def test_with_opponent_identity_a_stopped_run_resumes_bit_for_bit_and_is_evaluated(settings, tmp_path):
     assert_resumes(settings, tmp_path, chunks=4 if settings is NAMED else 7)
     assert registry.load(tmp_path / "broken")[0].model.identity_size == 10

@@ -45,8 +45,8 @@ def test_first_iterations_are_whole_rows_and_leave_some(value, fits):
             check_first("first", value, run)
 
 
-@pytest.mark.parametrize("name", ["entropy_from", "learning_rate_from"])
-def test_nothing_falls_after_the_training(name):
+@pytest.mark.parametrize("name", ["entropy_from", "lambda_from", "learning_rate_from"])
+def test_nothing_falls_or_rises_after_the_training(name):
     check_annealing(adjust(TINY_A2C, **{name: 11}))
     with pytest.raises(CoplayerError, match=f"{name}: must be below iterations = 12, got 12"):
         check_annealing(adjust(TINY_A2C, **{name: 12}))

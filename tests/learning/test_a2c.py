@@ -246,10 +246,13 @@ def test_bootstrapping_takes_the_value_after_the_last_round_for_what_lies_beyond
 
 def test_both_lambdas_rise_to_one():
     rising = updating_with(lambda_iterations=4)
-    lambdas = [tuple(map(float, rising.lambdas(at))) for at in jnp.arange(6)]
+    lambdas = [tuple(map(float, optimisation.lambdas(rising.loss, "linear", at))) for at in jnp.arange(6)]
     expected = [(0.8, 0.6), (0.85, 0.7), (0.9, 0.8), (0.95, 0.9), (1.0, 1.0), (1.0, 1.0)]
     np.testing.assert_allclose(lambdas, expected, atol=1e-6)
-    assert UPDATING.lambdas(jnp.asarray(3)) == (0.8, 0.6)
+    assert optimisation.lambdas(UPDATING.loss, "linear", jnp.asarray(3)) == (0.8, 0.6)
+    later = dataclasses.replace(rising.loss, lambda_from=2)
+    np.testing.assert_allclose(optimisation.lambdas(later, "linear", jnp.asarray(3)), (0.85, 0.7), atol=1e-6)
+    assert optimisation.lambdas(later, "linear", jnp.asarray(2)) == pytest.approx((0.8, 0.6))
     learner = network(3)
     batch = jax.jit(batch_of)(learner, jnp.asarray(COURSES))
     state = optimisation.new_state(learner, UPDATING.optimiser)

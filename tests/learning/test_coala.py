@@ -344,10 +344,10 @@ def gradients_of_training(settings, network, key):
     met = shaping.play(settings.game, agent, others, key, **games)
     outputs = met.notes.outputs.reshape(*met.notes.outputs.shape[:2], size.replicas, size.batch)
     played = coala_ipd.AgentPlay(met.own, met.others, jnp.moveaxis(outputs[:, :2], 1, 0), outputs[:, 2])
-    learner, none = optimisation.new_state(network, settings.optimiser), jnp.zeros(())
+    learner, first = optimisation.new_state(network, settings.optimiser), jnp.zeros((), int)
 
     def improve(_):
-        moments = coala_ipd.improve_by_ppo(settings, learner, played, key, none, none).learner.optimiser
+        moments = coala_ipd.improve_by_ppo(settings, learner, played, key, first).learner.optimiser
         return -len(outputs) * flat(optax.tree.get(moments, "mu")) / 0.1  # the loss is a mean over the steps
 
     return jax.vmap(improve, axis_name=LEARNERS)(jnp.arange(len(settings.by_agent)))

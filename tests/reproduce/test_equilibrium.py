@@ -87,7 +87,7 @@ def test_a_prior_that_planning_overturns_shows_in_both_gaps():
             assert measures["subjective_gap"] == pytest.approx(0, abs=1e-5)
 
 
-@pytest.mark.parametrize("learners", [2, 3])
+@pytest.mark.parametrize("learners", [2, pytest.param(3, marks=pytest.mark.long)])
 def test_a_run_is_measured_through_the_command_line(tmp_path, capsys, learners):
     out = tmp_path / "run"
     registry.train(adjust(TINY, learners=learners, episodes=16), out)

@@ -111,6 +111,7 @@ def test_figure_3(drawn):
         np.testing.assert_allclose(found[name].ours, values)
 
 
+@pytest.mark.long
 def test_figure_4(drawn):
     folders, settings, found = drawn("meulemans-fig4")
     assert set(folders) == {"lookahead-3", "lookahead-3-mixed", "lookahead-20", "lookahead-20-mixed"}
@@ -132,6 +133,7 @@ def test_figure_4(drawn):
     assert found["A: 20 look-ahead(s), reward at the end"].at_most == 0.5
 
 
+@pytest.mark.long
 def test_a_naive_learner_against_a_frozen_agent_step_by_step(drawn):
     folders, settings, _ = drawn("meulemans-fig4")
     folder, chosen = folders["lookahead-20"], settings["lookahead-20"]

@@ -13,6 +13,7 @@ from coplayer.reproduce.gradient_balance import SWITCHES, Ratio
 from coplayer.runs import checkpoint
 from coplayer.runs.folder import RunFolder, append_rows
 from coplayer.settings import adjust, flat
+from figure_tables import LABELS, rows_of
 from stopping import StopAfter
 from tiny import TINY_COALA
 
@@ -24,7 +25,6 @@ SIZES = {
         *("log_every", "epochs"),
     )
 } | {"iterations": 2, "phases": 1, "entropy_from": 0}
-LABELS = {"coala": "COALA-PG", "m_fos": "M-FOS", "batch_unaware": "batch-unaware", "lola_dice": "LOLA-DiCE"}
 
 
 @pytest.fixture
@@ -69,12 +69,6 @@ def finished(tiny_studies, monkeypatch):
         return folder
 
     monkeypatch.setattr(reproduce, "_trained", trained)
-
-
-def rows_of(text):
-    """A table as {quantity: (paper, mean, values, verdict)}."""
-    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines()[2:]]
-    return {row[0]: (row[1], float(row[2].split()[0]), row[3].split(), row[4]) for row in cells}
 
 
 END = 0.001 * 19.5 + 0.01  # mean of the last tenth, and of two seeds

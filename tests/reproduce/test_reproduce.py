@@ -79,6 +79,7 @@ def test_from_the_command_line(tiny_studies, tmp_path, capsys):
     assert "figure: must be one of weis-fig1" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_an_exact_run_from_the_command_line_draws_its_policies(tmp_path, capsys):
     flags = "--iterations 8 --log-every 2 --phases 4 --inner-episodes 2 --naive-learners 3 --seeds 2 --game.rounds 5"
     assert cli.main(["train", "exact-ipd", *flags.split(), "--out", str(tmp_path / "run")]) == 0

@@ -13,6 +13,7 @@ from coplayer.experiments.ppi_mixed import PPIMixed
 from coplayer.reproduce import reproduce, weis
 from coplayer.runs.folder import RunFolder, append_rows
 from coplayer.settings import adjust, flat
+from figure_tables import rows_of
 from stopping import StopAfter
 from tiny import TINY_A2C
 from toy import Saving
@@ -77,12 +78,6 @@ def finished(tmp_path, monkeypatch):
     monkeypatch.setattr(reproduce, "_trained", trained)
     monkeypatch.setattr(weis, "evaluate", evaluated)
     return seen
-
-
-def rows_of(text):
-    """A table as {quantity: (paper, mean, values, verdict)}."""
-    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines()[2:]]
-    return {row[0]: (row[1], float(row[2].split()[0]), row[3].split(), row[4]) for row in cells}
 
 
 def test_figure_1_sets_both_learners_and_their_ablations_beside_the_paper(finished, tmp_path):

@@ -51,11 +51,12 @@ from coplayer.learning.optimisation import (
     bounded,
     descend,
     entropy_coefficient,
+    lambdas,
     learning_rate,
     new_state,
 )
 from coplayer.learning.ppo import PPOSettings
-from coplayer.learning.returns import lambda_returns
+from coplayer.learning.returns import Number, lambda_returns
 from coplayer.networks.actor_critic import ActorCritic
 from coplayer.networks.core import check_core
 from coplayer.networks.layers import pick
@@ -348,18 +349,19 @@ class AgentPlay(NamedTuple):
     values: Float[Array, "time replicas batch"]
 
 
-def advantages_and_targets(settings: CoalaIPD, played: AgentPlay) -> tuple[Float[Array, "time replicas batch"], ...]:
+def advantages_and_targets(
+    settings: CoalaIPD, played: AgentPlay, iteration: Int[Array, ""]
+) -> tuple[Float[Array, "time replicas batch"], ...]:
     """Advantages, for a policy loss that is a mean over all; and the value's targets. In a function mapped over the
     agents.
     """
     loss, scale, values = settings.loss, settings.loss.reward_scale, played.values
+    gae_lambda, td_lambda = lambdas(loss, settings.optimiser.annealing, iteration)
     rewards, other_rewards = scale * played.own.rewards, scale * played.others.rewards
     split = settings.with_naive
 
     def estimate(function: Advantages, at: slice) -> Array:
-        of_replica = partial(
-            function, episode_length=settings.game.rounds, gamma=loss.gamma, gae_lambda=loss.gae_lambda
-        )
+        of_replica = partial(function, episode_length=settings.game.rounds, gamma=loss.gamma, gae_lambda=gae_lambda)
         outcome = Outcome(rewards[:, at], values[:, at], jnp.zeros(settings.shaping.batch), other_rewards[:, at])
         axes = Outcome(1, 1, None, 1)
         return jax.vmap(of_replica, in_axes=(axes,), out_axes=1)(outcome)
@@ -378,7 +380,7 @@ def advantages_and_targets(settings: CoalaIPD, played: AgentPlay) -> tuple[Float
     if loss.centred:
         groups = [group - group.mean() for group in groups]
     end = jnp.zeros(values.shape[1:])
-    targets = coala.value_targets(rewards, values, end, gamma=loss.gamma, td_lambda=loss.td_lambda)
+    targets = coala.value_targets(rewards, values, end, gamma=loss.gamma, td_lambda=td_lambda)
     return jnp.concatenate(groups, axis=1), targets
 
 
@@ -419,23 +421,38 @@ def play(settings: CoalaIPD, population: ActorCritic, network: ActorCritic, key:
 
 
 def by_inner_episode(settings: CoalaIPD, played: AgentPlay) -> dict[str, Float[Array, " episodes"]]:
-    """Means in each inner episode: rewards per round, and what the game measures. With naive learners, the means
-    of both sides; with other meta agents, the agent's own means only.
+    """Means in each inner episode: rewards per round, what the game measures, and the discrepancies of what it
+    compares. With naive learners, the means of both sides; with other meta agents, the agent's own means only.
     """
-    split = settings.with_naive
+    split, episodes = settings.with_naive, settings.shaping.inner_episodes
 
     def side(name: str, view: Episode, at: slice) -> dict[str, Array]:
         def mean(values: Array) -> Array:
-            return values[:, at].astype(jnp.float32).reshape(settings.shaping.inner_episodes, -1).mean(1)
+            return values[:, at].astype(jnp.float32).reshape(episodes, -1).mean(1)
 
         measures = {f"{measure}_{name}": mean(values) for measure, values in view.measures.items()}
         return {f"reward_{name}": mean(view.rewards)} | measures
 
+    def discrepancies(name: str, at: slice) -> dict[str, Array]:
+        """Mean over the games of the absolute difference of the two players' means in an inner episode."""
+
+        def by_game(values: Array) -> Array:
+            return values[:, at].astype(jnp.float32).reshape(episodes, settings.game.rounds, -1).mean(1)
+
+        own, others = played.own.measures, played.others.measures
+        return {
+            f"{measure}_discrepancy_{name}": jnp.abs(by_game(own[measure]) - by_game(others[measure])).mean(1)
+            for measure in getattr(settings.game, "compared", ())
+        }
+
     means = {}
     if settings.with_agents:
-        means |= side("vs_learner", played.own, slice(split, None))
+        met = slice(split, None)
+        means |= side("vs_learner", played.own, met) | discrepancies("vs_learner", met)
     if settings.with_naive:
-        means |= side("vs_naive", played.own, slice(split)) | side("of_naive", played.others, slice(split))
+        met = slice(split)
+        means |= side("vs_naive", played.own, met) | side("of_naive", played.others, met)
+        means |= discrepancies("vs_naive", met)
     return means
 
 
@@ -453,6 +470,13 @@ def play_metrics(settings: CoalaIPD, played: AgentPlay) -> dict[str, Array]:
     return metrics
 
 
+def scheduled(settings: CoalaIPD, iteration: Int[Array, ""]) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """The weight of the entropy and the learning rate in an iteration."""
+    iterations = settings.run.iterations
+    bonus = entropy_coefficient(settings.loss, settings.optimiser.annealing, iterations)
+    return bonus(iteration), learning_rate(settings.optimiser, iterations)(iteration)
+
+
 class Improved(NamedTuple):
     """An agent after an iteration's updates."""
 
@@ -465,11 +489,11 @@ def improve_by_ppo(
     learner: TrainState,
     played: AgentPlay,
     key: PRNGKeyArray,
-    bonus: Float[Array, ""],
-    rate: Float[Array, ""],
+    iteration: Int[Array, ""],
 ) -> Improved:
-    """PPO's updates on the meta-trajectories just played. `bonus`: the weight of the entropy."""
-    advantages, targets = advantages_and_targets(settings, played)
+    """PPO's updates on the meta-trajectories just played."""
+    advantages, targets = advantages_and_targets(settings, played, iteration)
+    bonus, rate = scheduled(settings, iteration)
     experience = ppo.Experience(
         observations=played.own.observations,
         actions=played.own.actions,
@@ -515,7 +539,7 @@ def co_players(settings: CoalaIPD, population: ActorCritic, network: ActorCritic
 
 
 def fit_gradient(
-    settings: CoalaIPD, network: ActorCritic, played: AgentPlay, bonus: Float[Array, ""]
+    settings: CoalaIPD, network: ActorCritic, played: AgentPlay, bonus: Float[Array, ""], td_lambda: Number
 ) -> tuple[ActorCritic, dict[str, Array]]:
     """Gradient of the losses beside the policy's, for an agent who sees one inner episode at a time: of the value's
     squared error on all inner episodes just played, and of the entropy there.
@@ -533,7 +557,7 @@ def fit_gradient(
         values,
         jnp.zeros(values.shape[1]),
         gamma=settings.loss.gamma,
-        lambda_=settings.loss.td_lambda,
+        lambda_=td_lambda,
     )
 
     def loss_of(network: ActorCritic):
@@ -552,14 +576,15 @@ def improve_by_lookahead(
     population: ActorCritic,
     played: AgentPlay,
     key: PRNGKeyArray,
-    bonus: Float[Array, ""],
-    rate: Float[Array, ""],
+    iteration: Int[Array, ""],
 ) -> Improved:
     """One step: up the look-ahead's gradient, of scaled rewards as in the other methods, and down those of the
     value's error. In a function mapped over the agents.
     """
     meeting, looking = jax.random.split(key)
     network, scale = learner.network, settings.loss.reward_scale
+    bonus, rate = scheduled(settings, iteration)
+    _, td_lambda = lambdas(settings.loss, settings.optimiser.annealing, iteration)
     others = co_players(settings, population, network, meeting)
     ahead = lookahead.gradient(
         settings.game,
@@ -572,7 +597,7 @@ def improve_by_lookahead(
         learner_gamma=settings.naive.naive_gamma,
         reward_scale=scale,
     )
-    fit, measured = fit_gradient(settings, network, played, bonus)
+    fit, measured = fit_gradient(settings, network, played, bonus, td_lambda)
     slope = jax.tree.map(lambda fit, ahead: fit - scale * ahead, fit, ahead)
     steps, optimiser = bounded(settings.optimiser).update(slope, learner.optimiser, network)
     learner = TrainState(descend(network, steps, rate), optimiser)
@@ -581,17 +606,15 @@ def improve_by_lookahead(
 
 def iterate(settings: CoalaIPD, trainee: Trainee, iteration: Int[Array, ""]) -> tuple[Trainee, dict[str, Array]]:
     """Play meta-trajectories and learn from them. Returns the metrics beside."""
-    learner, population, iterations = trainee.learner, trainee.frozen, settings.run.iterations
+    learner, population = trainee.learner, trainee.frozen
     streams = jnp.array([PLAY, LOOKAHEAD if settings.by_lookahead else ORDER])
     of_streams = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(trainee.key, streams)
     playing, learning = jax.vmap(jax.random.fold_in, in_axes=(0, None))(of_streams, iteration)
     played = play(settings, population, learner.network, playing)
-    bonus = entropy_coefficient(settings.loss, settings.optimiser.annealing, iterations)(iteration)
-    rate = learning_rate(settings.optimiser, iterations)(iteration)
     if settings.by_lookahead:
-        improved = improve_by_lookahead(settings, learner, population, played, learning, bonus, rate)
+        improved = improve_by_lookahead(settings, learner, population, played, learning, iteration)
     else:
-        improved = improve_by_ppo(settings, learner, played, learning, bonus, rate)
+        improved = improve_by_ppo(settings, learner, played, learning, iteration)
     return trainee._replace(learner=improved.learner), play_metrics(settings, played) | improved.measured
 
 

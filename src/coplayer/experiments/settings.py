@@ -124,8 +124,10 @@ def check_first(name: str, value: int, run: IterationSettings) -> None:
 
 
 def check_annealing(settings: Any) -> None:
-    """Refuse a fall of the learning rate or of the entropy coefficient that begins after the training."""
-    iterations = settings.run.iterations
-    starts = {"entropy_from": settings.loss.entropy_from, "learning_rate_from": settings.optimiser.learning_rate_from}
-    for name, begin in starts.items():
+    """Refuse a fall of the learning rate or of the entropy coefficient, or a rise of the lambdas, that begins after the
+    training.
+    """
+    iterations, loss = settings.run.iterations, settings.loss
+    starts = {"entropy_from": loss.entropy_from, "lambda_from": loss.lambda_from}
+    for name, begin in (starts | {"learning_rate_from": settings.optimiser.learning_rate_from}).items():
         require(begin < iterations, f"{name}: must be below iterations = {iterations}, got {begin}")

@@ -135,7 +135,7 @@ class BandPanel(NamedTuple):
         return len(self.bands) > MOST_INSIDE
 
 
-def draw_bands(axis: plt.Axes, panel: BandPanel) -> None:
+def draw_bands(axis: plt.Axes, panel: BandPanel, *, legend: bool = True) -> None:
     """Draw one panel of curves."""
     for index, band in enumerate(panel.bands):
         if panel.spread == "quartiles":
@@ -151,7 +151,8 @@ def draw_bands(axis: plt.Axes, panel: BandPanel) -> None:
     axis.set(title=panel.title, xlabel=panel.x_label, ylabel=panel.y_label)
     axis.title.set_fontsize(9)
     tidy(axis)
-    axis.legend(frameon=False, fontsize=7.5, **(BELOW if panel.crowded else {}))
+    if legend:
+        axis.legend(frameon=False, fontsize=7.5, **(BELOW if panel.crowded else {}))
 
 
 def row_of(panels: list[BandPanel], *, more: int = 0) -> tuple[Figure, np.ndarray]:
@@ -175,6 +176,24 @@ def draw_row(path: Path, panels: list[BandPanel], title: str, *, log: bool = Fal
     figure.suptitle(title, fontsize=10)
     save(figure, path)
     write_atomically(path.with_suffix(".csv"), numbers(panels).encode())
+
+
+def draw_rows(path: Path, rows: list[list[BandPanel]], title: str) -> None:
+    """Write rows of panels that all show the same curves, with one legend for them, and their numbers as `draw_row`."""
+    columns = max(map(len, rows))
+    figure, axes = plt.subplots(
+        len(rows), columns, figsize=(3.6 * columns, 2.8 * len(rows) + 0.6), layout="constrained", squeeze=False
+    )
+    for places, panels in zip(axes, rows, strict=True):
+        for axis, panel in zip(places, panels, strict=False):
+            draw_bands(axis, panel, legend=False)
+        for axis in places[len(panels) :]:
+            axis.set_axis_off()
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False, fontsize=9)
+    figure.suptitle(title, fontsize=10)
+    save(figure, path)
+    write_atomically(path.with_suffix(".csv"), numbers([panel for panels in rows for panel in panels]).encode())
 
 
 def numbers(panels: list[BandPanel]) -> str:

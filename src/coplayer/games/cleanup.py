@@ -66,6 +66,8 @@ class CleanUpLite:
     num_actions: ClassVar[int] = 6
     symmetric: ClassVar[bool] = True
     measures: ClassVar[tuple[str, ...]] = ("cleaning", "zapped", "pollution", "apples")
+    compared: ClassVar[tuple[str, ...]] = ("cleaning",)
+    """Measures whose discrepancy is reported too: how far the means of an episode's two players lie apart."""
     observation_space: ClassVar[Vector] = Vector(2 * COLUMNS * ROWS + 3 * COLUMNS * ROWS + 2)
     """The whole state in the first person: one's own cell and the other player's, as 20 zeros and ones each; of every
     cell whether there is an apple, dirt, or neither; whether oneself is frozen, and the other player. Cells are counted

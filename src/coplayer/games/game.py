@@ -40,7 +40,11 @@ Observations = Integer[Array, " batch"] | Float[Array, "batch size"]
 
 @runtime_checkable
 class Game(Protocol):
-    """The rules of one table with `num_players` seats, whose players move at the same time."""
+    """The rules of one table with `num_players` seats, whose players move at the same time.
+
+    A game may have one more member, `compared`: those of its `measures` whose discrepancy between the two players of an
+    episode is told of meta agents, such as "cleaning".
+    """
 
     @property
     def num_players(self) -> int:

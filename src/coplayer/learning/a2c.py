@@ -22,10 +22,10 @@ from coplayer.learning.optimisation import (
     bounded,
     descend,
     entropy_coefficient,
-    falling,
+    lambdas,
     learning_rate,
 )
-from coplayer.learning.returns import generalised_advantages, lambda_returns
+from coplayer.learning.returns import Number, generalised_advantages, lambda_returns
 from coplayer.networks.actor_critic import ActorCritic, Trace, replay
 from coplayer.networks.layers import pick
 from coplayer.settings import setting
@@ -41,8 +41,6 @@ class A2CSettings(LossSettings):
     bootstrap: bool = setting(False)
     """Treat an episode as part of an endless game, as PPI's planner does. The time after the last round is worth the
     network's value there, instead of 0."""
-    lambda_iterations: int = setting(0, at_least=0)
-    """Iterations in which --gae-lambda and --td-lambda rise to 1; 0: both stay as they are."""
 
 
 class Updating(NamedTuple):
@@ -51,14 +49,6 @@ class Updating(NamedTuple):
     loss: A2CSettings
     optimiser: OptimiserSettings
     iterations: int  # of the whole training, over which the rate and the coefficients fall by default
-
-    def lambdas(self, iteration: Int[Array, ""]) -> tuple[float | Float[Array, ""], float | Float[Array, ""]]:
-        """gae_lambda and td_lambda in an iteration."""
-        loss = self.loss
-        if not loss.lambda_iterations:
-            return loss.gae_lambda, loss.td_lambda
-        gap = falling(1.0, 0.0, loss.lambda_iterations, self.optimiser.annealing)(iteration)
-        return 1 - gap * (1 - loss.gae_lambda), 1 - gap * (1 - loss.td_lambda)
 
 
 class Losses(NamedTuple):
@@ -107,8 +97,8 @@ def losses(
     split: int,
     loss: A2CSettings,
     *,
-    gae_lambda: float | Float[Array, ""],
-    td_lambda: float | Float[Array, ""],
+    gae_lambda: Number,
+    td_lambda: Number,
 ) -> Losses:
     """The parts of the loss, to be differentiated by `logits` and `values`. `rewards` are the game's, unscaled; `end`
     is what lies beyond the last round, in scaled rewards. The two lambdas take the place of those of `loss`.
@@ -140,7 +130,7 @@ def gradient(
     """Gradient of the loss by the network's weights, through whole episodes; and the loss's parts."""
     loss = updating.loss
     end = value_beyond(network, batch) if loss.bootstrap else jnp.zeros(batch.rewards.shape[1:])
-    gae_lambda, td_lambda = updating.lambdas(iteration)
+    gae_lambda, td_lambda = lambdas(updating.loss, updating.optimiser.annealing, iteration)
     bonus = entropy_coefficient(loss, updating.optimiser.annealing, updating.iterations)(iteration)
 
     def loss_of(network: ActorCritic):

@@ -35,7 +35,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from coplayer.errors import require
-from coplayer.learning.returns import backup, lambda_returns, next_values, one_step_errors
+from coplayer.learning.returns import Number, backup, lambda_returns, next_values, one_step_errors
 
 
 class Switches(NamedTuple):
@@ -63,8 +63,8 @@ def batch_lambda_returns(
     final_value: Float[Array, " batch"],
     *,
     episode_length: int,
-    gamma: float,
-    lambda_: float,
+    gamma: Number,
+    lambda_: Number,
     switches: Switches,
 ) -> Float[Array, "time batch"]:
     """Batch lambda returns (Meulemans et al. 2025, algorithm 1). From the last step to the first, with g = gamma and
@@ -106,7 +106,7 @@ def advantages(
     *,
     episode_length: int,
     gamma: float,
-    gae_lambda: float,
+    gae_lambda: Number,
     switches: Switches,
 ) -> Float[Array, "time batch"]:
     """The weights A of grad log pi: batch lambda returns of the errors delta_t = r_t + gamma V_{t+1} - V_t, discounted
@@ -139,7 +139,7 @@ def advantage_parts(
     *,
     episode_length: int,
     gamma: float,
-    gae_lambda: float,
+    gae_lambda: Number,
     switches: Switches,
 ) -> AdvantageParts:
     """`advantages`, in two parts that add up to them (Meulemans et al. 2025, figure 12).
@@ -164,7 +164,7 @@ def value_targets(
     final_value: Float[Array, "*batch"],
     *,
     gamma: float,
-    td_lambda: float,
+    td_lambda: Number,
 ) -> Float[Array, "time *batch"]:
     """Targets of the critic, batch-unaware for every estimator: the lambda returns of each game by itself, through the
     ends of inner episodes (Meulemans et al. 2025, section 3). Of any number of replicas at once.

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 
 from coplayer.learning import coala
 from coplayer.learning.coala import Switches
+from coplayer.learning.returns import Number
 
 
 class Outcome(NamedTuple):
@@ -26,7 +27,7 @@ class Advantages(Protocol):
     """The advantages A. The policy gradient is the mean over the B games of sum_l grad log pi(a_l) A_l."""
 
     def __call__(
-        self, outcome: Outcome, *, episode_length: int, gamma: float, gae_lambda: float
+        self, outcome: Outcome, *, episode_length: int, gamma: float, gae_lambda: Number
     ) -> Float[Array, "time batch"]: ...
 
 
@@ -39,7 +40,7 @@ class Estimator(NamedTuple):
 
 
 def by_switches(
-    outcome: Outcome, *, episode_length: int, gamma: float, gae_lambda: float, switches: Switches
+    outcome: Outcome, *, episode_length: int, gamma: float, gae_lambda: Number, switches: Switches
 ) -> Float[Array, "time batch"]:
     """The advantages of COALA-PG and its baselines (see `learning.coala`), for a mean over the B games."""
     weights = coala.advantages(

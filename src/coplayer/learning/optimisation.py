@@ -9,8 +9,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Float, Int, PyTree
 
+from coplayer.learning.returns import Number
 from coplayer.settings import setting
 
 ADAM_EPSILON = 1e-5
@@ -88,6 +89,10 @@ class LossSettings(DiscountSettings):
     """Lambda of the generalised advantage estimates."""
     td_lambda: float = setting(1.0, at_least=0, at_most=1)
     """Lambda of the returns that the value is fitted to."""
+    lambda_from: int = setting(0, at_least=0)
+    """Iteration from which --gae-lambda and --td-lambda rise."""
+    lambda_iterations: int = setting(0, at_least=0)
+    """Iterations in which --gae-lambda and --td-lambda rise to 1; 0: both stay as they are."""
     reward_scale: float = setting(1.0)
     """Factor on the rewards in the loss; what is reported is unscaled."""
     centred: bool = setting(True)
@@ -123,6 +128,14 @@ def entropy_coefficient(loss: LossSettings, annealing: str, iterations: int) -> 
     """The weight of the policy's entropy by iteration, of a training of so many."""
     count = loss.entropy_iterations or iterations - loss.entropy_from
     return falling(loss.entropy_coefficient, loss.entropy_end, count, annealing, loss.entropy_from)
+
+
+def lambdas(loss: LossSettings, annealing: str, iteration: Int[Array, ""]) -> tuple[Number, Number]:
+    """gae_lambda and td_lambda in an iteration."""
+    if not loss.lambda_iterations:
+        return loss.gae_lambda, loss.td_lambda
+    gap = falling(1.0, 0.0, loss.lambda_iterations, annealing, loss.lambda_from)(iteration)
+    return 1 - gap * (1 - loss.gae_lambda), 1 - gap * (1 - loss.td_lambda)
 
 
 def rate_in_phase(optimiser: BoundedAdamWSettings, progress: Float[Array, ""]) -> Float[Array, ""]:

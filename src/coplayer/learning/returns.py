@@ -8,14 +8,16 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+Number = float | Float[Array, ""]
+
 
 def lambda_returns(
     rewards: Float[Array, "time *batch"],
     values: Float[Array, "time *batch"],
     final_value: Float[Array, "*batch"],
     *,
-    gamma: float | Float[Array, ""],
-    lambda_: float | Float[Array, ""],
+    gamma: Number,
+    lambda_: Number,
 ) -> Float[Array, "time *batch"]:
     """Returns that mix all n-step returns with weights of lambda^n (Sutton and Barto 2018, section 12.1):
 
@@ -36,8 +38,8 @@ def backup(
     next_value: Float[Array, "*batch"],
     following: Float[Array, "*batch"],
     *,
-    gamma: float | Float[Array, ""],
-    lambda_: float | Float[Array, ""],
+    gamma: Number,
+    lambda_: Number,
 ) -> Float[Array, "*batch"]:
     """One step of the recursion of `lambda_returns`: G_t from r_t, V_{t+1} and `following` = G_{t+1}."""
     return reward + gamma * ((1 - lambda_) * next_value + lambda_ * following)
@@ -49,7 +51,7 @@ def generalised_advantages(
     final_value: Float[Array, "*batch"],
     *,
     gamma: float,
-    lambda_: float | Float[Array, ""],
+    lambda_: Number,
 ) -> Float[Array, "time *batch"]:
     """Generalised advantage estimates, GAE(gamma, lambda) (Schulman et al. 2016, equation 16):
 

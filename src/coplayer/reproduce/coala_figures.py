@@ -1,4 +1,6 @@
-"""What happens within a meta-trajectory, by inner episode: of one run, or of several side by side."""
+"""What the figures of sampled meta agents share: methods, ends of trainings, and what happens within a meta-trajectory,
+by inner episode.
+"""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -18,12 +20,32 @@ from coplayer.runs import checkpoint
 from coplayer.runs.folder import RunFolder
 
 AXES = {"reward": REWARD, "cooperation": "cooperation rate"}
+COALA, RIVALS = "coala", ("m_fos", "batch_unaware")
+METHODS = (COALA, *RIVALS, LOLA_DICE)  # those of the published figures, not all that are registered
+END = 0.1  # share of the training that "at the end" is a mean over
 SIDES = {"vs_naive": "{}", "of_naive": "naive learners, {}", "vs_learner": "{}, other meta agents"}
 
 
 def label_of(method: str) -> str:
     """A method's name in figures."""
     return "LOLA-DiCE" if method == LOLA_DICE else ESTIMATORS[method].label
+
+
+def in_names(method: str) -> str:
+    """A method's name in the names of runs."""
+    return method.replace("_", "-")
+
+
+def of_pool(folders: Iterable[str], pool: str) -> dict[str, str]:
+    """Names of the runs in a pool, by method."""
+    stems = {method: f"{pool}-{in_names(method)}-" for method in METHODS}
+    return {m: name for m, stem in stems.items() for name in folders if name.startswith(stem)}
+
+
+def ended(folder: RunFolder, name: str, agents: list[int] | None = None) -> np.ndarray:
+    """A metric by seed, mean over these agents (None: all) and over the end of training."""
+    x, values = folder.over_training(name, "iteration", learners=agents)
+    return values[:, x > (1 - END) * x[-1]].mean(1)
 
 
 def by_method(settings: CoalaIPD) -> dict[str, list[int]]:

@@ -11,7 +11,17 @@ from coplayer.experiments.evaluate import EVALUATION_SEED
 from coplayer.figures.panels import Band, BandPanel, draw_row
 from coplayer.figures.parity import Quantity
 from coplayer.play.rollout import play_match
-from coplayer.reproduce.coala_figures import by_method, label_of, within_panels
+from coplayer.reproduce.coala_figures import (
+    COALA,
+    METHODS,
+    RIVALS,
+    by_method,
+    ended,
+    in_names,
+    label_of,
+    of_pool,
+    within_panels,
+)
 from coplayer.reproduce.exact_figures import ITERATION, REWARD, band
 from coplayer.reproduce.gradient_balance import SWITCHES, balance
 from coplayer.reproduce.studies import SPREAD, Study
@@ -22,15 +32,6 @@ Folders = dict[str, RunFolder]
 Settings = dict[str, CoalaIPD]
 
 SEEDS = {"quick": 5, "paper": 10}
-COALA, RIVALS = "coala", ("m_fos", "batch_unaware")
-METHODS = (COALA, *RIVALS, LOLA_DICE)  # those of figure 5, not all that are registered
-END = 0.1  # share of the training that "at the end" is a mean over
-
-
-def ended(folder: RunFolder, name: str, agents: list[int] | None = None) -> np.ndarray:
-    """A metric by seed, mean over these agents (None: all) and over the end of training."""
-    x, values = folder.over_training(name, "iteration", learners=agents)
-    return values[:, x > (1 - END) * x[-1]].mean(1)
 
 
 # Figure 5
@@ -44,15 +45,9 @@ def figure5_runs(preset: str) -> Settings:
         meets = {"naive_share": plain.naive.naive_share, "meta_agents": plain.shaping.meta_agents}
         for method in METHODS:
             own = adjust(lola, **meets) if method == LOLA_DICE else adjust(plain, methods=(method,))
-            runs[f"{pool}-{method.replace('_', '-')}-{preset}"] = adjust(own, seeds=SEEDS[preset])
+            runs[f"{pool}-{in_names(method)}-{preset}"] = adjust(own, seeds=SEEDS[preset])
     runs[f"mixed-no-naive-{preset}"] = adjust(mixed, naive_share=0.0, seeds=SEEDS[preset])
     return runs
-
-
-def of_pool(folders: Folders, pool: str) -> dict[str, str]:
-    """Names of the runs in a pool, by method."""
-    stems = {method: f"{pool}-{method.replace('_', '-')}-" for method in METHODS}
-    return {m: name for m, stem in stems.items() for name in folders if name.startswith(stem)}
 
 
 def draw_figure5(folders: Folders, settings: Settings, path: Path) -> list[Quantity]:

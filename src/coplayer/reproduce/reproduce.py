@@ -9,14 +9,19 @@ from typing import Any, NamedTuple
 from coplayer.errors import require
 from coplayer.experiments import registry
 from coplayer.figures.parity import table
-from coplayer.reproduce import meulemans_exact, meulemans_sampled, weis
+from coplayer.reproduce import meulemans_cleanup, meulemans_exact, meulemans_sampled, weis
 from coplayer.reproduce.studies import Study
 from coplayer.runs.files import write_atomically
 from coplayer.runs.folder import RunFolder, provenance
 from coplayer.runs.training import Reporter
 from coplayer.settings import adjust
 
-STUDIES: dict[str, Study] = {**weis.STUDIES, **meulemans_exact.STUDIES, **meulemans_sampled.STUDIES}
+STUDIES: dict[str, Study] = {
+    **weis.STUDIES,
+    **meulemans_exact.STUDIES,
+    **meulemans_sampled.STUDIES,
+    **meulemans_cleanup.STUDIES,
+}
 
 
 def listing() -> list[tuple[str, ...]]:
