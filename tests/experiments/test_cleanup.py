@@ -56,30 +56,29 @@ PUBLISHED = {
         "naive_learning_rate": 1.0,
     },
 }
-PRESETS = {"shaping": cleanup.SHAPING, "mixed": cleanup.MIXED}
 
 
 @pytest.mark.parametrize("pool", PUBLISHED)
 def test_the_paper_presets_are_the_published_settings(pool):
-    published, settings = BOTH | PUBLISHED[pool], PRESETS[pool]["paper"]
+    published, settings = BOTH | PUBLISHED[pool], cleanup.PRESETS[pool]["paper"]
     assert {name: flat(settings)[name] for name in published} == published
     assert settings.game.rounds == 64
 
 
 @pytest.mark.parametrize("method", coala_ipd.AGENT_METHODS)
-@pytest.mark.parametrize("pool", PRESETS)
+@pytest.mark.parametrize("pool", cleanup.PRESETS)
 def test_every_preset_can_be_trained_by_every_method(pool, method):
-    for settings in PRESETS[pool].values():
-        own = cleanup.of_method(pool, settings, method)
+    for preset in cleanup.PRESETS[pool]:
+        own = cleanup.of_method(pool, preset, method)
         coala_ipd.check(own)
         assert own.shaping.methods == (method,)
 
 
 def test_what_other_methods_change_when_they_shape():
-    paper = cleanup.SHAPING["paper"]
-    before, after = flat(paper), flat(cleanup.of_method("shaping", paper, "m_fos"))
-    changed = {name: after[name] for name in before if before[name] != after[name]}
-    assert changed == {"methods": ("m_fos",), "reward_scale": 1.0, "learning_rate": 3e-3}
+    for preset, more in (("paper", {"reward_scale": 1.0, "learning_rate": 3e-3}), ("quick", {})):
+        before, after = flat(cleanup.SHAPING[preset]), flat(cleanup.of_method("shaping", preset, "m_fos"))
+        changed = {name: after[name] for name in before if before[name] != after[name]}
+        assert changed == {"methods": ("m_fos",)} | more
 
 
 @pytest.mark.parametrize(

@@ -90,10 +90,14 @@ def test_numbers_of_a_row_of_panels_are_written_beside_it(tmp_path):
 
 @pytest.mark.parametrize(
     ("spread", "low", "high"),
-    [("deviation", 3 - np.sqrt(2), 3 + np.sqrt(2)), ("error", 3 - np.sqrt(0.5), 3 + np.sqrt(0.5)), ("quartiles", 2, 4)],
+    [
+        ("deviation", 3 - np.sqrt(2.5), 3 + np.sqrt(2.5)),
+        ("error", 3 - np.sqrt(0.5), 3 + np.sqrt(0.5)),
+        ("quartiles", 2, 4),
+    ],
 )
 def test_bands_by_hand(spread, low, high):
-    """Five seeds at 1 .. 5: mean and median 3, deviation sqrt 2, standard error sqrt(2.5 / 5)."""
+    """Five seeds at 1 .. 5: mean and median 3, deviation sqrt(2.5), standard error sqrt(2.5 / 5)."""
     axis = panels.plt.figure().add_subplot()
     values = np.arange(1.0, 6)[:, None].repeat(2, 1)
     band = panels.Band("ours", np.array([0, 1]), values)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from coplayer.figures.parity import Quantity, table
+from coplayer.figures.parity import Quantity, interval, table
 
 
 def test_table_by_hand():
@@ -14,11 +14,19 @@ def test_table_by_hand():
         Quantity("nowhere", 1.0, np.array([np.nan])),
         Quantity("many", 1.0, np.r_[np.nan, np.arange(11.0)]),
     ]
-    assert table(rows).splitlines()[2:] == [
-        "| cooperation | 0.90 | 0.800 ± 0.100 | 0.70 0.90 | at least 0.8 in 1 of 2 |",
-        "| reward | 0.50 | 0.750 ± 0.000 | 0.75 0.75 | +0.25 |",
-        "| other |  | 1.000 ± 0.000 | 1.00 |  |",
-        "| slope | 1.00 | 0.750 ± 0.250 of 2 | 0.50 - 1.00 | at most 0.5 in 1 of 3 |",
-        "| nowhere | 1.00 | nan | - |  |",
-        "| many | 1.00 | 5.000 ± 3.162 of 11 | quartiles 2.50 5.00 7.50 of 11 | +4.00 |",
+    assert table(rows).splitlines() == [
+        "| quantity | paper | ours (mean ± sd) | 95% interval | n | by seed | verdict |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| cooperation | 0.90 | 0.800 ± 0.141 | 0.700 to 0.900 | 2 | 0.70 0.90 | at least 0.8 in 1 of 2 |",
+        "| reward | 0.50 | 0.750 ± 0.000 | 0.750 to 0.750 | 2 | 0.75 0.75 | +0.25 |",
+        "| other |  | 1.000 |  | 1 | 1.00 |  |",
+        "| slope | 1.00 | 0.750 ± 0.354 | 0.500 to 1.000 | 2 | 0.50 - 1.00 | at most 0.5 in 1 of 3 |",
+        "| nowhere | 1.00 | nan |  | 0 | - |  |",
+        "| many | 1.00 | 5.000 ± 3.317 | 3.091 to 6.909 | 11 | quartiles 2.50 5.00 7.50 of 11 | +4.00 |",
     ]
+
+
+def test_the_interval_of_a_mean_against_the_normal_one():
+    values = np.random.default_rng(1).normal(3.0, 2.0, 400)
+    half = 1.96 * values.std(ddof=1) / np.sqrt(400)
+    np.testing.assert_allclose(interval(values), [values.mean() - half, values.mean() + half], atol=0.03)

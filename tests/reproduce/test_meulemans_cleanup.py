@@ -106,10 +106,9 @@ def test_the_runs_are_the_recipes_of_every_method_and_two_figures_share_them():
             assert list(first) == [
                 f"cleanup-{pool}-{m}-{preset}" for m in ("coala", "m-fos", "batch-unaware", "lola-dice")
             ]
-            plain = {"shaping": cleanup.SHAPING, "mixed": cleanup.MIXED}[pool][preset]
             for method, settings in zip(LABELS, first.values(), strict=True):
                 coala_ipd.check(settings)
-                assert settings == adjust(cleanup.of_method(pool, plain, method), seeds=5)
+                assert settings == adjust(cleanup.of_method(pool, preset, method), seeds=5)
 
 
 @pytest.mark.long

@@ -63,10 +63,10 @@ def _draw_panels(figure: SubFigure, panels: Panels) -> None:
         drawn = [(index, line, line.values[metric]) for index, line in enumerate(panels.lines) if metric in line.values]
         for index, line, values in drawn:
             color = f"C{index}"
-            mean, deviation = values.mean(0), values.std(0)
+            mean, half = values.mean(0), deviation(values)
             axis.plot(line.x, mean, color=color, label=line.label, linewidth=1.8)
             if len(values) > 1:
-                axis.fill_between(line.x, mean - deviation, mean + deviation, color=color, alpha=0.2, linewidth=0)
+                axis.fill_between(line.x, mean - half, mean + half, color=color, alpha=0.2, linewidth=0)
         tidy(axis)
         axis.set_ylabel(LABELS.get(metric, metric.replace("_", " ")))
         _draw_published(axis, panels, metric)
@@ -135,16 +135,20 @@ class BandPanel(NamedTuple):
         return len(self.bands) > MOST_INSIDE
 
 
+def deviation(values: np.ndarray) -> np.ndarray:
+    """The sample standard deviation over repetitions, `[repetition, point]`, at each point; 0 of a single one."""
+    return values.std(0, ddof=1) if len(values) > 1 else np.zeros(values.shape[1])
+
+
 def draw_bands(axis: plt.Axes, panel: BandPanel, *, legend: bool = True) -> None:
     """Draw one panel of curves."""
     for index, band in enumerate(panel.bands):
         if panel.spread == "quartiles":
             low, middle, high = np.percentile(band.values, [25, 50, 75], axis=0)
         else:
-            middle = band.values.mean(0)
-            half = band.values.std(0)
+            middle, half = band.values.mean(0), deviation(band.values)
             if panel.spread == "error":
-                half = half / np.sqrt(max(1, len(band.values) - 1))
+                half = half / np.sqrt(len(band.values))
             low, high = middle - half, middle + half
         axis.plot(band.x, middle, color=f"C{index}", label=band.label, linewidth=1.8)
         axis.fill_between(band.x, low, high, color=f"C{index}", alpha=0.2, linewidth=0)

@@ -5,6 +5,8 @@ from typing import NamedTuple
 import numpy as np
 
 MOST_SHOWN = 10  # seeds whose values are listed one by one
+RESAMPLES = 10_000  # of the seeds, for an interval of their mean
+HEADINGS = ("quantity", "paper", "ours (mean ± sd)", "95% interval", "n", "by seed", "verdict")
 
 
 class Quantity(NamedTuple):
@@ -18,13 +20,20 @@ class Quantity(NamedTuple):
 
 
 def table(quantities: list[Quantity]) -> str:
-    """The rows as a Markdown table."""
-    lines = ["| quantity | paper | ours (mean ± sd) | by seed | verdict |", "| --- | --- | --- | --- | --- |"]
+    """The rows as a Markdown table. The deviation is that of a sample, the interval a bootstrap of the mean over seeds;
+    n is the number of seeds that have a value.
+    """
+    lines = [_row(HEADINGS), _row(("---",) * len(HEADINGS))]
     for quantity in quantities:
         paper = "" if quantity.paper is None else f"{quantity.paper:.2f}"
-        ours, by_seed = _ours(quantity.ours), _by_seed(quantity.ours)
-        lines.append(f"| {quantity.name} | {paper} | {ours} | {by_seed} | {_verdict(quantity)} |")
+        defined = _defined(quantity.ours)
+        ours = (_mean(defined), _interval(defined), str(len(defined)), _by_seed(quantity.ours))
+        lines.append(_row((quantity.name, paper, *ours, _verdict(quantity))))
     return "\n".join(lines) + "\n"
+
+
+def _row(cells: tuple[str, ...]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def _defined(values: np.ndarray) -> np.ndarray:
@@ -32,13 +41,22 @@ def _defined(values: np.ndarray) -> np.ndarray:
     return values[~np.isnan(values)]
 
 
-def _ours(values: np.ndarray) -> str:
-    """Mean and deviation over the seeds that have a value, with their number where it is not all; nan for none."""
-    defined = _defined(values)
-    if not len(defined):
+def interval(values: np.ndarray) -> tuple[float, float]:
+    """95% interval of the mean of these values, at least two: percentiles of the means of resamples (bootstrap)."""
+    means = np.random.default_rng(0).choice(values, (RESAMPLES, len(values))).mean(1)
+    low, high = np.percentile(means, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def _mean(values: np.ndarray) -> str:
+    """Mean and sample deviation, which one value does not have; nan for none."""
+    if not len(values):
         return "nan"
-    of = "" if len(defined) == len(values) else f" of {len(defined)}"
-    return f"{defined.mean():.3f} ± {defined.std():.3f}{of}"
+    return f"{values.mean():.3f}" + (f" ± {values.std(ddof=1):.3f}" if len(values) > 1 else "")
+
+
+def _interval(values: np.ndarray) -> str:
+    return "{:.3f} to {:.3f}".format(*interval(values)) if len(values) > 1 else ""
 
 
 def _by_seed(values: np.ndarray) -> str:

@@ -47,14 +47,12 @@ def shown(side: str) -> dict[str, Shown]:
 
 
 SHAPING, MIXED = shown("vs_naive"), shown("vs_learner")
-PRESETS = {"shaping": cleanup.SHAPING, "mixed": cleanup.MIXED}
 
 
 def runs(pool: str, preset: str) -> Settings:
     """Each method in a pool."""
-    plain = PRESETS[pool][preset]
     return {
-        f"cleanup-{pool}-{in_names(method)}-{preset}": adjust(cleanup.of_method(pool, plain, method), seeds=SEEDS)
+        f"cleanup-{pool}-{in_names(method)}-{preset}": adjust(cleanup.of_method(pool, preset, method), seeds=SEEDS)
         for method in METHODS
     }
 
