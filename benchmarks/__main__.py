@@ -18,7 +18,7 @@ from coplayer import runtime
 from coplayer.errors import require
 from coplayer.runs.files import write_atomically
 
-PARTS = ("memory", "planner", "training", "a2c", "exact", "hawk", "coala")  # "paper" is for a GPU
+PARTS = ("memory", "planner", "training", "a2c", "exact", "hawk", "coala", "segments", "games")  # "paper" is for a GPU
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def _gigabytes(kilobytes: str) -> str:
 
 def measure(options: Options) -> Iterator[Section]:
     """All sections asked for, as they are done."""
-    from benchmarks import a2c, coala, exact, hawk, memory, paper, planner, training
+    from benchmarks import a2c, coala, exact, games, hawk, memory, paper, planner, segments, training
 
     cores = tuple(sorted(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else (0, 1)
     pace = {"turns": options.turns, "turn_seconds": options.turn_seconds}
@@ -102,6 +102,8 @@ def measure(options: Options) -> Iterator[Section]:
         "exact": lambda: exact.measure(cores=cores, **pace),
         "hawk": lambda: hawk.measure(core=cores[0], **pace),
         "coala": lambda: coala.measure(core=cores[0], **pace),
+        "games": lambda: games.measure(cores=cores, **pace),
+        "segments": lambda: segments.measure(core=cores[0], **pace),
         "paper": lambda: paper.measure(recipes=options.recipes, seeds=options.seeds, turns=options.turns),
     }
     for part in options.parts:

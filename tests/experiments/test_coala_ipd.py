@@ -393,6 +393,8 @@ def test_one_agent_among_naive_learners_from_the_command_line(tmp_path, capsys):
         ({"replicas": 5}, "replicas: 5 with naive_share = 0.5 must come out in whole co-players"),
         ({"meta_agents": 1, "methods": ("coala",)}, "meta_agents: must be at least 2 where naive_share is below 1"),
         ({"minibatches": 3}, "minibatches: must divide the 4 replicas, got 3"),
+        ({"segment": 5}, "segment: must divide the 12 rounds of a meta-trajectory, or be 0, got 5"),
+        ({"segment": -1}, "segment: must be a finite number of at least 0, got -1"),
         ({"iterations": 13}, "iterations: must be a multiple of phases \\* log_every = 6, got 13"),
         ({"game": MatrixGame((1.0, -1.0, 2.0, 0.0, 1.0, -1.0, 2.0, 1.0))}, "game: its two seats must be alike"),
         ({"game": PublicGoods()}, "game: shaping needs a game of two players, this one has 3"),

@@ -207,8 +207,9 @@ def test_one_epoch_of_one_minibatch_is_one_step_of_policy_gradient():
     assert float(parts.policy) == pytest.approx(-float(played.advantages.mean()), abs=1e-5)  # every ratio is 1
 
 
-def test_several_epochs_are_a_loop_over_their_minibatches():
-    settings = ppo.PPOSettings(epochs=3, minibatches=2, clip=0.2)
+@pytest.mark.parametrize("segment", [0, 2])
+def test_several_epochs_are_a_loop_over_their_minibatches(segment):
+    settings = ppo.PPOSettings(epochs=3, minibatches=2, clip=0.2, segment=segment)
     played, now = experience(), network()
     key = jax.random.key(1)
     found, state, parts, norm = improve(now, bounded(STEPPING).init(now), played, settings, key)

@@ -114,15 +114,30 @@ def weighted(outputs, seed):
     return (rng.normal(size=logits.shape) * jnp.sin(logits)).sum() + (rng.normal(size=values.shape) * values**2).sum()
 
 
+@pytest.mark.parametrize("segment", [0, 1, 2, 6])
 @pytest.mark.parametrize("core", ["gru", "hawk"])
-def test_unrolled_episodes_are_their_steps_in_value_and_gradient(core):
+def test_unrolled_episodes_are_their_steps_in_value_and_gradient(core, segment):
     network, vector, joint = example(4, CONTEXT, core=core)
+    joint = jnp.concatenate([joint, joint[:1]])  # six rounds
     observations = observations_of(joint)
-    ours = jax.jit(lambda network: network.unroll(observations, vector))
+    ours = jax.jit(lambda network: network.unroll(observations, vector, segment=segment))
     theirs = jax.jit(lambda network: outputs_by_steps(network, vector, joint))
     close(ours(network), theirs(network))
     slopes = (jax.jit(jax.grad(lambda network, f=f: weighted(f(network), 0)))(network) for f in (ours, theirs))
     close(*slopes)
+
+
+def test_segments_bound_the_memory_of_the_gradient_and_divide_the_rounds():
+    network, *_ = example(4, 0)
+    observations = jnp.zeros((1024, BATCH), int)
+
+    def kept(segment):
+        slope = jax.jit(jax.grad(lambda network: weighted(network.unroll(observations, segment=segment), 0)))
+        return slope.lower(network).compile().memory_analysis().temp_size_in_bytes
+
+    assert kept(32) < kept(0) / 2
+    with pytest.raises(CoplayerError, match="segment: must divide the 1024 rounds, got 5"):
+        network.unroll(observations, segment=5)
 
 
 @pytest.mark.parametrize("core", ["gru", "hawk"])

@@ -44,6 +44,7 @@ SHAPING = {
         meta_agents=1,
         centred=True,
         reward_scale=0.1,
+        segment=64,  # without segments backpropagation through 6400 rounds keeps 230 GiB
         learning_rate=1e-3,
         naive_reward_scale=0.1,
     )

@@ -277,6 +277,11 @@ def check(settings: CoalaIPD) -> None:
         replicas % settings.ppo.minibatches == 0,
         f"minibatches: must divide the {replicas} replicas, got {settings.ppo.minibatches}",
     )
+    steps, segment = settings.game.rounds * settings.shaping.inner_episodes, settings.ppo.segment
+    require(
+        segment == 0 or steps % segment == 0,
+        f"segment: must divide the {steps} rounds of a meta-trajectory, or be 0, got {segment}",
+    )
     rule = settings.naive.naive_rule
     require(
         rule == "a2c" or not settings.by_lookahead,
@@ -679,13 +684,15 @@ def memory_bytes(settings: CoalaIPD, seed_batch: int) -> int:
     """About how much memory a run takes, in bytes: what backpropagation through a minibatch of whole meta-trajectories
     keeps; of lola_dice, through all inner episodes at once, and twice through those of the look-ahead.
     """
-    size, minibatches = settings.shaping, settings.ppo.minibatches
+    size, minibatches, segment = settings.shaping, settings.ppo.minibatches, settings.ppo.segment
     episodes = size.inner_episodes
     if settings.by_lookahead:
-        episodes, minibatches = episodes + KEPT_TWICE * (1 + settings.lookahead.lookaheads), 1
-    steps = settings.game.rounds * episodes * size.replicas * size.batch / minibatches
+        episodes, minibatches, segment = episodes + KEPT_TWICE * (1 + settings.lookahead.lookaheads), 1, 0
+    rounds, tables = settings.game.rounds * episodes, size.replicas * size.batch / minibatches
+    at_once = segment + rounds / segment if segment else rounds  # rounds of a segment, and the states between segments
     inputs = 0 if has_tables(settings.game) else settings.game.observation_space.size
-    return round(size.meta_agents * seed_batch * 4 * steps * (30 * settings.network.hidden + 2 * inputs))
+    kept = 30 * settings.network.hidden * at_once + 2 * inputs * rounds
+    return round(size.meta_agents * seed_batch * 4 * tables * kept)
 
 
 def within_meta_trajectory(

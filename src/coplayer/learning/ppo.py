@@ -34,6 +34,9 @@ class PPOSettings:
     """Minibatches of each PPO pass; each is made of whole replicas."""
     clip: float = setting(0.2)
     """PPO's bound on the ratio of probabilities, and on the change of a value."""
+    segment: int = setting(0, at_least=0)
+    """Rounds of a segment, a divisor of the rounds of a meta-trajectory. Backpropagation keeps the state at the start
+    of each segment alone, and plays the segments again: less memory, more time. 0: it keeps all rounds."""
 
 
 class Experience(NamedTuple):
@@ -129,7 +132,7 @@ def improve(
 
         def loss_of(network: ActorCritic):
             parts = losses(
-                *network.unroll(part.observations),
+                *network.unroll(part.observations, segment=settings.segment),
                 part.log_probabilities,
                 part.values,
                 part.actions,

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Integer, PRNGKeyArray, PyTree
 
-from coplayer.errors import require_key, require_whole
+from coplayer.errors import require, require_key, require_whole
 from coplayer.games.game import Game, Observations, Symbol, Vector, require_game
 from coplayer.networks.core import OnCore, new_core
 from coplayer.networks.encoders import encode
@@ -97,17 +97,43 @@ class ActorCritic(OnCore):
             features = self.core.features(state).T
         return Trace(observation, state, gates, _heads(self.head_weights, self.head_bias, features))
 
-    def unroll(self, observation: Sequences, identity: Float[Array, "identity batch"] | None = None) -> Outputs:
+    def unroll(
+        self, observation: Sequences, identity: Float[Array, "identity batch"] | None = None, *, segment: int = 0
+    ) -> Outputs:
         """Logits of the policy and values V of whole episodes, from the first observation on, `identity` in the first
         round. Differentiable by the network, through the whole episodes, and again by reverse mode.
+
+        `segment`: rounds, a divisor of those of the episodes. The gradient then keeps the recurrent state at the start
+        of each segment alone, and plays one segment after the other again (rematerialisation): less memory, more time.
+        0: what every round needs is kept.
         """
         identity = self.no_identity(observation.shape[1]) if identity is None else identity
+        if segment:
+            return self._unroll_in_segments(observation, identity, segment)
         if isinstance(self.core, GRU):
             return _unroll_gru(self, identity, observation)
         identities = jnp.zeros((len(observation) - 1, *identity.shape))
         inputs = jax.vmap(self._inputs)(observation, jnp.concatenate([identity[None], identities]))
         features = self.core.sequence(self.core.initial_state(observation.shape[1]), jnp.moveaxis(inputs, 1, 2))
         outputs = jnp.einsum("oh,tbh->otb", self.head_weights, features) + self.head_bias[:, None, None]
+        return outputs[:-1], outputs[-1]
+
+    def _unroll_in_segments(self, observation, identity, segment):
+        rounds = len(observation)
+        require(rounds % segment == 0, f"segment: must divide the {rounds} rounds, got {segment}")
+        first = jnp.arange(rounds) == 0
+        segments = jax.tree.map(lambda rows: rows.reshape(-1, segment, *rows.shape[1:]), (observation, first))
+
+        def one_round(state, at):
+            now = self.step(state, at[0], jnp.where(at[1], identity, 0.0))
+            return now.state, now.outputs
+
+        @jax.checkpoint
+        def one_segment(state, at):
+            return jax.lax.scan(one_round, state, at)
+
+        outputs = jax.lax.scan(one_segment, self.initial_state(observation.shape[1]), segments)[1]
+        outputs = jnp.moveaxis(outputs.reshape(rounds, *outputs.shape[2:]), 1, 0)
         return outputs[:-1], outputs[-1]
 
     def _inputs(self, observation, identity):
