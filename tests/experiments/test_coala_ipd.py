@@ -129,6 +129,25 @@ def test_each_agents_weights_are_of_its_own_method_and_batch_unaware_against_age
         np.testing.assert_allclose(found_targets[agent], targets, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("own_kind", "expected"),
+    [
+        (True, [[1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2]]),
+        (False, [[3, 3, 3], [3, 3, 3], [3, 3, 3], [0, 1, 2]]),
+    ],
+)
+def test_agents_meet_all_others_or_those_of_other_methods_alone(own_kind, expected):
+    methods = ("coala", "coala", "coala", "m_fos")
+    settings = adjust(TINY_COALA, meta_agents=4, methods=methods, meets_own_kind=own_kind)
+    network = coala_ipd.new_network(settings, jax.random.key(0))
+    everyone = jax.tree.map(lambda leaf: jnp.stack([leaf] * 4), network)
+
+    def met(own):
+        return coala_ipd.groups(settings, everyone, own)[1].co_player.among
+
+    np.testing.assert_array_equal(jax.vmap(met, axis_name=LEARNERS)(everyone), expected)
+
+
 def test_both_lambdas_rise_to_one():
     settings = adjust(TINY_COALA, gamma=0.9, gae_lambda=0.8, td_lambda=0.6)
     rising, halfway = (
@@ -394,6 +413,10 @@ def test_one_agent_among_naive_learners_from_the_command_line(tmp_path, capsys):
         ({"meta_agents": 1, "methods": ("coala",)}, "meta_agents: must be at least 2 where naive_share is below 1"),
         ({"minibatches": 3}, "minibatches: must divide the 4 replicas, got 3"),
         ({"segment": 5}, "segment: must divide the 12 rounds of a meta-trajectory, or be 0, got 5"),
+        (
+            {"meets_own_kind": False, "methods": ("coala",)},
+            "meets_own_kind: with one method, coala, agents meet only their own kind",
+        ),
         ({"segment": -1}, "segment: must be a finite number of at least 0, got -1"),
         ({"iterations": 13}, "iterations: must be a multiple of phases \\* log_every = 6, got 13"),
         ({"game": MatrixGame((1.0, -1.0, 2.0, 0.0, 1.0, -1.0, 2.0, 1.0))}, "game: its two seats must be alike"),

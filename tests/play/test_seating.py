@@ -264,9 +264,11 @@ def test_members_are_equally_likely_and_one_may_be_left_out():
     error = np.sqrt(0.25 * 0.75 / 4000)
     assert np.abs(counts(OneOf(population(4))) - 0.25).max() < 5 * error
     for left_out in range(4):
-        found = counts(OneOf(population(4), jnp.asarray(left_out)))
+        found = counts(OneOf(population(4), jnp.delete(jnp.arange(4), left_out)))
         assert found[left_out] == 0
         assert np.abs(np.delete(found, left_out) - 1 / 3).max() < 5 * np.sqrt(2 / 9 / 4000)
+    found = counts(OneOf(population(4), jnp.array([3, 1, 3])))  # as often as it is named
+    assert np.abs(found - [0, 1 / 3, 0, 2 / 3]).max() < 5 * np.sqrt(2 / 9 / 4000)
 
 
 # Absent

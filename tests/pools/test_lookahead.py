@@ -172,7 +172,7 @@ def test_the_sampled_gradient_agrees_with_the_exact_one():
 @pytest.mark.parametrize("lasting", [True, False])
 def test_an_agent_that_is_not_lasting_begins_each_inner_episode_without_a_memory(lasting):
     agent, everyone = network(1, 3), jax.tree.map(lambda leaf: leaf[None].repeat(2, 0), network(2, 3))
-    others = [shaping.Group(OneOf(RecurrentPlayer(everyone, lasting=lasting), but=jnp.asarray(0)), 2)]
+    others = [shaping.Group(OneOf(RecurrentPlayer(everyone, lasting=lasting), among=jnp.array([1])), 2)]
     player = RecurrentPlayer(agent, lasting=lasting)
     played = jax.jit(lambda key: shaping.play(GAME, player, others, key, batch=3, inner_episodes=4))(jax.random.key(5))
     own, other = (np.asarray(view.actions).reshape(4, GAME.rounds, 6) for view in (played.own, played.others))
@@ -191,7 +191,7 @@ def test_a_forgetful_co_player_begins_each_inner_episode_without_a_memory():
     everyone = jax.tree.map(lambda leaf: leaf[None].repeat(2, 0), network(2, 3))
     episode, seen = JointActions(jnp.zeros((2, 5), jnp.int32), GAME).view(0), jnp.zeros(5, jnp.int32)
     for lasting in (True, False):
-        other = OneOf(RecurrentPlayer(everyone, lasting=lasting), but=jnp.asarray(0))
+        other = OneOf(RecurrentPlayer(everyone, lasting=lasting), among=jnp.array([1]))
         begun = other.begin(jax.random.key(0), 5)
         state, _, notes = other.act(begun, seen, jnp.zeros(5))
         notes = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), notes)

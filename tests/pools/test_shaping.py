@@ -199,7 +199,7 @@ def naive(networks):
 
 def others_of(networks, own, lasting=True):
     """One of these agents, but not the one of this number."""
-    return OneOf(RecurrentPlayer(stacked(networks), lasting=lasting), but=jnp.asarray(own))
+    return OneOf(RecurrentPlayer(stacked(networks), lasting=lasting), jnp.delete(jnp.arange(len(networks)), own))
 
 
 HABITS, LASTING = 8, 4

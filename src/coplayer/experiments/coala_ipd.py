@@ -8,6 +8,7 @@ LOLA-DiCE agents are one more method. They see one inner episode at a time, and 
 `pools.lookahead`. They play the same meta-trajectories, which measure them and which their values are fitted on.
 """
 
+import math
 from collections import ChainMap
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -96,6 +97,8 @@ class ShapingSettings(MetaTrajectorySettings):
     other methods. A lola_dice agent sees one inner episode at a time, and differentiates through its co-players'
     learning steps. lola_dice has no use for --gae-lambda, --centred and the settings of PPO. Start from "coplayer train
     lola-ipd" for lola_dice."""
+    meets_own_kind: bool = setting(True)
+    """Meet other agents of one's own method too, and not those of other methods alone."""
 
 
 @dataclass(frozen=True)
@@ -150,6 +153,11 @@ class CoalaIPD:
         """The method of each agent."""
         methods = self.shaping.methods
         return methods * (self.shaping.meta_agents // len(methods))
+
+    def meet(self, agent: int, other: int) -> bool:
+        """Whether these agents meet, by their numbers."""
+        methods = self.by_agent
+        return agent != other and (self.shaping.meets_own_kind or methods[agent] != methods[other])
 
     @property
     def by_lookahead(self) -> bool:
@@ -214,7 +222,7 @@ LOLA = {  # a GRU's small features learn to defect before they tell rounds apart
 }
 GROUP = ("coala", "coala", "coala", "m_fos")
 RIVALRY = {  # where naive learners are few, agents come to cooperate before they extort
-    "paper": adjust(PRESETS["paper"], methods=GROUP),
+    "paper": adjust(PRESETS["paper"], methods=("coala", "coala", "m_fos", "m_fos"), meets_own_kind=False),
     "quick": adjust(
         PRESETS["quick"],
         methods=GROUP,
@@ -240,8 +248,8 @@ RECIPES = {
         LOLA,
     ),
     "coala-vs-mfos": Recipe(
-        "Three meta agents of COALA-PG and one of M-FOS, among naive learners and each other.",
-        "Meulemans et al. 2025, section 5",
+        "Meta agents of COALA-PG and of M-FOS, among naive learners and each other.",
+        "Meulemans et al. 2025, appendix H.3",
         RIVALRY,
     ),
 }
@@ -266,6 +274,10 @@ def check(settings: CoalaIPD) -> None:
     require(
         not settings.by_lookahead or set(methods) == {LOLA_DICE},
         f"methods: {LOLA_DICE} cannot be mixed with others, got {', '.join(methods)}",
+    )
+    require(
+        settings.shaping.meets_own_kind or len(set(methods)) > 1,
+        f"meets_own_kind: with one method, {methods[0]}, agents meet only their own kind",
     )
     naive = replicas * naive_share
     require(
@@ -396,6 +408,14 @@ def naive_learner(settings: CoalaIPD, first: ActorCritic) -> Any:
     return RULES[settings.naive.naive_rule](settings.game, first, settings.naive_updating)
 
 
+def met_agents(settings: CoalaIPD) -> Int[np.ndarray, "agents choices"]:
+    """Numbers of the other agents that each agent meets. Where these are fewer, they are repeated equally often."""
+    methods = settings.by_agent
+    rows = [[other for other in range(len(methods)) if settings.meet(agent, other)] for agent in range(len(methods))]
+    choices = math.lcm(*map(len, rows))
+    return np.array([row * (choices // len(row)) for row in rows])
+
+
 def groups(settings: CoalaIPD, population: ActorCritic, network: ActorCritic) -> list[shaping.Group]:
     """Whom an agent meets, naive learners first. In a function mapped over the agents, who lend each other their
     networks.
@@ -406,7 +426,8 @@ def groups(settings: CoalaIPD, population: ActorCritic, network: ActorCritic) ->
         groups.append(shaping.Group(naive_learner(settings, first), settings.with_naive))
     if settings.with_agents:
         agents = RecurrentPlayer(of_all_learners(network), lasting=not settings.by_lookahead)
-        groups.append(shaping.Group(OneOf(agents, but=jax.lax.axis_index(LEARNERS)), settings.with_agents))
+        met = jnp.asarray(met_agents(settings))[jax.lax.axis_index(LEARNERS)]
+        groups.append(shaping.Group(OneOf(agents, met), settings.with_agents))
     return groups
 
 

@@ -137,8 +137,8 @@ class OneOf(Player):
     """One player of a population. It is drawn when the play begins, and stays until its end."""
 
     population: Player  # every leaf with a leading axis of members
-    but: Int[Array, ""] | None = None
-    """A member that is never drawn, or None."""
+    among: Int[Array, " choices"] | None = None
+    """Numbers of the members that may be drawn, each number equally likely; None: all members."""
 
     @property
     def takes_uniforms(self) -> bool:
@@ -149,11 +149,8 @@ class OneOf(Player):
 
     def begin(self, key, batch):
         members = jax.tree.leaves(self.population)[0].shape[0]
-        if self.but is None:
-            chosen = jax.random.randint(key, (), 0, members)
-        else:
-            chosen = jax.random.randint(key, (), 0, members - 1)
-            chosen = chosen + (chosen >= self.but)
+        chosen = jax.random.randint(key, (), 0, members if self.among is None else len(self.among))
+        chosen = chosen if self.among is None else self.among[chosen]
         player = jax.tree.map(lambda leaf: leaf[chosen], self.population)
         return DrawnState(player, player.begin(key, batch))
 
