@@ -220,12 +220,11 @@ LOLA = {  # a GRU's small features learn to defect before they tell rounds apart
         entropy_from=0,
     ),
 }
-GROUP = ("coala", "coala", "coala", "m_fos")
 RIVALRY = {  # where naive learners are few, agents come to cooperate before they extort
     "paper": adjust(PRESETS["paper"], methods=("coala", "coala", "m_fos", "m_fos"), meets_own_kind=False),
     "quick": adjust(
         PRESETS["quick"],
-        methods=GROUP,
+        methods=("coala", "coala", "coala", "m_fos"),
         batch=4,
         replicas=32,
         naive_share=0.25,

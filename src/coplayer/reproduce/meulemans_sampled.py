@@ -106,7 +106,7 @@ MATCHES = 64  # meta-trajectories of each pair of agents
 
 
 def rivals_runs(preset: str) -> Settings:
-    """One M-FOS agent among three of COALA-PG, with naive learners about."""
+    """Agents of COALA-PG and of M-FOS, with naive learners about."""
     return {f"coala-vs-mfos-{preset}": adjust(coala_ipd.RIVALRY[preset], seeds=SEEDS[preset])}
 
 
