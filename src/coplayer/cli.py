@@ -24,6 +24,7 @@ from coplayer.experiments import registry
 from coplayer.experiments.join import join as join_runs
 from coplayer.experiments.protocol import Recipe
 from coplayer.experiments.watch import watch as watch_run
+from coplayer.figures.parity import brief
 from coplayer.games import names
 from coplayer.reproduce import reproduce as reproduction
 from coplayer.reproduce.equilibrium import report_equilibrium
@@ -208,7 +209,7 @@ def evaluate(command: Evaluate, console: Console) -> None:
             on_phase=lambda phase: status.update(f"evaluated phase {phase}"),
         )
     seconds = sum(row["seconds"] for row in folder.timing())
-    console.print(Markdown(made.text))
+    console.print(Markdown(brief(made.text)))
     console.print(f"trained in {seconds / 60:.1f} minutes", highlight=False)
     say_where(console, figure=made.figure, table=made.table)
 
@@ -234,7 +235,7 @@ def equilibrium(command: Equilibrium, console: Console) -> None:
             plans=command.plans,
             on_phase=lambda phase: status.update(f"measured phase {phase}"),
         )
-    console.print(Markdown(made.text))
+    console.print(Markdown(brief(made.text)))
     say_where(console, figure=made.figure, table=made.table)
 
 
@@ -260,7 +261,7 @@ def reproduce(command: Reproduce, console: Console) -> None:
             seed=command.seed,
             reporter=lambda run: shown.enter_context(Display(console, run)),
         )
-    console.print(Markdown(made.text))
+    console.print(Markdown(brief(made.text)))
     say_where(console, figure=made.figure, table=made.table)
 
 

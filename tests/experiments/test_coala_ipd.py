@@ -372,6 +372,7 @@ def check_what_a_run_shows(settings, out, printed):
         assert (out / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.long
 def test_two_agents_in_the_mixed_pool_from_the_command_line(tmp_path, capsys):
     out = tmp_path / "run"
     assert cli.main(["train", "coala-ipd", *flags_of(MIXED), "--out", str(out)]) == 0
@@ -612,8 +613,11 @@ SGD = {"update_rule": "sgd", "naive_update_rule": "sgd", "naive_start": "agents"
     [
         (Vault(told="symbol", rounds=4), {}),
         (Vault(told="vector", rounds=4), {}),
-        (Vault(told="vector", rounds=4), {"core": "hawk", "meta_agents": 3, "methods": ("coala",)}),
-        (CoinGame(3), {"methods": ("lola_dice",), "learning_rate": 0.01}),
+        pytest.param(
+            *(Vault(told="vector", rounds=4), {"core": "hawk", "meta_agents": 3, "methods": ("coala",)}),
+            marks=pytest.mark.long,
+        ),
+        pytest.param(CoinGame(3), {"methods": ("lola_dice",), "learning_rate": 0.01}, marks=pytest.mark.long),
         (CleanUpLite(3), {"epochs": 1, "minibatches": 1} | SGD),
     ],
     ids=[

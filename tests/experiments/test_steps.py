@@ -110,7 +110,7 @@ def test_steps_are_evaluated_and_told_of_in_their_own_words(runs):
 def test_learners_who_never_meet_are_repetitions_of_their_own(runs):
     table = report(runs["two"], phases="last", episodes=4).text
     row = next(line for line in table.splitlines() if line.startswith("| reward of the frozen player"))
-    assert len(row.split("|")[4].split()) == 4  # two seeds of two learners
+    assert len(row.split("|")[6].split()) == 4  # two seeds of two learners
 
 
 # A frozen player whose ways are known.

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from coplayer.figures.parity import Quantity, interval, table
+from coplayer.figures.parity import Quantity, brief, interval, table
 
 
 def test_table_by_hand():
@@ -24,6 +24,18 @@ def test_table_by_hand():
         "| nowhere | 1.00 | nan |  | 0 | - |  |",
         "| many | 1.00 | 5.000 ± 3.317 | 3.091 to 6.909 | 11 | quartiles 2.50 5.00 7.50 of 11 | +4.00 |",
     ]
+
+
+def test_a_brief_table_lacks_details_and_empty_columns():
+    alone = table([Quantity("reward", 0.5, np.array([0.75])), Quantity("other", None, np.array([1.0]))])
+    assert brief(alone).splitlines() == [
+        "| quantity | paper | ours (mean ± sd) | verdict |",
+        "| --- | --- | --- | --- |",
+        "| reward | 0.50 | 0.750 | +0.25 |",
+        "| other |  | 1.000 |  |",
+    ]
+    several = table([Quantity("other", None, np.array([1.0, 3.0]))])
+    assert brief(several).splitlines()[2:] == ["| other | 2.000 ± 1.414 | 1.000 to 3.000 |"]
 
 
 def test_the_interval_of_a_mean_against_the_normal_one():

@@ -32,7 +32,12 @@ def tiny_studies(monkeypatch):
         monkeypatch.setitem(reproduce.STUDIES, name, study._replace(runs=small(study.runs)))
 
 
-@pytest.mark.parametrize("name", list(meulemans_exact.STUDIES))
+LONG = {"meulemans-fig4"}  # whose panels are long tests of test_meulemans_exact too
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.long] * (name in LONG)) for name in meulemans_exact.STUDIES]
+)
 def test_every_figure_is_drawn_and_has_its_table(name, tiny_studies, tmp_path):
     made = reproduce.reproduce(name, tmp_path, seeds=2, seed=5)
     assert made.figure.read_bytes().startswith(b"\x89PNG")

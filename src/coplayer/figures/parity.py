@@ -6,6 +6,7 @@ import numpy as np
 
 MOST_SHOWN = 10  # seeds whose values are listed one by one
 RESAMPLES = 10_000  # of the seeds, for an interval of their mean
+DETAILS = ("n", "by seed")
 HEADINGS = ("quantity", "paper", "ours (mean ± sd)", "95% interval", "n", "by seed", "verdict")
 
 
@@ -30,6 +31,14 @@ def table(quantities: list[Quantity]) -> str:
         ours = (_mean(defined), _interval(defined), str(len(defined)), _by_seed(quantity.ours))
         lines.append(_row((quantity.name, paper, *ours, _verdict(quantity))))
     return "\n".join(lines) + "\n"
+
+
+def brief(text: str) -> str:
+    """A table for a narrow terminal: without the columns that are empty or go into detail."""
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
+    headings, _, *body = rows
+    kept = [i for i, name in enumerate(headings) if name not in DETAILS and any(row[i] for row in body)]
+    return "\n".join(_row(tuple(row[i] for i in kept)) for row in rows) + "\n"
 
 
 def _row(cells: tuple[str, ...]) -> str:

@@ -24,6 +24,7 @@ Folders = dict[str, RunFolder]
 Settings = dict[str, CoalaIPD]
 
 SEEDS = 5
+MINUTES = {"shaping": 60, "mixed": 90}  # of quick, all runs, on two cores
 
 
 class Shown(NamedTuple):
@@ -119,7 +120,7 @@ def study(pool: str, source: str, shows: str, title: str, panels: str) -> Study:
     return Study(
         shows,
         f"Meulemans et al. 2025, {source}",
-        {"quick": None, "paper": None},
+        {"quick": MINUTES[pool], "paper": None},
         partial(runs, pool),
         partial(draw, pool, by_letter, title),
         parts=tuple(f"cleanup-{pool}-{in_names(method)}" for method in METHODS),
