@@ -14,20 +14,29 @@ from coplayer.settings import adjust
 
 A2C = {"epochs": 1, "minibatches": 1}  # PPO with one update per iteration is A2C
 SMALL = {  # for two CPU cores, with the reasons in docs/deviations.md
-    **{"replicas": 16, "batch": 8, "core": "gru", "hidden": 16, "iterations": 400},
-    **{
-        "epochs": 4,
-        "minibatches": 4,
-        "segment": 0,
-        "update_rule": "adam",
-        "learning_rate": 3e-3,
-        "entropy_coefficient": 1e-3,
-    },
-    **{"gamma": 0.99, "gae_lambda": 0.95, "td_lambda": 0.95, "lambda_from": 80, "lambda_iterations": 100},
+    "replicas": 16,
+    "batch": 8,
+    "iterations": 400,
+    "core": "gru",
+    "hidden": 16,
+    "gamma": 0.99,
+    "gae_lambda": 0.95,
+    "td_lambda": 0.95,
+    "lambda_from": 80,
+    "lambda_iterations": 100,
+    "entropy_coefficient": 1e-3,
+    "epochs": 4,
+    "minibatches": 4,
+    "segment": 0,
+    "update_rule": "adam",
+    "learning_rate": 3e-3,
 }
 DYNAMIC = {  # naive learners who begin as the agents of the moment
-    **{"naive_start": "agents", "naive_population": 3, "naive_gamma": 1.0},
-    **{"naive_update_rule": "sgd", "naive_learning_rate": 1.0},
+    "naive_start": "agents",
+    "naive_population": 3,
+    "naive_gamma": 1.0,
+    "naive_update_rule": "sgd",
+    "naive_learning_rate": 1.0,
 }
 OF_METHOD: dict[str, dict[str, dict[str, Any]]] = {
     "shaping": {
