@@ -242,9 +242,11 @@ def equilibrium(command: Equilibrium, console: Console) -> None:
 def reproduce(command: Reproduce, console: Console) -> None:
     """Reproduce a figure, or list them all."""
     if command.figure == "list":
-        heading, *rows = reproduction.listing()
-        to_be_typed = ("figure", "--only")
-        table = Table(*(Column(name, no_wrap=name in to_be_typed) for name in heading), box=box.SIMPLE, leading=1)
+        (figure, shows, *presets), *rows = reproduction.listing()
+        words = max(len(word) for _, cell, *_ in rows for word in cell.split())  # those to be typed are never cut
+        columns = Column(figure, no_wrap=True), Column(shows, min_width=words)
+        narrow = [Column(name, max_width=11) for name in presets]
+        table = Table(*columns, *narrow, box=box.SIMPLE, leading=1)
         for row in rows:
             table.add_row(*row)
         console.print(table)

@@ -27,11 +27,12 @@ STUDIES: dict[str, Study] = {
 def listing() -> list[tuple[str, ...]]:
     """All figures as rows of a table, the headings first.
 
-    A row has the figure's name, what it shows, its parts, and by preset the number of runs and their expected time.
+    A row has the figure's name, what it shows with its parts, and by preset the number of runs and their expected time.
     """
-    rows = [("figure", "shows", "--only", "quick", "paper")]
+    rows = [("figure", "shows", "quick", "paper")]
     for name, study in STUDIES.items():
-        cells = [name, f"{study.shows} ({study.source})", "\n".join(study.parts)]
+        parts = f"\n--only {' | '.join(study.parts)}" if study.parts else ""
+        cells = [name, f"{study.shows} ({study.source}){parts}"]
         for preset, minutes in study.minutes.items():
             runs = study.runs(preset)
             seeds = ", ".join(sorted({str(settings.run.seeds) for settings in runs.values()}))
