@@ -36,6 +36,7 @@ def test_a_brief_table_lacks_details_and_empty_columns():
     ]
     several = table([Quantity("other", None, np.array([1.0, 3.0]))])
     assert brief(several).splitlines()[2:] == ["| other | 2.000 ± 1.414 | 1.000 to 3.000 |"]
+    assert brief(f"Phase 3.\n\n{several}") == f"Phase 3.\n\n{brief(several)}"
 
 
 def test_the_interval_of_a_mean_against_the_normal_one():

@@ -94,6 +94,7 @@ def test_a_run_is_measured_through_the_command_line(tmp_path, capsys, learners):
     command = ["equilibrium", str(out), "--episodes", "4", "--histories", "3", "--plans", "2"]
     assert cli.main(command) == 0
     printed = capsys.readouterr().out
+    assert "Phase 3." in printed and "ours" in printed
     assert f"figure: {out}/figures/equilibrium.png" in printed and f"table: {out}/equilibrium.md" in printed
     assert (out / "figures" / "equilibrium.svg").read_text().count("<svg") == 1
     written = json.loads((out / "equilibrium.json").read_text())

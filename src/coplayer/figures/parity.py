@@ -34,11 +34,12 @@ def table(quantities: list[Quantity]) -> str:
 
 
 def brief(text: str) -> str:
-    """A table for a narrow terminal: without the columns that are empty or go into detail."""
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
+    """A text that ends with a table, for a narrow terminal: without the columns that are empty or go into detail."""
+    before, bar, table = text.partition("|")
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in (bar + table).splitlines()]
     headings, _, *body = rows
     kept = [i for i, name in enumerate(headings) if name not in DETAILS and any(row[i] for row in body)]
-    return "\n".join(_row(tuple(row[i] for i in kept)) for row in rows) + "\n"
+    return before + "\n".join(_row(tuple(row[i] for i in kept)) for row in rows) + "\n"
 
 
 def _row(cells: tuple[str, ...]) -> str:
