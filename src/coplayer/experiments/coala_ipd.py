@@ -675,7 +675,7 @@ class Trainer(IterationTrainer):
         agents, alone = size.meta_agents, adjust(settings, naive_share=1.0)
         memory.require_fit(
             memory_bytes(settings, mixed_pool.seed_batch(run)),
-            "lower --seed-batch, --replicas, --batch, --inner-episodes or --hidden",
+            "lower --seed-batch, --replicas, --batch, --inner-episodes, --hidden or --segment",
         )
         initial = mixed_pool.mapped(run, lambda key, _: new_trainee(settings, key), agents, once=True)
 
