@@ -68,7 +68,9 @@ def measure(*, core: int, turns: int, turn_seconds: float) -> Iterator[Section]:
         verdict=verdict(
             "segments of 64 rounds take less than a fifth of the memory, in at most 1.6 times the time",
             all(
-                row["memory, ratio"] < 0.2 and row["time, ratio"] < 1.6 for row in rows if row["contestant"].endswith("of 64")
+                row["memory, ratio"] < 0.2 and row["time, ratio"] < 1.6
+                for row in rows
+                if row["contestant"].endswith("of 64")
             ),
         ),
     )
