@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 TESTS := -n auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo test test-all lint bench lock clean
+.PHONY: help setup demo test test-all lint bench results lock clean
 
 help:  ## Show what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
@@ -39,6 +39,9 @@ lint: setup  ## Check the style, and that imports point downwards
 bench: setup  ## Run the benchmarks (installs PyTorch beside) and write results/benchmarks
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]' --no-build-isolation
 	$(BIN)/python -m benchmarks
+
+results: setup  ## Draw the figures and tables of results/ anew from the archived runs there
+	$(BIN)/coplayer recompute results
 
 lock: setup  ## Resolve the requirements anew
 	$(BIN)/python -m pip install --quiet uv

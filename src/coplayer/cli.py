@@ -21,6 +21,7 @@ from tyro.extras import SubcommandApp
 from coplayer import flags, runtime
 from coplayer.errors import CoplayerError, require
 from coplayer.experiments import registry
+from coplayer.experiments.archive import archive as archive_run
 from coplayer.experiments.join import join as join_runs
 from coplayer.experiments.protocol import Recipe
 from coplayer.experiments.watch import watch as watch_run
@@ -97,6 +98,18 @@ class Join(Reading):
 
 
 @dataclass(frozen=True)
+class Archive(Reading):
+    """Write the small part of a finished run, from which figures and tables are drawn: settings, metrics, agents."""
+
+    folder: tyro.conf.Positional[Path]
+    """Folder of the run."""
+    out: Path
+    """Folder for the archive. A folder that already holds files is refused."""
+    phases: Literal["last", "all"] = "last"
+    """Phases whose agents are kept: the last, or all."""
+
+
+@dataclass(frozen=True)
 class Evaluate(Reading):
     """Play a run's learners against each other and against fixed players; write figures and evaluation.json."""
 
@@ -157,6 +170,14 @@ class Reproduce(Computing):
     """Number of the first seed."""
 
 
+@dataclass(frozen=True)
+class Recompute(Computing):
+    """Draw figures and tables anew from the archived runs beside them, and say which tables are the same as before."""
+
+    folders: tyro.conf.Positional[tuple[Path, ...]] = (Path("results"),)
+    """Folders that "coplayer reproduce" wrote, or folders above them."""
+
+
 def train(command: Train, settings: Any, console: Console) -> None:
     with Display(console, "compiling") as display:
         registry.train(settings, command.out, preset=command.preset, reporter=display)
@@ -182,6 +203,12 @@ def join(command: Join, console: Console) -> None:
     know_game(command, *command.folders)
     joint = join_runs(list(command.folders), command.out)
     evaluate(Evaluate(folder=joint.path), console)
+
+
+def archive(command: Archive, console: Console) -> None:
+    know_game(command, command.folder)
+    made = archive_run(command.folder, command.out, all_phases=command.phases == "all")
+    say_where(console, archive=made.path)
 
 
 def know_game(command: Reading, *folders: Path) -> None:
@@ -267,7 +294,23 @@ def reproduce(command: Reproduce, console: Console) -> None:
     say_where(console, figure=made.figure, table=made.table)
 
 
-JOBS = {Resume: resume, Join: join, Evaluate: evaluate, Watch: watch, Equilibrium: equilibrium, Reproduce: reproduce}
+def recompute(command: Recompute, console: Console) -> None:
+    """Recompute every figure under the folders. Fails where a table is not the same as before."""
+    found = sorted({made.parent for folder in command.folders for made in folder.rglob("made.json")})
+    found = [path for path in found if (path.parent / "runs").is_dir()]
+    require(bool(found), f"folders: no figure with archived runs in {', '.join(map(str, command.folders))}")
+    changed = []
+    for path in found:
+        made = reproduction.recompute(path)
+        console.print(f"{made.table}: {'same' if made.same else 'CHANGED'}", highlight=False, soft_wrap=True)
+        changed += [] if made.same else [str(made.table)]
+    require(not changed, f"{', '.join(changed)}: not the numbers that were there")
+
+
+JOBS = {
+    **{Resume: resume, Join: join, Archive: archive, Evaluate: evaluate, Watch: watch, Equilibrium: equilibrium},
+    **{Reproduce: reproduce, Recompute: recompute},
+}
 
 
 def make_app(arguments: list[str], console: Console) -> SubcommandApp:

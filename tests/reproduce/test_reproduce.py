@@ -1,12 +1,14 @@
 """Published figures from runs that are used again, resumed, or refused; the exact ones, which are quick."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 
 from coplayer import cli
 from coplayer.errors import CoplayerError
+from coplayer.experiments.archive import archive
 from coplayer.figures.parity import Quantity, table
 from coplayer.reproduce import meulemans_exact, reproduce
 from coplayer.settings import adjust
@@ -99,3 +101,43 @@ def test_tables_tell_both_bounds_and_shorten_many_seeds():
     assert "| at most 0.2 in 1 of 2 |" in few and "| 0.10 0.30 |" in few and "| -0.40 |" in few
     many = table([Quantity("a", None, np.arange(11.0), at_least=3)])
     assert "quartiles 2.50 5.00 7.50 of 11" in many and "at least 3 in 8 of 11" in many
+
+
+def archived(name, tmp_path):
+    """A figure whose runs are archives, made from trained ones."""
+    reproduce.reproduce(name, tmp_path / "trained")
+    for run in (tmp_path / "trained" / "runs").iterdir():
+        archive(run, tmp_path / "kept" / "runs" / run.name)
+    shutil.copytree(tmp_path / "trained" / name, tmp_path / "kept" / name)
+    return tmp_path / "kept" / name
+
+
+def test_a_figure_is_drawn_anew_from_archives_to_the_same_bytes(tiny_studies, tmp_path):
+    path = archived("meulemans-fig8", tmp_path)
+    before = {file.name: file.read_bytes() for file in path.iterdir()}
+    assert reproduce.recompute(path) == reproduce.Recomputed(path / "table.md", True)
+    assert {file.name: file.read_bytes() for file in path.iterdir()} == before
+
+
+def test_a_table_that_says_something_else_is_told(tiny_studies, tmp_path, capsys):
+    path = archived("meulemans-fig8", tmp_path)
+    assert cli.main(["recompute", str(tmp_path / "kept"), "--no-compilation-cache"]) == 0
+    assert "table.md: same" in capsys.readouterr().out
+    right = (path / "table.md").read_text()
+    (path / "table.md").write_text(right.replace("0.", "1.", 1))
+    assert cli.main(["recompute", str(path), "--no-compilation-cache"]) == 2
+    told = capsys.readouterr()
+    assert "table.md: CHANGED" in told.out and "not the numbers that were there" in told.err
+    assert (path / "table.md").read_text() == right
+
+
+def test_nothing_is_trained_to_draw_anew(tiny_studies, tmp_path):
+    path = archived("meulemans-fig8", tmp_path)
+    for run in (path.parent / "runs").iterdir():
+        shutil.rmtree(run)
+    with pytest.raises(CoplayerError, match="no such run folder"):
+        reproduce.recompute(path)
+    (path / "made.json").write_text("[]")
+    with pytest.raises(CoplayerError, match="holds no figure that 'coplayer reproduce' made"):
+        reproduce.recompute(path)
+    assert cli.main(["recompute", str(tmp_path / "nothing")]) == 2

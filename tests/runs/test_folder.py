@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from coplayer.errors import CoplayerError
-from coplayer.runs.folder import RunFolder, append_rows, keep_rows, provenance, read_rows
+from coplayer.runs.folder import RunFolder, append_rows, keep_rows, provenance
 
 CONFIG = {"experiment": "x", "settings": {}}
 
@@ -22,20 +22,23 @@ def test_a_process_killed_before_its_config_was_written_leaves_a_folder_that_can
 
 
 def test_a_line_that_is_no_row_is_named(tmp_path):
-    (tmp_path / "metrics.jsonl").write_bytes(b'{"a": 1}\nnot a row\n{"a": 2}\n')
+    folder = RunFolder.create(tmp_path / "run", CONFIG)
+    folder.metrics_file.write_bytes(b'{"a": 1}\nnot a row\n{"a": 2}\n')
     with pytest.raises(CoplayerError, match=r"metrics.jsonl: line 2 is unreadable"):
-        read_rows(tmp_path / "metrics.jsonl")
+        folder.metrics()
 
 
 def test_a_row_cut_short_is_no_row(tmp_path):
-    append_rows(tmp_path / "rows", [{"a": 1}, {"a": 2}])
-    with open(tmp_path / "rows", "a") as file:
+    folder = RunFolder.create(tmp_path / "run", CONFIG)
+    assert folder.metrics() == folder.timing() == []
+    append_rows(folder.metrics_file, [{"a": 1}, {"a": 2}])
+    with open(folder.metrics_file, "a") as file:
         file.write('{"a"')
-    assert read_rows(tmp_path / "rows") == [{"a": 1}, {"a": 2}] and read_rows(tmp_path / "none") == []
-    keep_rows(tmp_path / "rows", 1)
-    assert (tmp_path / "rows").read_bytes() == b'{"a": 1}\n'
+    assert folder.metrics() == [{"a": 1}, {"a": 2}]
+    keep_rows(folder.metrics_file, 1)
+    assert folder.metrics_file.read_bytes() == b'{"a": 1}\n'
     with pytest.raises(CoplayerError, match="has 1 rows, and the checkpoint was made after 2"):
-        keep_rows(tmp_path / "rows", 2)
+        keep_rows(folder.metrics_file, 2)
 
 
 def test_a_metric_over_training_is_a_mean_over_learners_and_rows(tmp_path):

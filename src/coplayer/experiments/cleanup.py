@@ -79,7 +79,11 @@ MIXED = {
         learning_rate=0.1,
     )
 }
-SHAPING["quick"] = adjust(SHAPING["paper"], **SMALL, **DYNAMIC, inner_episodes=10)
+SHAPING["quick"] = adjust(
+    adjust(SHAPING["paper"], **SMALL, **DYNAMIC, inner_episodes=10),
+    naive_update_rule="adam",
+    naive_learning_rate=0.02,  # who learns in 10 inner episodes must learn fast
+)
 MIXED["quick"] = adjust(MIXED["paper"], **SMALL)
 PRESETS = {"shaping": SHAPING, "mixed": MIXED}
 RECIPES = {

@@ -11,7 +11,7 @@ import numpy as np
 
 from coplayer import settings as setting_groups
 from coplayer.errors import CoplayerError, require, require_kind
-from coplayer.experiments import a2c_mixed, cleanup, coala_ipd, exact_ipd, ppi_mixed, stored
+from coplayer.experiments import a2c_mixed, cleanup, coala_ipd, coin, exact_ipd, ppi_mixed, stored
 from coplayer.experiments.mixed_pool import Source
 from coplayer.experiments.protocol import Experiment, Recipe
 from coplayer.experiments.settings import RunSettings
@@ -284,9 +284,11 @@ def description(experiment: Experiment, settings: Any, out: Path, preset: str) -
 
 
 def resume(path: str | Path, *, reporter: Reporter | None = None) -> RunFolder:
-    """Go on with a run that was stopped; does nothing to one that is finished."""
+    """Go on with a run that was stopped; does nothing to one that is finished, nor to an archive."""
     folder = RunFolder.open(path)
     _, settings = settings_of_folder(folder)
+    if folder.archived:
+        return folder
     trainer = trainer_of(settings)
     training.train(trainer, folder, reporter or Silence(), checkpoint_seconds=settings.run.checkpoint_seconds)
     return folder
@@ -294,4 +296,5 @@ def resume(path: str | Path, *, reporter: Reporter | None = None) -> RunFolder:
 
 for _experiment in (ppi_mixed, a2c_mixed, exact_ipd, coala_ipd):
     register(_experiment)
-register_recipes(cleanup.RECIPES)
+for _recipes in (cleanup.RECIPES, coin.RECIPES):
+    register_recipes(_recipes)

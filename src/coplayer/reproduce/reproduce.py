@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from coplayer.errors import require
+from coplayer.errors import CoplayerError, require
 from coplayer.experiments import registry
 from coplayer.figures.parity import table
-from coplayer.reproduce import meulemans_cleanup, meulemans_exact, meulemans_sampled, weis
+from coplayer.reproduce import coin_game, meulemans_cleanup, meulemans_exact, meulemans_sampled, weis
 from coplayer.reproduce.studies import Study
 from coplayer.runs.files import write_atomically
 from coplayer.runs.folder import RunFolder, provenance
@@ -21,6 +21,7 @@ STUDIES: dict[str, Study] = {
     **meulemans_exact.STUDIES,
     **meulemans_sampled.STUDIES,
     **meulemans_cleanup.STUDIES,
+    **coin_game.STUDIES,
 }
 
 
@@ -59,14 +60,15 @@ def reproduce(
     seeds: int | None = None,
     seed: int = 0,
     reporter: Callable[[str], Reporter] | None = None,
+    train: bool = True,
 ) -> Reproduction:
     """Train the runs of a figure in `out/runs` and write its panels and table to `out/name`.
 
     Finished runs are used again, stopped ones resumed. Figures share the runs they have in common.
 
     `only`: one part of the figure, with the runs it builds on, written to `out/name-only`. `seeds`: None for the
-    published number, or at most as many of the quick preset. `reporter(run)` shows a run's progress. Raises
-    `CoplayerError` if a folder in `out/runs` has other settings.
+    published number, or at most as many of the quick preset. `reporter(run)` shows a run's progress. `train`: False to
+    refuse where a run is not finished. Raises `CoplayerError` if a folder in `out/runs` has other settings.
     """
     require(name in STUDIES, f"figure: must be one of {', '.join(STUDIES)}, got {name!r}")
     study = STUDIES[name]
@@ -82,15 +84,42 @@ def reproduce(
     for run, settings in planned.items():
         earlier = {name: folder_of[str(named)] for name, named in registry.built_on(settings).items()}
         made[run] = adjust(settings, **earlier)
+        if not train:
+            _require_finished(folder_of[run])
         folders[run] = _trained(made[run], folder_of[run], preset, reporter(run) if reporter else None)
     target = out / (name if only is None else f"{name}-{only}")
     target.mkdir(parents=True, exist_ok=True)
     text = table(study.draw(folders, made, target / "figure"))
     write_atomically(target / "table.md", text.encode())
     seeds_of = {run: settings.run.seeds for run, settings in made.items()}
-    how = {"figure": name, "source": study.source, "preset": preset, "seed": seed, "seeds": seeds_of} | provenance()
+    how = {"figure": name, "source": study.source, "preset": preset, "only": only, "seed": seed, "seeds": seeds_of}
+    how |= provenance()
     write_atomically(target / "made.json", json.dumps(how, indent=2).encode() + b"\n")
     return Reproduction(target / "figure.png", target / "table.md", text)
+
+
+class Recomputed(NamedTuple):
+    """A table made anew, and whether it says what the table before said."""
+
+    table: Path
+    same: bool
+
+
+def recompute(path: Path) -> Recomputed:
+    """Draw a figure and its table anew from the finished runs beside it, such as archives; nothing is trained.
+
+    `path`: the folder that `reproduce` wrote, with figure, table and made.json, beside the folder `runs`. Raises
+    `CoplayerError` where a run is missing or not finished.
+    """
+    try:
+        made = json.loads((path / "made.json").read_bytes())
+        how = {name: made[name] for name in ("preset", "only", "seed")} | {"seeds": max(made["seeds"].values())}
+        name, before = made["figure"], (path / "table.md").read_text()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CoplayerError(f"{path}: holds no figure that 'coplayer reproduce' made ({error!r})") from error
+    again = reproduce(name, path.parent, **how, train=False)
+    write_atomically(path / "made.json", json.dumps(made, indent=2).encode() + b"\n")  # how the runs were made
+    return Recomputed(again.table, again.table.read_text() == before)
 
 
 def _needed(planned: dict[str, Any], part: str) -> dict[str, Any]:
@@ -105,6 +134,12 @@ def _needed(planned: dict[str, Any], part: str) -> dict[str, Any]:
 def _folder_name(run: str, settings: Any) -> str:
     first = settings.run.seed
     return f"{run}-seeds-{first}-to-{first + settings.run.seeds - 1}"
+
+
+def _require_finished(path: Path) -> None:
+    folder = RunFolder.open(path)
+    _, settings = registry.settings_of_folder(folder)
+    require(registry.is_finished(folder, settings), f"{path}: not finished; go on with it by 'coplayer resume {path}'")
 
 
 def _trained(settings: Any, path: Path, preset: str, reporter: Reporter | None) -> RunFolder:

@@ -6,14 +6,18 @@ timing.jsonl         seconds and rates, one JSON object per chunk of training
 checkpoints/         the newest two states of the run, each complete
 agents/              weights at the end of each phase, enough to play with
 figures/, summary.md written when the run ends, or by `coplayer evaluate`
+
+An archive of a finished run (see `experiments.archive`) has metrics.jsonl.gz instead, and no checkpoints.
 """
 
 import contextlib
 import fcntl
+import gzip
 import importlib.metadata
 import json
 import platform
 import subprocess
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -32,6 +36,7 @@ class RunFolder:
         self.path = Path(path)
         self.config_file = self.path / "config.json"
         self.metrics_file = self.path / "metrics.jsonl"
+        self.archived_metrics = self.path / "metrics.jsonl.gz"
         self.timing_file = self.path / "timing.jsonl"
         self.checkpoints = self.path / "checkpoints"
         self.agents = self.path / "agents"
@@ -84,12 +89,26 @@ class RunFolder:
                 raise CoplayerError(f"{self.path}: another process is training in this folder") from error
             yield
 
+    @property
+    def archived(self) -> bool:
+        """Whether this is an archive, which has all that figures need and cannot be gone on with."""
+        return self.archived_metrics.is_file()
+
+    def metrics_bytes(self) -> bytes:
+        """The contents of metrics.jsonl, also of an archive; nothing where there is no such file."""
+        if not self.archived:
+            return self.metrics_file.read_bytes() if self.metrics_file.exists() else b""
+        try:
+            return gzip.decompress(self.archived_metrics.read_bytes())
+        except (OSError, EOFError, zlib.error) as error:
+            raise CoplayerError(f"{self.archived_metrics}: unreadable or cut short ({type(error).__name__})") from error
+
     def metrics(self) -> list[dict]:
         """All complete rows of metrics.jsonl."""
-        return read_rows(self.metrics_file)
+        return rows_of(self.metrics_bytes(), self.metrics_file)
 
     def timing(self) -> list[dict]:
-        return read_rows(self.timing_file)
+        return rows_of(self.timing_file.read_bytes(), self.timing_file) if self.timing_file.exists() else []
 
     def phases(self) -> list[int]:
         """The phases whose agents are kept."""
@@ -117,11 +136,10 @@ class RunFolder:
         return np.array(xs), np.array([[np.mean(values[seed, at]) for at in xs] for seed in seeds])
 
 
-def read_rows(path: Path) -> list[dict]:
-    if not path.exists():
-        return []
+def rows_of(data: bytes, path: Path) -> list[dict]:
+    """The complete rows in the contents of `path`."""
     rows = []
-    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], 1):  # after the last newline: a row cut short
+    for number, line in enumerate(data.split(b"\n")[:-1], 1):  # after the last newline: a row cut short
         try:
             rows.append(json.loads(line))
         except ValueError as error:
