@@ -4,11 +4,13 @@ import jax
 import numpy as np
 import pytest
 
+from coplayer.analysis import tournament as module
 from coplayer.analysis.tournament import tournament
 from coplayer.errors import CoplayerError
 from coplayer.games.matrix import MatrixGame, prisoners_dilemma
 from coplayer.games.public_goods import PublicGoods
 from coplayer.play.rollout import play_match
+from coplayer.players.automaton import of_memory1
 from coplayer.players.memory1 import named_strategy
 
 GAME = prisoners_dilemma(10)
@@ -65,3 +67,41 @@ def test_what_is_refused():
         tournament({}, GAME, jax.random.key(0))
     with pytest.raises(CoplayerError, match="made for 2 actions, this game has 3"):
         tournament(players("random"), MatrixGame(np.eye(3)), jax.random.key(0))
+
+
+def test_a_tournament_of_automata_is_that_of_the_same_strategies():
+    mixed = {name: of_memory1(named_strategy(name)) if i % 2 else named_strategy(name) for i, name in enumerate(NAMES)}
+    alike = {name: of_memory1(named_strategy(name)) for name in NAMES}
+    expected = tournament(players(*NAMES), GAME, jax.random.key(0), episodes=2)
+    for some in (mixed, alike):
+        result = tournament(some, GAME, jax.random.key(0), episodes=2)
+        for name, values in expected.by_match.items():
+            np.testing.assert_allclose(result.by_match[name], values, atol=1e-6)
+
+
+def test_many_automata_are_played_in_parts(monkeypatch):
+    automata = {name: of_memory1(named_strategy(name)) for name in (*NAMES, "random", "win_stay_lose_shift")}
+    whole = tournament(automata, GAME, jax.random.key(0), episodes=200)
+    monkeypatch.setattr(module, "MOST_TABLES", 4 * 200)
+    parts = tournament(automata, GAME, jax.random.key(0), episodes=200)
+    np.testing.assert_allclose(parts.rewards, whole.rewards, atol=0.06)  # those of random players differ
+    np.testing.assert_allclose(parts.rewards[:3, :3], whole.rewards[:3, :3], atol=1e-6)
+
+
+def test_a_trembling_hand_by_hand():
+    """Tit-for-tat with itself, where every move is changed: all defect, all see it, all choose to defect, which becomes
+    cooperation, and so on.
+    """
+    one = {"tit_for_tat": named_strategy("tit_for_tat")}
+    result = tournament(one, prisoners_dilemma(4), jax.random.key(0), episodes=1, noise=1.0)
+    assert result.rewards[0, 0] == pytest.approx((0 + 1 + 0 + 1) / 4)
+    pair = {name: of_memory1(named_strategy(name)) for name in ("always_cooperate", "always_defect")}
+    rates = tournament(pair, prisoners_dilemma(1000), jax.random.key(0), episodes=20, noise=0.1).measures["cooperation"]
+    np.testing.assert_allclose(rates, [[0.9, 0.9], [0.1, 0.1]], atol=0.01)
+
+
+def test_scores_with_and_without_matches_against_itself():
+    result = tournament(players(*NAMES), GAME, jax.random.key(0), episodes=3)
+    np.testing.assert_allclose(result.scores()[:, 0], [1.9 / 3, 2.2 / 3, 1 / 3], atol=1e-6)
+    np.testing.assert_allclose(result.scores(itself=False)[:, 2], [0.45, 1.1, 0], atol=1e-6)
+    assert result.ranking(itself=False)[0] == ("always_defect", pytest.approx(1.1))

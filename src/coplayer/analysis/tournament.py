@@ -4,64 +4,148 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, PRNGKeyArray
+from jaxtyping import Float, Int, PRNGKeyArray
 
-from coplayer.errors import require, require_key, require_kind
+from coplayer.errors import require, require_key, require_kind, require_whole
 from coplayer.games.game import Game, require_game
 from coplayer.play.player import Player
 from coplayer.play.rollout import play_match
+from coplayer.play.seating import Trembling
+from coplayer.players.automaton import Automaton, Members, stacked
+
+MOST_TABLES = 2**17  # played side by side; more take too much memory
 
 
 class Tournament(NamedTuple):
-    """Means over all rounds and episodes of every pair, by the names' order."""
+    """Everybody's matches with everybody, by the names' order."""
 
     names: tuple[str, ...]
-    rewards: Float[np.ndarray, "players players"]
-    """Reward per round of the player of the row against the player of the column."""
-    measures: dict[str, Float[np.ndarray, "players players"]]
-    """What the game measures of the player of the row, by name."""
+    by_match: dict[str, Float[np.ndarray, "players players matches"]]
+    """The reward per round, under "reward", and what the game measures: of the player of the row against the player of
+    the column, the mean of each match."""
 
-    def ranking(self) -> list[tuple[str, float]]:
-        """Names and mean rewards per round against all, the player itself included; the best first."""
-        means = self.rewards.mean(1)
+    @property
+    def rewards(self) -> Float[np.ndarray, "players players"]:
+        """Reward per round of the player of the row against the player of the column."""
+        return self.by_match["reward"].mean(-1)
+
+    @property
+    def measures(self) -> dict[str, Float[np.ndarray, "players players"]]:
+        """What the game measures of the player of the row, by name."""
+        return {name: values.mean(-1) for name, values in self.by_match.items() if name != "reward"}
+
+    def scores(self, *, itself: bool = True) -> Float[np.ndarray, "players matches"]:
+        """Each player's mean reward per round against all, in the first match of every pair, in the second, and so on.
+        `itself`: with its matches against itself. Axelrod's results are without these.
+        """
+        rewards, count = self.by_match["reward"], len(self.names)
+        counts = np.ones((count, count, 1)) if itself or count == 1 else 1 - np.eye(count)[:, :, None]
+        return (rewards * counts).sum(1) / counts.sum(1)
+
+    def ranking(self, *, itself: bool = True) -> list[tuple[str, float]]:
+        """Names and mean rewards per round against all (see `scores`); the best first."""
+        means = self.scores(itself=itself).mean(-1)
         return [(self.names[i], float(means[i])) for i in np.argsort(-means, kind="stable")]
 
     def table(self) -> str:
         """The rewards as a Markdown table, the best player first."""
         order = [self.names.index(name) for name, _ in self.ranking()]
+        rewards = self.rewards
         lines = ["| reward per round of | mean | " + " | ".join(f"against {self.names[j]}" for j in order) + " |"]
         lines.append("| --- " * (2 + len(order)) + "|")
         for i in order:
-            cells = [f"{self.rewards[i].mean():.2f}", *(f"{self.rewards[i, j]:.2f}" for j in order)]
+            cells = [f"{rewards[i].mean():.2f}", *(f"{rewards[i, j]:.2f}" for j in order)]
             lines.append(f"| {self.names[i]} | " + " | ".join(cells) + " |")
         return "\n".join(lines) + "\n"
 
 
 def tournament(
-    players: Mapping[str, Player], game: Game, key: PRNGKeyArray, *, episodes: int = 100, inner_episodes: int = 1
+    players: Mapping[str, Player],
+    game: Game,
+    key: PRNGKeyArray,
+    *,
+    episodes: int = 100,
+    inner_episodes: int = 1,
+    noise: float = 0.0,
 ) -> Tournament:
-    """Play every pair of players, each with itself too, in a two-player game: one match of `episodes` episodes a pair,
-    in which the one that comes first sits in seat 0. With `inner_episodes` each is that many episodes in a row.
+    """Play every pair of players, each with itself too, in a two-player game: `episodes` matches a pair, in which the
+    one that comes first sits in seat 0. With `inner_episodes` each match is that many episodes in a row.
 
-    Raises `CoplayerError` where a player cannot play the game.
+    `noise`: the probability that a player takes another action than it chose (see `play.seating.Trembling`).
+
+    All automata (see `players.automaton`) play each other side by side, which is far faster than pair by pair. Raises
+    `CoplayerError` where a player cannot play the game.
     """
     require_game(game)
     require(game.num_players == 2, f"game: a tournament needs a game of two players, this one has {game.num_players}")
     require_kind("players", players, Mapping)
     require_key(key)
     require(len(players) >= 1, "players: needs at least one")
+    require_whole("episodes", episodes, at_least=1)
+    require(0 <= noise <= 1, f"noise: must be a probability, got {noise}")
     names, count = tuple(players), len(players)
-    rewards = np.zeros((count, count))
-    measures = {name: np.zeros((count, count)) for name in game.measures}
-    for i in range(count):
-        for j in range(i, count):
-            pair = (players[names[i]], players[names[j]])
-            own_key = jax.random.fold_in(key, i * count + j)
-            match = play_match(pair, game, own_key, episodes=episodes, inner_episodes=inner_episodes)
-            views = [match.view(seat) for seat in range(2 if i != j else 1)]
-            for view, (row, column) in zip(views, ((i, j), (j, i)), strict=False):
-                rewards[row, column] = view.rewards.mean()
-                for name, values in view.measures.items():
-                    measures[name][row, column] = values.mean()
-    return Tournament(names, rewards, measures)
+    by_match = {name: np.zeros((count, count, episodes), np.float32) for name in ("reward", *game.measures)}
+    for number, bout in enumerate(_bouts(list(players.values()), most=max(1, MOST_TABLES // episodes))):
+        pair = [_at_tables(side, episodes) if isinstance(side, Members) else side for side in (bout.first, bout.second)]
+        if noise:
+            pair = [Trembling(player, noise, game.num_actions) for player in pair]
+        single = bout.rows[0] * count + bout.columns[0] if len(bout.rows) == 1 else count**2 + number
+        match = play_match(
+            pair,
+            game,
+            jax.random.fold_in(key, single),
+            episodes=episodes * len(bout.rows),
+            inner_episodes=inner_episodes,
+        )
+        for seat, (own, other) in enumerate(((bout.rows, bout.columns), (bout.columns, bout.rows))):
+            view = match.view(seat)
+            new = own != other if seat else np.ones(len(own), bool)  # with itself: as seat 0 has it
+            for name, values in {"reward": view.rewards, **view.measures}.items():
+                means = np.asarray(values.astype(jnp.float32).mean(0)).reshape(len(own), episodes)
+                by_match[name][own[new], other[new]] = means[new]
+    return Tournament(names, by_match)
+
+
+class Bout(NamedTuple):
+    """Pairs of players that are played side by side."""
+
+    first: Player
+    second: Player
+    rows: Int[np.ndarray, " pairs"]  # numbers of the first players
+    columns: Int[np.ndarray, " pairs"]
+
+
+def _bouts(players: list[Player], most: int) -> list[Bout]:
+    """All pairs, at most `most` in a bout: automata among each other, any other player with all automata after it and
+    with all before it, and all others pair by pair.
+    """
+    automata = [i for i, player in enumerate(players) if isinstance(player, Automaton)]
+    others = [i for i in range(len(players)) if i not in automata]
+    bouts = [Bout(players[i], players[j], np.array([i]), np.array([j])) for i in others for j in others if i <= j]
+    if not automata:
+        return bouts
+    population = stacked([players[i] for i in automata])
+    place = {number: at for at, number in enumerate(automata)}
+
+    def members(numbers: list[int]) -> Members:
+        return Members(population, jnp.array([place[number] for number in numbers], jnp.int32))
+
+    def in_parts(pairs: list[tuple[int, int]]) -> list[tuple[list[int], list[int]]]:
+        parts = [pairs[start : start + most] for start in range(0, len(pairs), most)]
+        return [tuple(map(list, zip(*part, strict=True))) for part in parts]
+
+    for i in others:
+        for rows, columns in in_parts([(i, j) for j in automata if i < j]):
+            bouts.append(Bout(players[i], members(columns), np.array(rows), np.array(columns)))
+        for rows, columns in in_parts([(j, i) for j in automata if j < i]):
+            bouts.append(Bout(members(rows), players[i], np.array(rows), np.array(columns)))
+    for rows, columns in in_parts([(i, j) for i in automata for j in automata if i <= j]):
+        bouts.append(Bout(members(rows), members(columns), np.array(rows), np.array(columns)))
+    return bouts
+
+
+def _at_tables(side: Members, episodes: int) -> Members:
+    """Each of these automata at `episodes` tables."""
+    return Members(side.automata, jnp.repeat(side.members, episodes))

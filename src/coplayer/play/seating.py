@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Int, Key
+from jaxtyping import Array, Float, Int, Key
 
 from coplayer.errors import require
 from coplayer.games.game import Game
@@ -94,6 +94,32 @@ class Watched(Around):
 
     def learn(self, state, episode, notes, key):
         return self.player.learn(state, episode, notes[0], key)
+
+
+class Trembling(Around):
+    """A player whose hand trembles: with probability `noise` it takes another action than it chose, each of the others
+    equally likely. Both players see what was really played.
+    """
+
+    noise: Float[Array, ""] | float
+    num_actions: int = eqx.field(static=True)
+
+    @property
+    def takes_uniforms(self) -> bool:
+        return False
+
+    def begin(self, key, batch):
+        return self.player.begin(key, batch)
+
+    def act(self, state, observation, key):
+        choosing, trembling, slipping = jax.random.split(key, 3)
+        state, action, notes = act(self.player, state, observation, choosing)
+        slip = jax.random.randint(slipping, action.shape, 1, self.num_actions)
+        trembles = jax.random.uniform(trembling, action.shape) < self.noise
+        return state, jnp.where(trembles, (action + slip) % self.num_actions, action), notes
+
+    def learn(self, state, episode, notes, key):
+        return self.player.learn(state, episode, notes, key)
 
 
 class Replicas(Around):

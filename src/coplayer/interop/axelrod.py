@@ -1,0 +1,158 @@
+"""The Axelrod library (https://axelrod.readthedocs.io): our agents as its players, its strategies as our opponents.
+
+    pip install 'coplayer[axelrod]'
+
+An agent as an `axelrod.Player` runs in its matches, tournaments, fingerprints and Moran processes:
+
+    Agent = as_player(coplayer.load("runs/ppi-mixed")[0], "PPI agent")
+    axelrod.Tournament([Agent(), axelrod.TitForTat()]).play()
+"""
+
+import importlib
+from collections.abc import Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import PRNGKeyArray
+
+from coplayer.errors import CoplayerError, require, require_key, require_kind, require_whole
+from coplayer.games.game import Game
+from coplayer.games.matrix import DEFECT, START, observe
+from coplayer.play.player import Player, act
+from coplayer.play.trajectory import JointActions
+from coplayer.players.memory1 import fits_named_strategies
+
+
+def library() -> Any:
+    """The module `axelrod`. Raises `CoplayerError` where it is not installed."""
+    try:
+        return importlib.import_module("axelrod")
+    except ImportError as error:
+        raise CoplayerError("axelrod: is not installed; pip install 'coplayer[axelrod]'") from error
+
+
+class _Memory:
+    """An agent's state between two rounds, in numpy, so that Axelrod can compare players."""
+
+    def __init__(self, state: Any):
+        self.leaves, self.structure = jax.tree.flatten(jax.tree.map(np.asarray, state))
+
+    @property
+    def state(self) -> Any:
+        return jax.tree.unflatten(self.structure, self.leaves)
+
+    def __eq__(self, other: object) -> bool:
+        same = isinstance(other, _Memory) and self.structure == other.structure
+        return same and all(map(np.array_equal, self.leaves, other.leaves))
+
+    __hash__ = None
+
+
+@eqx.filter_jit
+def _acted(agent: Player, state: Any, observation: jax.Array, key: PRNGKeyArray) -> tuple[Any, jax.Array]:
+    return act(agent, state, observation, key)[:2]
+
+
+def as_player(agent: Player, name: str) -> type:
+    """A class of `axelrod.Player` whose players act as the agent does. Its players are made without arguments, and
+    cloned by the class.
+
+    The agent sees what was really played, also where Axelrod's noise changed its move. It does not learn from match to
+    match. It draws its random numbers from a seed that Axelrod gives in every round, so a match with a seed can be
+    played again. The classifier says that the agent is stochastic and remembers everything.
+
+    Raises `CoplayerError` where Axelrod is not installed.
+    """
+    axelrod = library()
+    require_kind("agent", agent, Player)
+    require(isinstance(name, str) and bool(name), f"name: must be a text, got {name!r}")
+
+    class AgentPlayer(axelrod.Player):
+        classifier = {  # noqa: RUF012 as all Axelrod's players have it
+            "memory_depth": float("inf"),
+            "stochastic": True,
+            "long_run_time": False,
+            "inspects_source": False,
+            "manipulates_source": False,
+            "manipulates_state": False,
+            "makes_use_of": set(),
+        }
+
+        def __init__(self) -> None:
+            super().__init__()
+            self._memory = None
+
+        def strategy(self, opponent: Any) -> Any:
+            key = jax.random.key(int(self._random.randint(0, 2**31 - 1)))
+            if not self.history:
+                begun = agent.begin(jax.random.fold_in(key, 1), 1)
+                self._memory, seen = _Memory(begun), START
+            else:
+                own, other = (move == axelrod.Action.D for move in (self.history[-1], self.history.coplays[-1]))
+                seen = 1 + 2 * own + other
+            state, action = _acted(agent, self._memory.state, jnp.array([seen]), key)
+            self._memory = _Memory(state)
+            return axelrod.Action.D if int(action[0]) == DEFECT else axelrod.Action.C
+
+        def __repr__(self) -> str:
+            return self.name
+
+    AgentPlayer.name = name
+    AgentPlayer.__name__ = AgentPlayer.__qualname__ = "".join(c if c.isalnum() else "_" for c in name)
+    return AgentPlayer
+
+
+def play(
+    agent: Player,
+    opponents: Sequence[Any],
+    game: Game,
+    key: PRNGKeyArray,
+    *,
+    matches: int = 5,
+    noise: float = 0.0,
+) -> JointActions:
+    """Matches of an agent with strategies of Axelrod's, each `axelrod.Player` in `matches` matches of `game.rounds`
+    rounds. The agent acts at all tables at once, the strategies one after the other beside it.
+
+    Returns the rounds in the agent's view, `[rounds, opponents * matches]`, the matches of one opponent in a row.
+    `noise`: the probability that a move is changed; all players see what was really played. Strategies that ask for the
+    length of a match are told that it is not known. Raises `CoplayerError` for another game than one of two actions, of
+    which action 0 cooperates, and where Axelrod is not installed.
+    """
+    axelrod = library()
+    require_kind("agent", agent, Player)
+    require(
+        bool(opponents) and all(isinstance(opponent, axelrod.Player) for opponent in opponents),
+        f"opponents: must be a list of axelrod.Player, got {opponents!r}",
+    )
+    require(fits_named_strategies(game), "game: Axelrod's strategies need two actions, of which action 0 cooperates")
+    require_key(key)
+    require_whole("matches", matches, at_least=1)
+    require(0 <= noise <= 1, f"noise: must be a probability, got {noise}")
+    agent.check(game)
+    (reward, sucker), (temptation, punishment) = game.tables[0]
+    told = axelrod.Game(r=reward, s=sucker, t=temptation, p=punishment)
+    beginning, acting, seeding = jax.random.split(key, 3)
+    draw = np.random.default_rng(np.asarray(jax.random.key_data(seeding)))
+    seats = [opponent.clone() for opponent in opponents for _ in range(matches)]
+    views = [axelrod.MockPlayer([]) for _ in seats]
+    for opponent in seats:
+        opponent.set_match_attributes(length=float("inf"), game=told, noise=noise)
+        opponent.set_seed(int(draw.integers(2**31)))
+    state, seen = agent.begin(beginning, len(seats)), jnp.full(len(seats), START)
+    moves, rounds = (axelrod.Action.C, axelrod.Action.D), []
+    for round_ in range(game.rounds):
+        state, chosen = _acted(agent, state, seen, jax.random.fold_in(acting, round_))
+        theirs = [moves.index(opponent.strategy(view)) for opponent, view in zip(seats, views, strict=True)]
+        own, other = np.asarray(chosen), np.array(theirs)
+        if noise:
+            own, other = (np.where(draw.random(len(seats)) < noise, 1 - side, side) for side in (own, other))
+        for opponent, view, a, b in zip(seats, views, own, other, strict=True):
+            opponent.update_history(moves[b], moves[a])
+            view.update_history(moves[a], moves[b])
+        rounds.append((2 * own + other).astype(np.uint8))  # as `MatrixGame.joint`
+        seen = observe(jnp.asarray(rounds[-1], jnp.int32))
+    return JointActions(jnp.asarray(np.stack(rounds)), game)
