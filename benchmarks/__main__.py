@@ -18,7 +18,18 @@ from coplayer import runtime
 from coplayer.errors import require
 from coplayer.runs.files import write_atomically
 
-PARTS = ("memory", "planner", "training", "a2c", "exact", "hawk", "coala", "segments", "games")  # "paper" is for a GPU
+PARTS = (
+    "memory",
+    "planner",
+    "training",
+    "a2c",
+    "exact",
+    "hawk",
+    "coala",
+    "segments",
+    "games",
+    "automata",
+)  # "paper" is for a GPU
 
 
 @dataclass(frozen=True)
@@ -28,7 +39,7 @@ class Options:
     out: Path = Path("results/benchmarks")
     """Folder for benchmarks.md and benchmarks.json."""
     parts: tuple[Literal[*PARTS, "paper"], ...] = PARTS
-    """What to measure. By default all but paper, the paper presets, which want a GPU."""
+    """What to measure. By default all but paper, the paper presets, which need a GPU."""
     recipes: tuple[Literal[*RECIPES], ...] = RECIPES
     """Whose paper presets are measured, with --parts paper."""
     seeds: tuple[int, ...] = (1, 5)
@@ -88,7 +99,7 @@ def _gigabytes(kilobytes: str) -> str:
 
 def measure(options: Options) -> Iterator[Section]:
     """All sections asked for, as they are done."""
-    from benchmarks import a2c, coala, exact, games, hawk, memory, paper, planner, segments, training
+    from benchmarks import a2c, automata, coala, exact, games, hawk, memory, paper, planner, segments, training
 
     cores = tuple(sorted(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else (0, 1)
     pace = {"turns": options.turns, "turn_seconds": options.turn_seconds}
@@ -103,6 +114,7 @@ def measure(options: Options) -> Iterator[Section]:
         "hawk": lambda: hawk.measure(core=cores[0], **pace),
         "coala": lambda: coala.measure(core=cores[0], **pace),
         "games": lambda: games.measure(cores=cores, **pace),
+        "automata": lambda: automata.measure(cores=cores, **pace),
         "segments": lambda: segments.measure(core=cores[0], **pace),
         "paper": lambda: paper.measure(recipes=options.recipes, seeds=options.seeds, turns=options.turns),
     }

@@ -6,6 +6,7 @@ What a user needs is importable from here; each name is documented where it is d
 from coplayer.analysis.equilibrium import best_response, projected_gradients, regrets
 from coplayer.analysis.evaluation import against_fixed, curves
 from coplayer.analysis.exact import discounted_returns, joint_distribution, mean_rewards, stationary_rewards
+from coplayer.analysis.populations import Moran, fixation_of_a_mutant, moran, replicator
 from coplayer.analysis.price_of_defection import Price, price_of_defection
 from coplayer.analysis.signature import Signature, signature
 from coplayer.analysis.tournament import Tournament, tournament
@@ -35,7 +36,9 @@ from coplayer.networks.core import CORES
 from coplayer.networks.world_model import RoundModel, TokenModel
 from coplayer.play.player import Player, uniform
 from coplayer.play.rollout import play_match
+from coplayer.play.seating import Trembling
 from coplayer.play.trajectory import Episode, Trajectory
+from coplayer.players.automaton import Automaton, axelrod_automata, named_automaton, random_automata, random_memory
 from coplayer.players.memory1 import Memory1, TabularPlayers, cooperation, named_strategy
 from coplayer.players.naive import RULES, NaiveLearner
 from coplayer.players.planner import PlannerSettings, PPIPlayer
@@ -53,6 +56,7 @@ __all__ = [
     "A2CMixed",
     "A2CSettings",
     "ActorCritic",
+    "Automaton",
     "CleanUpLite",
     "CoalaIPD",
     "CoinGame",
@@ -64,6 +68,7 @@ __all__ = [
     "Game",
     "MatrixGame",
     "Memory1",
+    "Moran",
     "NaiveLearner",
     "OptimiserSettings",
     "Outcome",
@@ -82,10 +87,12 @@ __all__ = [
     "TokenModel",
     "Tournament",
     "Trajectory",
+    "Trembling",
     "Updating",
     "Vector",
     "adjust",
     "against_fixed",
+    "axelrod_automata",
     "best_response",
     "coala",
     "configure",
@@ -95,19 +102,25 @@ __all__ = [
     "enforced_relation",
     "extortion",
     "fit_extortion",
+    "fixation_of_a_mutant",
     "join",
     "joint_distribution",
     "load",
     "mean_rewards",
+    "moran",
+    "named_automaton",
     "named_strategy",
     "play_match",
     "preset",
     "price_of_defection",
     "prisoners_dilemma",
     "projected_gradients",
+    "random_automata",
+    "random_memory",
     "register_experiment",
     "register_game",
     "regrets",
+    "replicator",
     "resume",
     "shaping",
     "signature",

@@ -24,9 +24,11 @@ from coplayer.experiments import registry
 from coplayer.experiments.archive import archive as archive_run
 from coplayer.experiments.join import join as join_runs
 from coplayer.experiments.protocol import Recipe
+from coplayer.experiments.tournaments import hold, players_of
 from coplayer.experiments.watch import watch as watch_run
 from coplayer.figures.parity import brief
 from coplayer.games import names
+from coplayer.games.matrix import MatrixGame
 from coplayer.reproduce import reproduce as reproduction
 from coplayer.reproduce.equilibrium import report_equilibrium
 from coplayer.reproduce.report import report
@@ -49,6 +51,7 @@ PARSER_SAYS = {  # in the parser's words, and in ours
     r"Unrecognized options: (.*?) (Perhaps|Available)": r"unrecognized options: \1; \2",
 }
 NO_CACHE = "--no-compilation-cache"
+SHOWN = 20  # players of a ranking in the terminal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,6 +179,31 @@ class Recompute(Computing):
 
     folders: tyro.conf.Positional[tuple[Path, ...]] = (Path("results"),)
     """Folders that "coplayer reproduce" wrote, or folders above them."""
+
+
+@dataclass(frozen=True)
+class Tournament(Computing):
+    """Let players meet, each every other and itself, in the prisoner's dilemma; write a ranking, matrices, pictures."""
+
+    players: tyro.conf.Positional[tuple[str, ...]]
+    """Names of strategies such as tit_for_tat or "Tit For Tat" (the Axelrod library's name), "axelrod" for all its
+    strategies that are finite automata, and folders of runs for their agents."""
+    out: Path = Path("runs/tournament")
+    """Folder for the results. A folder that already holds files is refused."""
+    rounds: int = 100
+    """Rounds of a match."""
+    payoffs: tuple[float, float, float, float] = (1.0, -1.0, 2.0, 0.0)
+    """Own reward after CC, CD, DC and DD, own action first. Axelrod's: 3 0 5 1."""
+    matches: int = 20
+    """Matches of each pair."""
+    inner_episodes: int = 1
+    """Matches in a row that agents with a longer memory remember."""
+    noise: float = 0.0
+    """Probability that a player's move is changed."""
+    population: int = 0
+    """Players of each type at the start of a Moran process with these payoffs. 0: no population."""
+    seed: int = 0
+    """Seed of all random numbers."""
 
 
 def train(command: Train, settings: Any, console: Console) -> None:
@@ -307,9 +335,31 @@ def recompute(command: Recompute, console: Console) -> None:
     require(not changed, f"{', '.join(changed)}: not the numbers that were there")
 
 
+def tournament(command: Tournament, console: Console) -> None:
+    """Hold a tournament, and say who is best and where the results are."""
+    players = players_of(command.players)
+    require(len(players) > 0, "players: needs at least one")
+    with console.status("playing"):
+        held = hold(
+            players,
+            MatrixGame(command.payoffs, command.rounds),
+            command.out,
+            matches=command.matches,
+            inner_episodes=command.inner_episodes,
+            noise=command.noise,
+            seed=command.seed,
+            population=command.population,
+        )
+    table = Table("rank", "player", "reward per round", box=box.SIMPLE)
+    for place, (name, reward) in enumerate(held.tournament.ranking()[:SHOWN], 1):
+        table.add_row(str(place), name, f"{reward:.3f}")
+    console.print(table)
+    say_where(console, table=held.table, picture=held.picture)
+
+
 JOBS = {
     **{Resume: resume, Join: join, Archive: archive, Evaluate: evaluate, Watch: watch, Equilibrium: equilibrium},
-    **{Reproduce: reproduce, Recompute: recompute},
+    **{Tournament: tournament, Reproduce: reproduce, Recompute: recompute},
 }
 
 

@@ -55,7 +55,7 @@ def test_the_share_of_own_coins_of_everybody(finished, tmp_path):
     made = reproduce.reproduce("coin-game", tmp_path, seeds=2)
     rows = rows_of(made.text)
     shares = {name: row[1] for name, row in rows.items() if name.endswith(coin_game.SHARE)}
-    assert len(shares) == 1 + 2 * 3 + 3
+    assert len(shares) == 1 + 2 + 1
     for name, share in shares.items():
         expected = 0.8 if "each other" in name else 0.5 if "beside" in name else 0.75
         assert share == pytest.approx(expected, abs=1e-3), name

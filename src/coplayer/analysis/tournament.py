@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int, PRNGKeyArray
 
+from coplayer.analysis import round_robin
 from coplayer.errors import require, require_key, require_kind, require_whole
 from coplayer.games.game import Game, require_game
 from coplayer.play.player import Player
@@ -88,23 +89,12 @@ def tournament(
     names, count = tuple(players), len(players)
     by_match = {name: np.zeros((count, count, episodes), np.float32) for name in ("reward", *game.measures)}
     for number, bout in enumerate(_bouts(list(players.values()), most=max(1, MOST_TABLES // episodes))):
-        pair = [_at_tables(side, episodes) if isinstance(side, Members) else side for side in (bout.first, bout.second)]
-        if noise:
-            pair = [Trembling(player, noise, game.num_actions) for player in pair]
-        single = bout.rows[0] * count + bout.columns[0] if len(bout.rows) == 1 else count**2 + number
-        match = play_match(
-            pair,
-            game,
-            jax.random.fold_in(key, single),
-            episodes=episodes * len(bout.rows),
-            inner_episodes=inner_episodes,
-        )
-        for seat, (own, other) in enumerate(((bout.rows, bout.columns), (bout.columns, bout.rows))):
-            view = match.view(seat)
-            new = own != other if seat else np.ones(len(own), bool)  # with itself: as seat 0 has it
-            for name, values in {"reward": view.rewards, **view.measures}.items():
-                means = np.asarray(values.astype(jnp.float32).mean(0)).reshape(len(own), episodes)
-                by_match[name][own[new], other[new]] = means[new]
+        single = len(bout.rows) == 1
+        own_key = jax.random.fold_in(key, bout.rows[0] * count + bout.columns[0] if single else count**2 + number)
+        new = bout.rows != bout.columns  # a player with itself: as seat 0 has it
+        for name, (own, other) in _means(bout, game, own_key, episodes, inner_episodes, noise).items():
+            by_match[name][bout.columns[new], bout.rows[new]] = other[new]
+            by_match[name][bout.rows, bout.columns] = own
     return Tournament(names, by_match)
 
 
@@ -117,9 +107,34 @@ class Bout(NamedTuple):
     columns: Int[np.ndarray, " pairs"]
 
 
+def _means(
+    bout: Bout, game: Game, key: PRNGKeyArray, episodes: int, inner_episodes: int, noise: float
+) -> dict[str, Float[np.ndarray, "2 pairs matches"]]:
+    """The means of each match, of the first players and of the second ones, by what is measured."""
+    sides = (bout.first, bout.second)
+    for player in sides:
+        player.check(game)
+    if all(isinstance(player, Members) for player in sides) and round_robin.fit(bout.first.automata):
+        members = [np.asarray(player.members) for player in sides]
+        found = round_robin.matches(
+            bout.first.automata, *members, game, key, matches=episodes, inner_episodes=inner_episodes, noise=noise
+        )
+        return {"reward": found.rewards, "cooperation": found.cooperation}
+    hands = [_at_tables(player, episodes) if isinstance(player, Members) else player for player in sides]
+    if noise:
+        hands = [Trembling(player, noise, game.num_actions) for player in hands]
+    match = play_match(hands, game, key, episodes=episodes * len(bout.rows), inner_episodes=inner_episodes)
+    means: dict[str, list[np.ndarray]] = {}
+    for view in (match.view(0), match.view(1)):
+        for name, values in {"reward": view.rewards, **view.measures}.items():
+            mean = np.asarray(values.astype(jnp.float32).mean(0)).reshape(len(bout.rows), episodes)
+            means.setdefault(name, []).append(mean)
+    return {name: np.stack(both) for name, both in means.items()}
+
+
 def _bouts(players: list[Player], most: int) -> list[Bout]:
-    """All pairs, at most `most` in a bout: automata among each other, any other player with all automata after it and
-    with all before it, and all others pair by pair.
+    """All pairs: automata among each other, any other player with all automata after it and with all before it, and all
+    others pair by pair. At most `most` pairs are in a bout that `play_match` plays.
     """
     automata = [i for i, player in enumerate(players) if isinstance(player, Automaton)]
     others = [i for i in range(len(players)) if i not in automata]
@@ -132,8 +147,8 @@ def _bouts(players: list[Player], most: int) -> list[Bout]:
     def members(numbers: list[int]) -> Members:
         return Members(population, jnp.array([place[number] for number in numbers], jnp.int32))
 
-    def in_parts(pairs: list[tuple[int, int]]) -> list[tuple[list[int], list[int]]]:
-        parts = [pairs[start : start + most] for start in range(0, len(pairs), most)]
+    def in_parts(pairs: list[tuple[int, int]], size: int = most) -> list[tuple[list[int], list[int]]]:
+        parts = [pairs[start : start + size] for start in range(0, len(pairs), size)]
         return [tuple(map(list, zip(*part, strict=True))) for part in parts]
 
     for i in others:
@@ -141,7 +156,8 @@ def _bouts(players: list[Player], most: int) -> list[Bout]:
             bouts.append(Bout(players[i], members(columns), np.array(rows), np.array(columns)))
         for rows, columns in in_parts([(j, i) for j in automata if j < i]):
             bouts.append(Bout(members(rows), players[i], np.array(rows), np.array(columns)))
-    for rows, columns in in_parts([(i, j) for i in automata for j in automata if i <= j]):
+    together = [(i, j) for i in automata for j in automata if i <= j]
+    for rows, columns in in_parts(together, len(together) if round_robin.fit(population) else most):
         bouts.append(Bout(members(rows), members(columns), np.array(rows), np.array(columns)))
     return bouts
 

@@ -13,7 +13,7 @@ from coplayer.experiments import coin
 from coplayer.experiments.coala_ipd import CoalaIPD
 from coplayer.figures.panels import Band, BandPanel, draw_row
 from coplayer.figures.parity import Quantity
-from coplayer.reproduce.coala_figures import COALA, RIVALS, ended, in_names, label_of, of_pool
+from coplayer.reproduce.coala_figures import COALA, ended, label_of, of_pool
 from coplayer.reproduce.exact_figures import ITERATION, band
 from coplayer.reproduce.studies import SPREAD, Study
 from coplayer.runs.folder import RunFolder
@@ -28,12 +28,9 @@ SHARE = "share of own coins"
 
 
 def runs(preset: str) -> Settings:
-    """Naive learners with each other, and each method in two pools."""
-    made = {f"{NAIVE}-{preset}": adjust(coin.NAIVE[preset], seeds=SEEDS)}
-    for pool, presets in (("shaping", coin.SHAPING), ("mixed", coin.MIXED)):
-        for method in (COALA, *RIVALS):
-            made[f"coin-{pool}-{in_names(method)}-{preset}"] = adjust(presets[preset], methods=(method,), seeds=SEEDS)
-    return made
+    """Naive learners with each other, and COALA-PG in two pools."""
+    named = {NAIVE: coin.NAIVE, f"coin-shaping-{COALA}": coin.SHAPING, f"coin-mixed-{COALA}": coin.MIXED}
+    return {f"{name}-{preset}": adjust(presets[preset], seeds=SEEDS) for name, presets in named.items()}
 
 
 def share(own: np.ndarray, other: np.ndarray) -> np.ndarray:
