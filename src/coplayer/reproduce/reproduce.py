@@ -93,7 +93,7 @@ def reproduce(
     write_atomically(target / "table.md", text.encode())
     seeds_of = {run: settings.run.seeds for run, settings in made.items()}
     how = {"figure": name, "source": study.source, "preset": preset, "only": only, "seed": seed, "seeds": seeds_of}
-    how |= provenance()
+    how |= {"asked_seeds": seeds} | provenance()
     write_atomically(target / "made.json", json.dumps(how, indent=2).encode() + b"\n")
     return Reproduction(target / "figure.png", target / "table.md", text)
 
@@ -113,7 +113,7 @@ def recompute(path: Path) -> Recomputed:
     """
     try:
         made = json.loads((path / "made.json").read_bytes())
-        how = {name: made[name] for name in ("preset", "only", "seed")} | {"seeds": max(made["seeds"].values())}
+        how = {name: made[name] for name in ("preset", "only", "seed")} | {"seeds": made["asked_seeds"]}
         name, before = made["figure"], (path / "table.md").read_text()
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CoplayerError(f"{path}: holds no figure that 'coplayer reproduce' made ({error!r})") from error
