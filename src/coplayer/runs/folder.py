@@ -11,7 +11,6 @@ An archive of a finished run (see `experiments.archive`) has metrics.jsonl.gz in
 """
 
 import contextlib
-import fcntl
 import gzip
 import importlib.metadata
 import json
@@ -21,6 +20,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import filelock
 import jax
 import numpy as np
 from jaxtyping import Float, Num
@@ -82,12 +82,15 @@ class RunFolder:
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the folder, so that no other process trains in it."""
-        with open(self.path / ".lock", "w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise CoplayerError(f"{self.path}: another process is training in this folder") from error
+        lock = filelock.FileLock(self.path / ".lock")
+        try:
+            lock.acquire(blocking=False)
+        except filelock.Timeout as error:
+            raise CoplayerError(f"{self.path}: another process is training in this folder") from error
+        try:
             yield
+        finally:
+            lock.release()
 
     @property
     def archived(self) -> bool:
