@@ -1,10 +1,14 @@
 """Panels of curves with their bands."""
 
+import io
+
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from PIL import Image
 
 from coplayer.figures import panels
-from coplayer.figures.panels import Line, Panels, draw
+from coplayer.figures.panels import Band, BandPanel, Line, Panels, draw, row_of, small_png
 
 
 def line(label, x, reward, cooperation, published=None):
@@ -106,3 +110,17 @@ def test_bands_by_hand(spread, low, high):
     np.testing.assert_allclose([heights.min(), heights.max()], [low, high])
     np.testing.assert_allclose(axis.lines[0].get_ydata(), 3)
     panels.plt.close(axis.figure)
+
+
+def test_a_small_picture_looks_the_same():
+    rng = np.random.default_rng(0)
+    panel = BandPanel("title", "x", "y", [Band(str(i), np.arange(5), rng.random((3, 5))) for i in range(4)])
+    figure, _ = row_of([panel])
+    whole = io.BytesIO()
+    figure.savefig(whole, format="png", dpi=150)
+    plt.close(figure)
+    small = small_png(whole.getvalue())
+    one, two = (np.asarray(Image.open(io.BytesIO(data)).convert("RGB"), float) for data in (whole.getvalue(), small))
+    assert len(small) < 0.6 * len(whole.getvalue()) and one.shape == two.shape
+    assert np.abs(one - two).mean() < 0.5 and (np.abs(one - two).max(-1) > 32).mean() < 1e-3  # of 255
+    assert small_png(small) == small
