@@ -156,7 +156,7 @@ def main(path):
                 continue
             machine = found_by_asking(kind)
             if machine is None:
-                left[name] = "too many states"
+                left[name] = f"more than {MOST_STATES} states, or more than {SECONDS:g} s to find them"
                 continue
             machine = merged(machine)
             if not agrees(kind, machine, rng):

@@ -183,7 +183,7 @@ class Recompute(Computing):
 
 @dataclass(frozen=True)
 class Tournament(Computing):
-    """Let players meet, each every other and itself, in the prisoner's dilemma; write a ranking, matrices, pictures."""
+    """Let every player meet every other and itself in the prisoner's dilemma; write a ranking, matrices, pictures."""
 
     players: tyro.conf.Positional[tuple[str, ...]]
     """Names of strategies such as tit_for_tat or "Tit For Tat" (the Axelrod library's name), "axelrod" for all its
@@ -329,9 +329,14 @@ def recompute(command: Recompute, console: Console) -> None:
     require(bool(found), f"folders: no figure with archived runs in {', '.join(map(str, command.folders))}")
     changed = []
     for path in found:
-        made = reproduction.recompute(path)
+        try:
+            made = reproduction.recompute(path)
+        except CoplayerError as error:
+            console.print(f"{path}: {error}", highlight=False, soft_wrap=True)
+            changed.append(str(path))
+            continue
         console.print(f"{made.table}: {'same' if made.same else 'CHANGED'}", highlight=False, soft_wrap=True)
-        changed += [] if made.same else [str(made.table)]
+        changed += [] if made.same else [str(path)]
     require(not changed, f"{', '.join(changed)}: not the numbers that were there")
 
 

@@ -33,7 +33,9 @@ def in_plain_python(automata, i, j, game, episodes):
 def test_sure_automata_by_the_rules(episodes):
     automata = random_automata(jax.random.key(0), 5, 4)
     rows, columns = map(np.ravel, np.indices((5, 5)))
-    found = round_robin.matches(automata, rows, columns, UNLIKE, jax.random.key(1), matches=2, inner_episodes=episodes)
+    found = round_robin.play_pairs(
+        automata, rows, columns, UNLIKE, jax.random.key(1), matches=2, inner_episodes=episodes
+    )
     for pair, (i, j) in enumerate(zip(rows, columns, strict=True)):
         rewards, cooperation = in_plain_python(automata, i, j, UNLIKE, episodes)
         for match in range(2):
@@ -56,7 +58,7 @@ def test_automata_that_draw_as_in_the_one_loop_of_rounds(noise, monkeypatch):
 def test_more_matches_than_a_block_holds(monkeypatch):
     automata = stacked([named_automaton(name) for name in ("Random", "Cooperator")])
     one, two = np.array([0]), np.array([1])
-    found = round_robin.matches(automata, one, two, CLASSIC, jax.random.key(0), matches=round_robin.BLOCK + 7)
+    found = round_robin.play_pairs(automata, one, two, CLASSIC, jax.random.key(0), matches=round_robin.BLOCK + 7)
     rates = found.cooperation[0, 0]
     assert len(np.unique(rates[-7:])) > 1 and (rates[:7] != rates[-7:]).any()  # blocks draw their own numbers
     assert rates.mean() == pytest.approx(0.5, abs=5 * 0.5 / np.sqrt(20 * len(rates)))

@@ -27,7 +27,7 @@ def read(path):
 def test_the_files_of_a_tournament_say_what_was_played(tmp_path):
     players = players_of(WORDS)
     held = hold(players, GAME, tmp_path / "out", matches=30, seed=4, population=3)
-    expected = tournament(players, GAME, jax.random.key(4), episodes=30)
+    expected = tournament(players, GAME, jax.random.split(jax.random.key(4))[0], episodes=30)
     np.testing.assert_array_equal(held.tournament.rewards, expected.rewards)
     head, *rows = read(held.table)
     assert head == ["rank", "player", "reward", "low", "high", "cooperation"]
@@ -44,18 +44,20 @@ def test_the_files_of_a_tournament_say_what_was_played(tmp_path):
         assert (tmp_path / "out" / f"{picture}.png").read_bytes().startswith(b"\x89PNG")
     taken = {name: float(share) for name, share, *_ in read(tmp_path / "out" / "population.csv")[1:]}
     assert sum(taken.values()) == pytest.approx(1, abs=1e-3) and max(taken, key=taken.get) == "tit_for_tat"
+    assert taken["(nobody yet)"] == 0
 
 
 def test_players_are_names_runs_and_the_whole_library(tmp_path):
     run = registry.train(adjust(TINY_A2C, seeds=1), tmp_path / "agents")
     found = players_of([str(run.path), "Grudger", "tit_for_tat"])
-    assert list(found) == ["agents 0", "agents 1", "Grudger", "tit_for_tat"]
+    assert list(found) == [f"{run.path} 0", f"{run.path} 1", "Grudger", "tit_for_tat"]
     rewards = tournament(found, prisoners_dilemma(5), jax.random.key(0), episodes=4).rewards
     assert rewards[2, 3] == 1.0 and np.isfinite(rewards).all()
     assert players_of(["axelrod"]).keys() == axelrod_automata().keys()
     for words, message in (
         (["Grudger", "axelrod"], "players: Grudger named twice"),
         (["nobody"], "strategy: 'nobody' is not one of"),
+        (["runs/mixd"], "players: runs/mixd is not the folder of a run"),
     ):
         with pytest.raises(CoplayerError, match=message):
             players_of(words)

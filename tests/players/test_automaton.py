@@ -165,6 +165,7 @@ def test_random_automata_use_all_states_and_both_moves():
         (lambda: named_automaton("Tit For Tat").check(CoinGame()), "player: an automaton plays matrix games"),
         (lambda: named_automaton("Tit For Tat").check(MatrixGame(np.eye(3))), "player: an automaton plays"),
         (lambda: random_automata(jax.random.key(0), 2, 2).begin(None, 3), "one per table, at 3 tables"),
+        (lambda: Trembling(named_strategy("random"), 0.1, 3).check(GAME), "trembling hand knows 3 actions"),
     ],
 )
 def test_what_is_refused(call, message):

@@ -28,7 +28,7 @@ class Means(NamedTuple):
     cooperation: Float[np.ndarray, "2 pairs matches"]
 
 
-def matches(
+def play_pairs(
     automata: Automaton,
     rows: Int[np.ndarray, " pairs"],
     columns: Int[np.ndarray, " pairs"],
@@ -40,7 +40,8 @@ def matches(
     noise: float = 0.0,
 ) -> Means:
     """Play `matches` matches of each pair of members of a batch of automata, in a game of two actions, of which action
-    0 cooperates. The first of a pair sits in seat 0. Probabilities are rounded to multiples of 2^-15.
+    0 cooperates. The first of a pair sits in seat 0. Probabilities are rounded to multiples of 2^-15. The pairs are
+    shared by the devices, each with random numbers of its own.
     """
     chance = np.asarray(automata.p_cooperate, float)
     chance = chance * (1 - noise) + (1 - chance) * noise

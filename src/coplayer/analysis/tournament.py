@@ -74,7 +74,8 @@ def tournament(
     """Play every pair of players, each with itself too, in a two-player game: `episodes` matches a pair, in which the
     one that comes first sits in seat 0. With `inner_episodes` each match is that many episodes in a row.
 
-    `noise`: the probability that a player takes another action than it chose (see `play.seating.Trembling`).
+    `noise`: the probability that a player takes another action than it chose (see `play.seating.Trembling`). Matches of
+    automata that draw depend on the number of devices too.
 
     All automata (see `players.automaton`) play each other side by side, which is far faster than pair by pair. Raises
     `CoplayerError` where a player cannot play the game.
@@ -116,7 +117,7 @@ def _means(
         player.check(game)
     if all(isinstance(player, Members) for player in sides) and round_robin.fit(bout.first.automata):
         members = [np.asarray(player.members) for player in sides]
-        found = round_robin.matches(
+        found = round_robin.play_pairs(
             bout.first.automata, *members, game, key, matches=episodes, inner_episodes=inner_episodes, noise=noise
         )
         return {"reward": found.rewards, "cooperation": found.cooperation}

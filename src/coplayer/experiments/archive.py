@@ -13,7 +13,8 @@ def archive(path: Path, out: Path, *, all_phases: bool = False) -> RunFolder:
     """Write a finished run to the new folder `out` without what only going on with the run needs: config.json, all
     metrics, compressed, and the agents at the end of training; with `all_phases`, those at the end of each phase.
 
-    Whatever reads a finished run reads an archive too. Checkpoints and timing.jsonl stay behind. Raises `CoplayerError`
+    Figures, evaluation and `registry.load` read an archive as they read a run. Checkpoints and timing.jsonl stay
+    behind, which joining and going on need. Raises `CoplayerError`
     where the run is not finished, or where `out` holds files.
     """
     folder = RunFolder.open(path)

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -9,9 +10,9 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from coplayer.analysis.populations import moran, replicator
+from coplayer.analysis.populations import MOST_STEPS, moran, replicator
 from coplayer.analysis.tournament import Tournament, tournament
-from coplayer.errors import require, require_whole
+from coplayer.errors import CoplayerError, require, require_whole
 from coplayer.experiments import registry
 from coplayer.figures.parity import interval
 from coplayer.figures.tournaments import draw_matrices, draw_population, draw_ranking
@@ -36,12 +37,14 @@ class Held(NamedTuple):
 def players_of(words: Sequence[str]) -> dict[str, Player]:
     """Players by words: the name of a strategy (see `players.automaton.named_automaton`), "axelrod" for all strategies
     of the Axelrod library that are finite automata, or the folder of a run for all its agents. Raises `CoplayerError`
-    for a player that is named twice.
+    for a player that is named twice, and for a word that means none.
     """
     found: dict[str, Player] = {}
     for word in words:
         if (Path(word) / "config.json").exists():
-            added = {f"{Path(word).name} {i}": agent for i, agent in enumerate(registry.load(word))}
+            added = {f"{word} {i}": agent for i, agent in enumerate(registry.load(word))}
+        elif Path(word).is_dir() or os.sep in word:
+            raise CoplayerError(f"players: {word} is not the folder of a run")
         elif word == ALL:
             added = dict(axelrod_automata())
         else:
@@ -72,11 +75,11 @@ def hold(
     require(not out.exists() or not any(out.iterdir()), f"out: {out} exists already; name a new folder")
     for name, value, least in (("matches", matches, 1), ("population", population, 0)):
         require_whole(name, value, at_least=least)
-    key = jax.random.key(seed)
+    key, later = jax.random.split(jax.random.key(seed))
     held = tournament(players, game, key, episodes=matches, inner_episodes=inner_episodes, noise=noise)
     names, scores = held.names, held.scores()
     order = np.argsort(-scores.mean(-1), kind="stable")
-    rows = [("rank", "player", "reward", "low", "high", *(f"{name}" for name in held.measures))]
+    rows = [("rank", "player", "reward", "low", "high", *held.measures)]
     for place, i in enumerate(order, 1):
         low, high = interval(scores[i]) if matches > 1 else (scores[i, 0],) * 2
         measured = (values[i].mean() for values in held.measures.values())
@@ -90,7 +93,7 @@ def hold(
     draw_ranking(out / "ranking", held, title)
     draw_matrices(out / "matrices", held, title)
     if population:
-        _populate(held, out, population, jax.random.fold_in(key, 1))
+        _populate(held, out, population, later)
     return Held(held, out / "ranking.csv", out / "ranking.png")
 
 
@@ -104,8 +107,11 @@ def _populate(held: Tournament, out: Path, size: int, key: jax.Array) -> None:
         low, high = interval((ran.fixed == i).astype(float))
         numbers = (fixation[i], low, high, 1 / count, shares[-1, i])
         rows.append((names[i], *(f"{number:.4f}" for number in numbers)))
+    open_ = (ran.fixed < 0).mean()
+    rows.append(("(nobody yet)", f"{open_:.4f}", "", "", "", ""))
     _write(out / "population.csv", rows)
     title = f"{count} types, {size} players each at first; {RUNS} runs"
+    title += f", {open_:.0%} of them not at an end after {MOST_STEPS} births" if open_ else ""
     draw_population(out / "population", names, times, shares, fixation, title)
 
 

@@ -14,14 +14,16 @@ MOST_CURVES = 10
 
 
 def draw_ranking(path: Path, held: Tournament, title: str) -> None:
-    """A box of each player's scores, one score per round of matches with all others; the best player on top."""
+    """A box of each player's scores: the first matches with all players, itself included, are a score, the second ones
+    another. The best player is on top.
+    """
     order = np.argsort(held.scores().mean(-1), kind="stable")[-MOST_NAMED:]
     figure, axis = plt.subplots(figsize=(7.5, 1.2 + 0.21 * len(order)), layout="constrained")
     axis.boxplot(held.scores()[order].T, orientation="horizontal", widths=0.6, showfliers=False)
     axis.set_yticks(np.arange(1, len(order) + 1), [held.names[i] for i in order], fontsize=8)
     hidden = len(held.names) - len(order)
     more = f"; the best {len(order)} of {len(held.names)}" if hidden else ""
-    axis.set(xlabel="reward per round, mean over all co-players", title=f"{title}{more}")
+    axis.set(xlabel="reward per round, mean over all players, itself included", title=f"{title}{more}")
     axis.title.set_fontsize(9)
     tidy(axis)
     save(figure, path)

@@ -104,6 +104,13 @@ class Trembling(Around):
     noise: Float[Array, ""] | float
     num_actions: int = eqx.field(static=True)
 
+    def check(self, game: Game) -> None:
+        super().check(game)
+        require(
+            self.num_actions == game.num_actions,
+            f"player: its trembling hand knows {self.num_actions} actions, this game has {game.num_actions}",
+        )
+
     @property
     def takes_uniforms(self) -> bool:
         return False

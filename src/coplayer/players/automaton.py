@@ -192,7 +192,8 @@ def random_automata(key: PRNGKeyArray, batch: int, states: int, *, deterministic
 
 @functools.cache
 def axelrod_automata() -> Mapping[str, Automaton]:
-    """The strategies of the Axelrod library that are finite automata, by their names there (version 4.13).
+    """Strategies of the Axelrod library, by their names there (version 4.13): those that were found to be finite
+    automata of at most 100 states.
 
     The tables were found by tools/axelrod_automata.py. The tests compare them with the library.
     """

@@ -2,6 +2,7 @@
 
 import json
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -61,6 +62,7 @@ def reproduce(
     seed: int = 0,
     reporter: Callable[[str], Reporter] | None = None,
     train: bool = True,
+    target: Path | None = None,
 ) -> Reproduction:
     """Train the runs of a figure in `out/runs` and write its panels and table to `out/name`.
 
@@ -68,7 +70,8 @@ def reproduce(
 
     `only`: one part of the figure, with the runs it builds on, written to `out/name-only`. `seeds`: None for the
     published number, or at most as many of the quick preset. `reporter(run)` shows a run's progress. `train`: False to
-    refuse where a run is not finished. Raises `CoplayerError` if a folder in `out/runs` has other settings.
+    refuse where a run is not finished. `target`: another folder for the panels and the table. Raises `CoplayerError` if
+    a folder in `out/runs` has other settings.
     """
     require(name in STUDIES, f"figure: must be one of {', '.join(STUDIES)}, got {name!r}")
     study = STUDIES[name]
@@ -87,7 +90,7 @@ def reproduce(
         if not train:
             _require_finished(folder_of[run])
         folders[run] = _trained(made[run], folder_of[run], preset, reporter(run) if reporter else None)
-    target = out / (name if only is None else f"{name}-{only}")
+    target = target or out / (name if only is None else f"{name}-{only}")
     target.mkdir(parents=True, exist_ok=True)
     text = table(study.draw(folders, made, target / "figure"))
     write_atomically(target / "table.md", text.encode())
@@ -108,7 +111,8 @@ class Recomputed(NamedTuple):
 def recompute(path: Path) -> Recomputed:
     """Draw a figure and its table anew from the finished runs beside it, such as archives; nothing is trained.
 
-    `path`: the folder that `reproduce` wrote, with figure, table and made.json, beside the folder `runs`. Raises
+    `path`: the folder that `reproduce` wrote, with figure, table and made.json, beside the folder `runs`. Where the new
+    table says something else, everything there stays, and the new table is written beside the old one. Raises
     `CoplayerError` where a run is missing or not finished.
     """
     try:
@@ -117,9 +121,15 @@ def recompute(path: Path) -> Recomputed:
         name, before = made["figure"], (path / "table.md").read_text()
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CoplayerError(f"{path}: holds no figure that 'coplayer reproduce' made ({error!r})") from error
-    again = reproduce(name, path.parent, **how, train=False)
-    write_atomically(path / "made.json", json.dumps(made, indent=2).encode() + b"\n")  # how the runs were made
-    return Recomputed(again.table, again.table.read_text() == before)
+    with tempfile.TemporaryDirectory() as folder:
+        again = reproduce(name, path.parent, **how, train=False, target=Path(folder))
+        same = again.text == before
+        if same:
+            for drawn in again.figure.parent.glob("figure.*"):
+                write_atomically(path / drawn.name, drawn.read_bytes())
+    table_file = path / ("table.md" if same else "table.new.md")
+    write_atomically(table_file, again.text.encode())
+    return Recomputed(table_file, same)
 
 
 def _needed(planned: dict[str, Any], part: str) -> dict[str, Any]:
