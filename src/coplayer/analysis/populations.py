@@ -73,7 +73,6 @@ def moran(
 
 @partial(jax.jit, static_argnames="most_steps")
 def _moran(payoffs, counts, keys, intensity, most_steps):
-    types = len(payoffs)
     size = counts.sum()
 
     def unfinished(state):
@@ -87,11 +86,7 @@ def _moran(payoffs, counts, keys, intensity, most_steps):
         weights = jnp.log(counts) + intensity * earned
         born = jax.random.categorical(birth, weights)
         died = jax.random.categorical(death, jnp.log(counts))
-        return (
-            counts + jax.nn.one_hot(born, types, dtype=jnp.int32) - jax.nn.one_hot(died, types, dtype=jnp.int32),
-            (done + 1),
-            key,
-        )
+        return counts.at[born].add(1).at[died].add(-1), done + 1, key
 
     def run(key):
         left, steps, _ = jax.lax.while_loop(unfinished, step, (counts, jnp.zeros((), jnp.int32), key))

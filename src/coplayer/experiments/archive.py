@@ -3,7 +3,6 @@
 import gzip
 from pathlib import Path
 
-from coplayer.errors import require
 from coplayer.experiments import registry
 from coplayer.runs.files import write_atomically
 from coplayer.runs.folder import RunFolder
@@ -19,7 +18,7 @@ def archive(path: Path, out: Path, *, all_phases: bool = False) -> RunFolder:
     """
     folder = RunFolder.open(path)
     _, settings = registry.settings_of_folder(folder)
-    require(registry.is_finished(folder, settings), f"{path}: not finished; go on with it by 'coplayer resume {path}'")
+    registry.require_finished(folder, settings)
     kept = folder.phases() if all_phases else [settings.run.phases]
     made = RunFolder.create(out, folder.config())
     for phase in kept:

@@ -74,9 +74,7 @@ def _joint_settings(opened: list[tuple[Experiment, Any, RunFolder]]) -> Any:
         different = sorted(name for name in own.keys() - MAY_DIFFER if own[name] != shared[name])
         require(not different, f"{', '.join(different)}: differs between {folder.path} and {at.path}")
         require(settings.run.seed == seed, f"seed: {seed} must come next, and {at.path} begins at {settings.run.seed}")
-        require(
-            registry.is_finished(at, settings), f"{at.path}: not finished; go on with it by 'coplayer resume {at.path}'"
-        )
+        registry.require_finished(at, settings)
         seed += settings.run.seeds
     return setting_groups.adjust(first, seeds=seed - first.run.seed)
 

@@ -179,6 +179,12 @@ def is_finished(folder: RunFolder, settings: Any) -> bool:
     return settings.run.phases in folder.phases()
 
 
+def require_finished(folder: RunFolder, settings: Any) -> None:
+    """Refuse a run of these settings that has not come to its end."""
+    path = folder.path
+    require(is_finished(folder, settings), f"{path}: not finished; go on with it by 'coplayer resume {path}'")
+
+
 def load(path: str | Path, *, phase: int | None = None, seed: int | None = None) -> list[Player]:
     """The agents of a finished or unfinished run, ready to play.
 

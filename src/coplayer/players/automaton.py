@@ -22,6 +22,7 @@ from coplayer.play.player import Player, uniform
 from coplayer.players.memory1 import (
     PRISONERS_DILEMMA_STRATEGIES,
     Memory1,
+    check_batch,
     fits_named_strategies,
     named_strategy,
 )
@@ -64,11 +65,7 @@ class Automaton(Player):
         )
 
     def begin(self, key, batch):
-        have = self.p_cooperate.shape[:-1]
-        require(
-            have in ((), (1,), (batch,)),
-            f"player: is a batch of {' x '.join(map(str, have))} automata, one per table, at {batch} tables",
-        )
+        check_batch(self.p_cooperate.shape[:-1], batch)
         return jnp.zeros(batch, jnp.int32)
 
     def act(self, state, observation, key):

@@ -63,7 +63,7 @@ class Memory1(Player):
         )
 
     def begin(self, key, batch):
-        _check_batch(self.probabilities.shape[:-2], batch)
+        check_batch(self.probabilities.shape[:-2], batch)
         return None
 
     def act(self, state, observation, key):
@@ -88,7 +88,7 @@ class TabularPlayers(Player):
         _check_table(game, *self.tables.shape[-3:-1])
 
     def begin(self, key, batch):
-        _check_batch(self.tables.shape[2:], batch)
+        check_batch(self.tables.shape[2:], batch)
         return None
 
     def act(self, state, observation, key):
@@ -102,7 +102,8 @@ def _check_range(table: np.ndarray) -> None:
     )
 
 
-def _check_batch(have: tuple[int, ...], batch: int) -> None:
+def check_batch(have: tuple[int, ...], batch: int) -> None:
+    """Refuse to play at `batch` tables with players of another number: `have` is the shape of their batch."""
     count = " x ".join(map(str, have))
     require(have in ((), (1,), (batch,)), f"player: is a batch of {count} players, one per table, at {batch} tables")
 

@@ -88,7 +88,8 @@ def reproduce(
         earlier = {name: folder_of[str(named)] for name, named in registry.built_on(settings).items()}
         made[run] = adjust(settings, **earlier)
         if not train:
-            _require_finished(folder_of[run])
+            folder = RunFolder.open(folder_of[run])
+            registry.require_finished(folder, registry.settings_of_folder(folder)[1])
         folders[run] = _trained(made[run], folder_of[run], preset, reporter(run) if reporter else None)
     target = target or out / (name if only is None else f"{name}-{only}")
     target.mkdir(parents=True, exist_ok=True)
@@ -144,12 +145,6 @@ def _needed(planned: dict[str, Any], part: str) -> dict[str, Any]:
 def _folder_name(run: str, settings: Any) -> str:
     first = settings.run.seed
     return f"{run}-seeds-{first}-to-{first + settings.run.seeds - 1}"
-
-
-def _require_finished(path: Path) -> None:
-    folder = RunFolder.open(path)
-    _, settings = registry.settings_of_folder(folder)
-    require(registry.is_finished(folder, settings), f"{path}: not finished; go on with it by 'coplayer resume {path}'")
 
 
 def _trained(settings: Any, path: Path, preset: str, reporter: Reporter | None) -> RunFolder:

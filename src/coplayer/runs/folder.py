@@ -100,7 +100,7 @@ class RunFolder:
     def metrics_bytes(self) -> bytes:
         """The contents of metrics.jsonl, also of an archive; nothing where there is no such file."""
         if not self.archived:
-            return self.metrics_file.read_bytes() if self.metrics_file.exists() else b""
+            return _contents(self.metrics_file)
         try:
             return gzip.decompress(self.archived_metrics.read_bytes())
         except (OSError, EOFError, zlib.error) as error:
@@ -111,7 +111,7 @@ class RunFolder:
         return rows_of(self.metrics_bytes(), self.metrics_file)
 
     def timing(self) -> list[dict]:
-        return rows_of(self.timing_file.read_bytes(), self.timing_file) if self.timing_file.exists() else []
+        return rows_of(_contents(self.timing_file), self.timing_file)
 
     def phases(self) -> list[int]:
         """The phases whose agents are kept."""
@@ -139,6 +139,11 @@ class RunFolder:
         return np.array(xs), np.array([[np.mean(values[seed, at]) for at in xs] for seed in seeds])
 
 
+def _contents(path: Path) -> bytes:
+    """The contents of a file; nothing where there is none."""
+    return path.read_bytes() if path.exists() else b""
+
+
 def rows_of(data: bytes, path: Path) -> list[dict]:
     """The complete rows in the contents of `path`."""
     rows = []
@@ -156,7 +161,7 @@ def append_rows(path: Path, rows: list[dict]) -> None:
 
 def keep_rows(path: Path, count: int) -> None:
     """Cut a file of rows back to its first `count`, those from before a checkpoint."""
-    data = path.read_bytes() if path.exists() else b""
+    data = _contents(path)
     lines = data.split(b"\n")[:-1]
     require(len(lines) >= count, f"{path}: has {len(lines)} rows, and the checkpoint was made after {count}")
     kept = b"".join(line + b"\n" for line in lines[:count])
