@@ -126,3 +126,11 @@ def test_without_axelrod_one_line_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "axelrod", None)
     with pytest.raises(CoplayerError, match=r"axelrod: is not installed; pip install 'coplayer\[axelrod\]'"):
         as_player(named_strategy("random"), "x")
+
+
+def test_strategies_that_refuse_our_payoffs_play_with_axelrods():
+    unusual = prisoners_dilemma(5)
+    with pytest.raises(ValueError):
+        axelrod.ZDGen2().set_match_attributes(length=5, game=axelrod.Game(r=1, s=-1, t=2, p=0), noise=0)
+    played = play(named_strategy("tit_for_tat"), [axelrod.ZDGen2()], unusual, jax.random.key(0), matches=2)
+    assert played.joint.shape == (5, 2)

@@ -261,8 +261,18 @@ def test_pools_and_games_that_do_not_fit_are_refused():
             tabular.pool_of((entry,), PublicGoods(2))
 
 
-def test_a_pool_may_be_drawn_from_words():
-    """The same tables by either way."""
-    words, key = ("uniform", "tit_for_tat"), jax.random.key(9)
-    player = tabular.draw(key, GAME, 40, words)
-    np.testing.assert_array_equal(player.tables, tabular.draw_tables(key, GAME, 40, tabular.pool_of(words, GAME)))
+def test_a_trembling_hand_takes_each_other_action_equally_often():
+    three = MatrixGame(np.arange(9).reshape(3, 3).tolist(), rounds=3)
+    steady, noisy = (
+        tabular.draw_tables(
+            jax.random.key(3), three, 7, tabular.pool_of(("uniform", "random"), three)._replace(noise=p)
+        )
+        for p in (0.0, 0.2)
+    )
+    slips = np.full((3, 3), 0.1) + np.diag([0.7] * 3)  # from the action chosen to the action taken
+    np.testing.assert_allclose(noisy, np.einsum("oab,ac->ocb", steady, slips), atol=1e-6)
+
+
+def test_what_a_noisy_pool_predicts_is_not_known():
+    with pytest.raises(CoplayerError, match="pool_noise"):
+        tabular.predictive(jnp.zeros((GAME.rounds, 1), int), GAME, tabular.UNIFORM._replace(noise=0.1))

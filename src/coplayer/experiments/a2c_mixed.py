@@ -21,7 +21,7 @@ from coplayer.errors import require
 from coplayer.experiments import mixed_pool
 from coplayer.experiments.axes import of_all_learners
 from coplayer.experiments.iterations import IterationTrainer
-from coplayer.experiments.mixed_pool import NOTHING, Given, Source, Split, Trainee
+from coplayer.experiments.mixed_pool import NOTHING, Given, Source, Split, Trainee, pool_of
 from coplayer.experiments.protocol import Recipe
 from coplayer.experiments.settings import (
     CoPlayerSettings,
@@ -45,7 +45,8 @@ from coplayer.play.player import Player
 from coplayer.play.trajectory import Trajectory
 from coplayer.players.memory1 import identity_size
 from coplayer.players.recurrent import RecurrentPlayer
-from coplayer.pools import tabular
+from coplayer.pools import strangers
+from coplayer.pools.tabular import has_tables
 from coplayer.runs import memory
 from coplayer.settings import adjust, setting
 
@@ -225,9 +226,9 @@ def check(settings: A2CMixed) -> None:
     check_first("tabular_iterations", settings.meeting_from, settings.run)
     check_annealing(settings)
     if settings.split.against_tabular:
-        tabular.pool_of(co_players.pool, settings.game)
+        mixed_pool.check_pool(co_players, settings.game)
     require(
-        not co_players.opponent_identity or tabular.has_tables(settings.game),
+        not co_players.opponent_identity or has_tables(settings.game),
         "opponent_identity: needs a game whose observations are symbols, in which co-players are tables",
     )
 
@@ -305,7 +306,8 @@ def play(
     draws = jax.random.uniform(jax.random.fold_in(key, DRAWS), (rounds, split.size + split.against_tabular))
     others, identity = frozen, jnp.zeros((settings.identity_size, split.size))
     if frozen is None and split.against_tabular:
-        others = tabular.draw(jax.random.fold_in(key, TABLES), game, split.against_tabular, settings.co_players.pool)
+        pool = pool_of(settings.co_players, game)
+        others = strangers.draw(jax.random.fold_in(key, TABLES), game, split.against_tabular, pool)
         if settings.identity_size:
             identity = mixed_pool.identities(settings.identity_size, split.against_learners, others.tables)
     frozen_keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(jax.random.fold_in(key, FROZEN), jnp.arange(rounds))
@@ -351,7 +353,7 @@ def memory_bytes(settings: A2CMixed, seed_batch: int) -> int:
     """
     hidden = settings.network.hidden
     widths = 6 if settings.network.core == "gru" else 42  # measured
-    inputs = settings.game.observation_space.size if not tabular.has_tables(settings.game) else 0
+    inputs = settings.game.observation_space.size if not has_tables(settings.game) else 0
     trace = 4 * settings.game.rounds * settings.data.episodes * (widths * hidden + 20 + 2 * inputs)
     return settings.co_players.learners * (seed_batch * trace + settings.run.seeds * 4 * 16 * hidden**2)
 

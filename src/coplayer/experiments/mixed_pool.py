@@ -29,6 +29,9 @@ from coplayer.play.seating import Absent, Groups
 from coplayer.play.tables import Tables, table_keys, tables_of
 from coplayer.play.trajectory import Episode, Trajectory
 from coplayer.players.memory1 import identity_of
+from coplayer.pools import strangers
+from coplayer.pools.strangers import Pool
+from coplayer.pools.tabular import TabularPool
 from coplayer.runs import checkpoint
 from coplayer.runs.folder import RunFolder
 
@@ -83,6 +86,21 @@ def check_co_players(co_players: CoPlayerSettings, game: Game) -> None:
     require(
         co_players.frozen is None or co_players.learner_share == 0,
         f"frozen: needs learner_share = 0, for it takes the place of all others; got {co_players.learner_share}",
+    )
+
+
+def pool_of(co_players: CoPlayerSettings, game: Game) -> Pool:
+    """The strangers that learners meet."""
+    return strangers.pool_of(co_players.pool, game, co_players.pool_noise)
+
+
+def check_pool(co_players: CoPlayerSettings, game: Game) -> None:
+    """Refuse a pool that the game does not allow, and one whose strangers have no identity where learners are told."""
+    pool = pool_of(co_players, game)
+    require(
+        isinstance(pool, TabularPool) or not co_players.opponent_identity,
+        f"opponent_identity: needs a pool of memory-1 players, whose probabilities are told; got "
+        f"{', '.join(co_players.pool)}",
     )
 
 

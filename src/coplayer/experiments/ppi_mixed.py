@@ -19,7 +19,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt8
 from coplayer import settings as setting_groups
 from coplayer.errors import require
 from coplayer.experiments import mixed_pool
-from coplayer.experiments.mixed_pool import NOTHING, Given, Source, Split, Trainee
+from coplayer.experiments.mixed_pool import NOTHING, Given, Source, Split, Trainee, pool_of
 from coplayer.experiments.protocol import Recipe
 from coplayer.experiments.settings import CoPlayerSettings, EpisodeSettings, NetworkSettings, RunSettings, check_seeds
 from coplayer.figures.published import Bound, Panel
@@ -33,10 +33,11 @@ from coplayer.networks.world_model import RoundModel, TokenModel, WorldModel
 from coplayer.play.player import Player
 from coplayer.play.rollout import keys_of_rounds
 from coplayer.play.trajectory import JointActions, seat_payoffs
+from coplayer.players.automaton import Members
 from coplayer.players.memory1 import TabularPlayers, identity_of, identity_size
 from coplayer.players.planner import PlannerSettings, PPIPlayer
-from coplayer.pools import tabular
-from coplayer.pools.tabular import TabularPool
+from coplayer.pools import strangers, tabular
+from coplayer.pools.strangers import Pool
 from coplayer.runs import checkpoint, memory, packing
 from coplayer.runs.training import Chunk
 from coplayer.settings import adjust, setting
@@ -122,11 +123,11 @@ class PPIMixed:
         return identity_size(self.game) if self.co_players.opponent_identity else 0
 
     @property
-    def first_players(self) -> TabularPool:
+    def first_players(self) -> Pool:
         """Whose episodes among themselves the data set starts with."""
         if self.co_players.learner_share == 1 and self.co_players.start is None:
             return tabular.random_actions(self.game)
-        return tabular.pool_of(self.co_players.pool, self.game)
+        return pool_of(self.co_players, self.game)
 
     @property
     def fresh_count(self) -> int:
@@ -223,7 +224,7 @@ def check(settings: PPIMixed) -> None:
         data.tabular_episodes >= settings.fitting.fit_batch,
         f"tabular_episodes: must be at least one batch, {settings.fitting.fit_batch}, got {data.tabular_episodes}",
     )
-    tabular.pool_of(co_players.pool, settings.game)
+    mixed_pool.check_pool(co_players, settings.game)
 
 
 BEST_RESPONSE = {
@@ -305,7 +306,7 @@ def own_payoffs(settings: PPIMixed) -> Float[Array, " joint"]:
 def tabular_episodes(settings: PPIMixed, key: PRNGKeyArray, count: int) -> ppi.EpisodeBatch:
     """Episodes of tabular players among themselves, and the identities of the second players if the learner is told."""
     drawn = (key, settings.game, count, settings.first_players)
-    return tabular.play(*drawn).joint, identity_of(tabular.opponents(*drawn)) if settings.identity_size else None
+    return strangers.play(*drawn).joint, identity_of(tabular.opponents(*drawn)) if settings.identity_size else None
 
 
 def new_trainee(settings: PPIMixed, rows: DataSet, key: PRNGKeyArray, given: Given = NOTHING) -> Trainee:
@@ -363,10 +364,10 @@ def block_key(trainee: Trainee, phase: Int[Array, ""], block: Int[Array, ""]) ->
     return jax.random.fold_in(phase_key(trainee, PLAY, phase), block)
 
 
-def block_players(settings: PPIMixed, key: PRNGKeyArray) -> TabularPlayers:
-    """The tabular players of the block of episodes with this key."""
-    count = settings.block.against_tabular
-    return tabular.draw(jax.random.fold_in(key, TABLES), settings.game, count, settings.co_players.pool)
+def block_players(settings: PPIMixed, key: PRNGKeyArray) -> TabularPlayers | Members:
+    """The strangers of the block of episodes with this key."""
+    count, pool = settings.block.against_tabular, pool_of(settings.co_players, settings.game)
+    return strangers.draw(jax.random.fold_in(key, TABLES), settings.game, count, pool)
 
 
 def block_identities(settings: PPIMixed, key: PRNGKeyArray) -> Float[Array, "identity batch"] | None:

@@ -79,14 +79,18 @@ class CoPlayerSettings:
     """Co-players"""
 
     pool: tuple[str, ...] = setting(("uniform",))
-    """Tabular players, one drawn per episode, each entry equally likely. An entry is "uniform" (a fresh random player),
-    the name of a strategy such as tit_for_tat, or five probabilities of action 0 such as 1,1,0,1,0: in the first round,
-    then after CC, CD, DC and DD (C is action 0; the tabular player's own action comes first). Strategies and
-    probabilities need a matrix game of two actions, of which action 0 cooperates; "random" needs symbols alone."""
+    """Strangers, one drawn per episode, each entry equally likely. An entry is "uniform" (a fresh random memory-1
+    player), "memory2" (a fresh player who remembers two rounds), "automata" (a fresh finite automaton), "axelrod" (one
+    of the Axelrod library's strategies for training), the name of a strategy such as tit_for_tat or Grudger, or five
+    probabilities of action 0 such as 1,1,0,1,0: in the first round, then after CC, CD, DC and DD (C is action 0; the
+    stranger's own action comes first). All but uniform and random need a matrix game of two actions, of which action 0
+    cooperates; "random" (every action uniformly random) needs symbols alone."""
+    pool_noise: float = setting(0.0, at_least=0, at_most=1)
+    """Probability that a stranger's hand trembles: the stranger then takes another action than the chosen one."""
     learners: int = setting(2)
     """Learners. Each has its own weights and its own episodes, and meets every other learner equally often."""
     learner_share: float = setting(0.5, at_least=0, at_most=1)
-    """Share of a learner's episodes that are against the other learners; the rest is against tabular players."""
+    """Share of a learner's episodes that are against the other learners; the rest is against strangers of the pool."""
     frozen: Path | None = None
     """Folder of a finished run. Instead of tabular players, the learners meet that run's final agents, which no longer
     learn. Learner i meets agent i + 1 of the same seed; the last learner meets agent 0. Needs --learner-share 0."""

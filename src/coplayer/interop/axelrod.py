@@ -119,8 +119,9 @@ def play(
 
     Returns the rounds in the agent's view, `[rounds, opponents * matches]`, the matches of one opponent in a row.
     `noise`: the probability that a move is changed; all players see what was really played. Strategies that ask for the
-    length of a match are told that it is not known. Raises `CoplayerError` for another game than one of two actions, of
-    which action 0 cooperates, and where Axelrod is not installed.
+    length of a match are told that it is not known. Strategies that ask for the payoffs are told Axelrod's own, for
+    which their parameters were chosen: some cannot play with other payoffs. Raises `CoplayerError` for another game
+    than one of two actions, of which action 0 cooperates, and where Axelrod is not installed.
     """
     axelrod = library()
     require_kind("agent", agent, Player)
@@ -133,14 +134,12 @@ def play(
     require_whole("matches", matches, at_least=1)
     require(0 <= noise <= 1, f"noise: must be a probability, got {noise}")
     agent.check(game)
-    (reward, sucker), (temptation, punishment) = game.tables[0]
-    told = axelrod.Game(r=reward, s=sucker, t=temptation, p=punishment)
     beginning, acting, seeding = jax.random.split(key, 3)
     draw = np.random.default_rng(np.asarray(jax.random.key_data(seeding)))
     seats = [opponent.clone() for opponent in opponents for _ in range(matches)]
     views = [axelrod.MockPlayer([]) for _ in seats]
     for opponent in seats:
-        opponent.set_match_attributes(length=float("inf"), game=told, noise=noise)
+        opponent.set_match_attributes(length=float("inf"), game=axelrod.Game(), noise=noise)
         opponent.set_seed(int(draw.integers(2**31)))
     state, seen = agent.begin(beginning, len(seats)), jnp.full(len(seats), START)
     moves, rounds = (axelrod.Action.C, axelrod.Action.D), []

@@ -143,6 +143,16 @@ def stacked(automata: Sequence[Automaton]) -> Automaton:
     return Automaton(np.stack(following), np.stack(chances))
 
 
+def trembling(automata: Automaton, noise: float) -> Automaton:
+    """The automata with hands that tremble: with probability `noise` each does the other action than it chose. Its
+    states follow what was really played.
+    """
+    if not noise:
+        return automata
+    chance = automata.p_cooperate
+    return Automaton(automata.next, chance + noise * (1 - 2 * chance))
+
+
 def memory(p_cooperate: Float[Array, "*batch histories"] | Float[np.ndarray, "*batch histories"]) -> Automaton:
     """Players who remember the last k rounds, as automata. `p_cooperate[..., h]`: the probability of cooperation after
     a history h of at most k rounds, of which there are 1 + 4 + ... + 4^k. Shorter histories come first. Histories of
@@ -198,6 +208,16 @@ def axelrod_automata() -> Mapping[str, Automaton]:
     with jax.ensure_compile_time_eval():
         found = json.loads(text)["automata"]
         return {name: Automaton(np.asarray(its["next"]), its["p_cooperate"]) for name, its in found.items()}
+
+
+@functools.cache
+def axelrod_parts() -> Mapping[str, tuple[str, ...]]:
+    """All strategies of the Axelrod library (version 4.13) by name, automata or not, in two parts: "training", which
+    training may use, and "held_out", which is for tests of what was trained. tools/axelrod_split.py drew the parts.
+    """
+    text = resources.files("coplayer.players").joinpath("data/axelrod_split.json").read_text()
+    found = json.loads(text)
+    return {part: tuple(found[part]) for part in ("training", "held_out")}
 
 
 def named_automaton(name: str) -> Automaton:

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Integer, PRNGKeyArray
 from coplayer.errors import CoplayerError, require
 from coplayer.games.game import Game, Symbol
 from coplayer.games.matrix import MatrixGame
+from coplayer.play.player import Player
 from coplayer.play.rollout import play_rounds
 from coplayer.play.tables import table_keys, tables_of
 from coplayer.play.trajectory import Trajectory, observations
@@ -30,6 +31,7 @@ class TabularPool(NamedTuple):
 
     fresh: bool = True  # one entry is a new uniformly random player each time
     fixed: tuple = ()  # tables [observation][action], an entry each
+    noise: float = 0.0  # probability that a player's hand trembles: another action is taken, each equally likely
 
 
 UNIFORM = TabularPool()
@@ -91,11 +93,6 @@ def _table(entry: str, game: Game) -> tuple:
         return tuple(map(tuple, np.asarray(player.probabilities, dtype=float).tolist()))
 
 
-def draw(key: PRNGKeyArray, game: Game, batch: int, entries: tuple[str, ...]) -> TabularPlayers:
-    """A tabular player for each of `batch` episodes, from a pool in words (see `pool_of`)."""
-    return TabularPlayers(draw_tables(key, game, batch, pool_of(entries, game)))
-
-
 def draw_tables(
     key: PRNGKeyArray, game: Game, batch: int, pool: TabularPool = UNIFORM
 ) -> Float[Array, "observations actions batch"]:
@@ -107,7 +104,8 @@ def draw_tables(
     entries += [jnp.asarray(table)[:, :, None] for table in pool.fixed]
     chosen = jax.random.randint(jax.random.fold_in(key, 1), (batch,), 0, len(entries))
     shape = (game.observation_space.size, game.num_actions, batch)
-    return sum(jnp.where(chosen == i, entry, 0.0) for i, entry in enumerate(entries)) + jnp.zeros(shape)
+    tables = sum(jnp.where(chosen == i, entry, 0.0) for i, entry in enumerate(entries)) + jnp.zeros(shape)
+    return tables if not pool.noise else tables + pool.noise * ((1 - tables) / (game.num_actions - 1) - tables)
 
 
 def _fresh_tables(key: PRNGKeyArray, game: Game, batch: int) -> Float[Array, "observations actions batch"]:
@@ -126,8 +124,9 @@ def predictive(
 
     A fresh player: Laplace's rule of succession, (k + 1) / (m + n) for an action that was taken k times in the m
     earlier rounds with the same observation. Several entries: their mean, weighted by the probability that each gave to
-    the past. Only for pasts that the pool can have.
+    the past. Only for pasts that the pool can have. Raises `CoplayerError` for a pool with noise.
     """
+    require(not pool.noise, f"pool_noise: what a pool predicts is known without noise alone, got {pool.noise}")
     n, batch = game.num_actions, joint.shape[1]
     fixed = [jnp.asarray(table)[:, :, None] for table in pool.fixed]
 
@@ -162,8 +161,15 @@ def play(key: PRNGKeyArray, game: Game, batch: int, pool: TabularPool = UNIFORM)
         TabularPlayers(draw_tables(jax.random.fold_in(key, 0), game, batch, pool)),
         TabularPlayers(opponents(key, game, batch, pool)),
     )
+    return play_among(key, game, batch, players)
+
+
+def play_among(key: PRNGKeyArray, game: Game, batch: int, players: tuple[Player, Player]) -> Trajectory:
+    """Episodes of two players, each one player per table, who draw one uniform number per round."""
     uniforms = jax.random.uniform(jax.random.fold_in(key, 2), (game.rounds, 2, batch))
+    beginning = jax.random.fold_in(key, 4)
+    states = tuple(player.begin(beginning, batch) for player in players)
     tables = tables_of(game)
     world = tables.open(table_keys(jax.random.fold_in(key, 3), batch))
-    played = play_rounds(tables, players, world, (None, None), (uniforms[:, 0], uniforms[:, 1]))
+    played = play_rounds(tables, players, world, states, (uniforms[:, 0], uniforms[:, 1]))
     return played.trajectory(tables)

@@ -214,7 +214,12 @@ def measure(
     )
     require(episodes >= 1, f"episodes: must be at least 1, got {episodes}")
     require(plans >= 2, f"plans: must be at least 2, got {plans}")
-    pool = tabular.pool_of(co_players.pool, game)
+    pool = mixed_pool.pool_of(co_players, game)
+    require(
+        isinstance(pool, tabular.TabularPool) and not pool.noise,
+        "pool: what strangers will do is known of memory-1 players without noise alone, got "
+        f"{', '.join(co_players.pool)} with pool_noise = {pool.noise:g}",
+    )
     seeds = range(settings.run.seed, settings.run.seed + settings.run.seeds)
     result = {}
     for phase in choose_phases(folder, phases):

@@ -1,0 +1,158 @@
+"""Pools of strangers: memory-1 players, players with a longer memory, finite automata, strategies of Axelrod's library.
+
+A pool is given in words. One stranger is drawn for each episode, and each entry of the pool is equally likely. A pool
+of memory-1 players alone is a `tabular.TabularPool`; any other pool is a `StrangerPool`.
+"""
+
+from functools import cache
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, PRNGKeyArray
+
+from coplayer.errors import CoplayerError, require
+from coplayer.games.game import Game
+from coplayer.play.trajectory import Trajectory
+from coplayer.players.automaton import (
+    Automaton,
+    Members,
+    axelrod_automata,
+    axelrod_parts,
+    named_automaton,
+    of_memory1,
+    random_automata,
+    random_memory,
+    stacked,
+    trembling,
+)
+from coplayer.players.memory1 import (
+    PRISONERS_DILEMMA_STRATEGIES,
+    TabularPlayers,
+    cooperation,
+    fits_named_strategies,
+)
+from coplayer.pools import tabular
+from coplayer.pools.tabular import TabularPool
+
+AXELROD = "axelrod"
+FRESH = ("uniform", "memory2", "automata")
+MOST_STATES = 8  # of a fresh automaton
+
+
+class StrangerPool(NamedTuple):
+    """Which strangers there are; every entry is equally likely. Hashable, a constant under `jit`."""
+
+    fresh: tuple[str, ...]  # of `FRESH`, an entry each: a new random player each time
+    named: tuple[tuple[str, ...], ...]  # an entry each: strategies, each of them equally likely
+    noise: float  # probability that the hand of a stranger trembles
+
+
+Pool = TabularPool | StrangerPool
+
+
+def pool_of(entries: tuple[str, ...], game: Game, noise: float = 0.0) -> Pool:
+    """A pool from words. Beside the words of `tabular.pool_of`: "memory2", a fresh player whose probabilities after
+    each pair of rounds are uniform; "automata", a fresh finite automaton of up to 8 states; "axelrod", one of the
+    strategies of the Axelrod library that are automata and for training; or the name of any strategy that is an
+    automaton. `noise`: the probability that a stranger does not do what it chose.
+
+    Raises `CoplayerError` for unknown words, and for strategies in another game than one of two actions, of which
+    action 0 cooperates.
+    """
+    longer = [entry for entry in entries if _is_longer(entry)]
+    if not longer:
+        return tabular.pool_of(entries, game)._replace(noise=noise)
+    require(
+        fits_named_strategies(game),
+        f"pool: {longer[0]!r} needs a matrix game of two actions, of which action 0 cooperates; this game allows "
+        "uniform and random",
+    )
+    for word in (*FRESH, AXELROD):
+        require(entries.count(word) <= 1, f"pool: {word} must not be named more than once")
+    fresh = tuple(entry for entry in entries if entry in FRESH)
+    named = tuple(_names(entry) for entry in entries if entry not in FRESH)
+    return StrangerPool(fresh, named, noise)
+
+
+def _is_longer(entry: object) -> bool:
+    """Whether a word means strangers that need not be memory-1 players."""
+    return isinstance(entry, str) and (entry in (*FRESH[1:], AXELROD) or entry in axelrod_automata())
+
+
+def _names(entry: str) -> tuple[str, ...]:
+    if entry == AXELROD:
+        return tuple(name for name in axelrod_parts()["training"] if name in axelrod_automata())
+    _automaton(entry)
+    return (entry,)
+
+
+def _automaton(entry: str) -> Automaton:
+    """The automaton of a name, or of five probabilities."""
+    if "," not in entry:
+        return named_automaton("Random" if entry == "random" else entry)
+    try:
+        return of_memory1(cooperation([float(word) for word in entry.split(",")]))
+    except ValueError as error:
+        names = ", ".join((*FRESH, AXELROD, *PRISONERS_DILEMMA_STRATEGIES))
+        reason = f" ({error})" if isinstance(error, CoplayerError) else ""
+        raise CoplayerError(f"pool: {entry!r} is not {names}, nor five probabilities{reason}") from error
+
+
+@cache
+def _all_named(pool: StrangerPool) -> Automaton:
+    """All strategies of all entries, in their order."""
+    with jax.ensure_compile_time_eval():
+        return stacked([_automaton(name) for names in pool.named for name in names])
+
+
+def draw(key: PRNGKeyArray, game: Game, batch: int, pool: Pool) -> TabularPlayers | Members:
+    """A stranger for each of `batch` episodes."""
+    if isinstance(pool, TabularPool):
+        return TabularPlayers(tabular.draw_tables(key, game, batch, pool))
+    choosing, within, *making = jax.random.split(key, 2 + len(pool.fresh))
+    batches = [_fresh(name, make, batch) for name, make in zip(pool.fresh, making, strict=True)]
+    numbers, first = [batch * i + jnp.arange(batch) for i in range(len(pool.fresh))], batch * len(pool.fresh)
+    which = jax.random.uniform(within, (batch,))
+    for names in pool.named:
+        numbers.append(first + (which * len(names)).astype(jnp.int32))
+        first += len(names)
+    if pool.named:
+        batches.append(_all_named(pool))
+    chosen = jax.random.randint(choosing, (batch,), 0, len(numbers))
+    members = jnp.stack(numbers)[chosen, jnp.arange(batch)]
+    return Members(trembling(_together(batches), pool.noise), members)
+
+
+def _fresh(name: str, key: PRNGKeyArray, batch: int) -> Automaton:
+    if name == "automata":
+        return _fresh_automata(key, batch)
+    return random_memory(key, batch, {"uniform": 1, "memory2": 2}[name])
+
+
+def _fresh_automata(key: PRNGKeyArray, batch: int) -> Automaton:
+    """Random automata of 1 to `MOST_STATES` states, each number equally likely. Half of them are deterministic."""
+    sizing, choosing, making = jax.random.split(key, 3)
+    sizes = jax.random.randint(sizing, (batch, 1, 1), 1, MOST_STATES + 1)
+    drawn = random_automata(making, batch, MOST_STATES, deterministic=False)
+    following = jnp.floor(drawn.next / MOST_STATES * sizes).astype(jnp.int32)
+    sure = jax.random.bernoulli(choosing, shape=(batch, 1))
+    return Automaton(following, jnp.where(sure, jnp.round(drawn.p_cooperate), drawn.p_cooperate))
+
+
+def _together(batches: list[Automaton]) -> Automaton:
+    """Batches of automata as one batch. Those with fewer states get states that are never reached."""
+    most = max(automata.states for automata in batches)
+
+    def padded(array: Array) -> Array:
+        return jnp.pad(array, [(0, most - size if axis == 1 else 0) for axis, size in enumerate(array.shape)])
+
+    return jax.tree.map(lambda *parts: jnp.concatenate([padded(part) for part in parts]), *batches)
+
+
+def play(key: PRNGKeyArray, game: Game, batch: int, pool: Pool) -> Trajectory:
+    """Episodes of the pool's strangers among themselves, in a two-player game."""
+    if isinstance(pool, TabularPool):
+        return tabular.play(key, game, batch, pool)
+    first, second = (draw(jax.random.fold_in(key, seat), game, batch, pool) for seat in range(2))
+    return tabular.play_among(key, game, batch, (first, second))
