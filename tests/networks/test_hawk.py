@@ -214,6 +214,18 @@ def test_a_start_is_a_new_sequence(parallel):
     close(sequence(network, state, inputs, starts), with_resets(state))
 
 
+@pytest.mark.parametrize(("backend", "chosen"), [("cpu", "linear_scan"), ("gpu", "linear_scan_parallel")])
+def test_the_scan_is_that_of_the_device_unless_it_is_said(backend, chosen, monkeypatch):
+    called = []
+    for name in ("linear_scan", "linear_scan_parallel"):
+        plain = getattr(hawk, name)
+        monkeypatch.setattr(hawk, name, lambda *given, name=name, plain=plain: called.append(name) or plain(*given))
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    network = Hawk(INPUTS, WIDTH, key=jax.random.key(0))
+    jax.eval_shape(lambda inputs: network.sequence(network.initial_state(BATCH), inputs), jnp.zeros((2, BATCH, INPUTS)))
+    assert called == [chosen]
+
+
 @pytest.mark.parametrize("length", [TIME, 200, 6400])
 def test_both_scans_have_the_same_values_and_gradients(length):
     """Long sequences are of channels that forget little, or next to nothing, and have a single start."""

@@ -157,7 +157,7 @@ def test_a_new_estimator_adds_no_run_to_a_published_figure_and_changes_none(monk
     both = [f"{pool}-{method}-quick" for pool in ("shaping", "mixed") for method in methods]
     assert list(before[0]["meulemans-fig5", "quick"]) == [*both, "mixed-no-naive-quick"]
     assert list(before[0]["coala-vs-mfos", "paper"]) == ["coala-vs-mfos-paper"]
-    assert list(before[0]["meulemans-fig12", "quick"]) == ["exploring-coala-quick"]
+    assert list(before[0]["meulemans-fig12", "quick"]) == ["mixed-coala-quick"]
     assert before[2] == {"coala", "m_fos", "batch_unaware"}
 
 
@@ -175,35 +175,58 @@ def test_tiny_rivals_are_trained_resumed_and_drawn(tiny_studies, tmp_path):
         assert found == pytest.approx(expected, abs=6e-4)
 
 
-def test_figure_12_has_a_row_for_each_method_at_both_ends(finished, monkeypatch, tmp_path):
-    """Of ratios that are known, of one agent a seed; asked for with the right batch and enough blocks."""
+def test_figure_12_has_a_row_for_each_method_over_the_training(finished, monkeypatch, tmp_path):
+    """Of ratios that are known, of the first agent of each seed; asked for with enough blocks."""
+    monkeypatch.setattr(meulemans_sampled, "POINTS", 1)  # such runs have one phase
     asked = []
 
     def balance(settings, network, key, *, blocks):
-        batch = settings.shaping.batch
-        asked.append((batch, blocks))
-        assert settings.naive.naive_share == 1 and network.core.width == settings.network.hidden
-        values = {"coala": 2.0, "m_fos": 2 / batch, "batch_unaware": 3 / batch**2}
+        asked.append(blocks)
+        assert settings.shaping.batch == TINY_COALA.shaping.batch
+        assert network.core.width == settings.network.hidden
+        values = {"coala": 1.5, "m_fos": 0.75, "batch_unaware": 0.25 * len(asked)}  # more in the second seed
         return {method: Ratio(value, 0.25 * value) for method, value in values.items()}
 
     monkeypatch.setattr(meulemans_sampled, "balance", balance)
     rows = rows_of(reproduce.reproduce("meulemans-fig12", tmp_path, seeds=SEEDS).text)
-    assert asked == [
-        (batch, 8192 // TINY_COALA.shaping.replicas) for _ in range(SEEDS) for batch in (1, 2, 4, 8, 16, 32)
-    ]
-    assert rows["COALA-PG: ratio at B = 1"][1] == rows["COALA-PG: ratio at B = 32"][1] == 2
-    assert rows["M-FOS: ratio at B = 32"][1] == pytest.approx(2 / 32, abs=6e-4)
-    assert rows["M-FOS: ratio at B = 32, standard error over itself"][1] == 0.25
-    assert rows["COALA-PG: ratio at B = 32 over that at 1"][3] == "0.5 to 2 in 2 of 2"
-    assert rows["batch-unaware: ratio at B = 32 over that at 1"][3] == "at most 0.25 in 2 of 2"
+    assert asked == [2048 // TINY_COALA.shaping.replicas] * SEEDS
+    assert rows["COALA-PG: ratio, median over the training"][3] == "0.5 to 2 in 2 of 2"
+    assert rows["M-FOS: ratio, median over the training"][3] == "at most 0.25 in 0 of 2"
+    assert rows["batch-unaware: ratio, median over the training"][3] == "at most 0.25 in 1 of 2"
+    assert rows["M-FOS: ratio after 2 iterations"][1] == 0.75
+    assert rows["M-FOS: largest standard error over the ratio"][1] == 0.25
+
+
+def test_figure_12_follows_the_agents_over_the_training(tiny_studies, monkeypatch, tmp_path):
+    """The agents measured are those at the ends of the phases that are drawn."""
+    plain = reproduce.STUDIES["meulemans-fig12"]
+    longer = plain._replace(
+        runs=lambda preset: {
+            name: adjust(settings, iterations=8, phases=4) for name, settings in plain.runs(preset).items()
+        }
+    )
+    monkeypatch.setitem(reproduce.STUDIES, "meulemans-fig12", longer)
+    monkeypatch.setattr(meulemans_sampled, "POINTS", 2)
+    measured = []
+
+    def balance(settings, network, key, *, blocks):
+        measured.append(np.asarray(network.head_bias))
+        return {method: Ratio(1.0, 0.1) for method in SWITCHES}
+
+    monkeypatch.setattr(meulemans_sampled, "balance", balance)
+    made = reproduce.reproduce("meulemans-fig12", tmp_path, seeds=1)
+    (run,) = (tmp_path / "runs").iterdir()
+    expected = [np.asarray(registry.load(run, phase=phase, seed=0)[0].network.head_bias) for phase in (2, 4)]
+    np.testing.assert_array_equal(measured, expected)
+    assert not np.array_equal(*expected)
+    assert {"COALA-PG: ratio after 4 iterations", "COALA-PG: ratio after 8 iterations"} <= rows_of(made.text).keys()
 
 
 def test_a_tiny_figure_12_is_measured_and_drawn(tiny_studies, monkeypatch, tmp_path):
     """From training to the figure; the numbers are tested in `test_gradient_balance`."""
-    monkeypatch.setattr(meulemans_sampled, "BATCHES", (2,))
     monkeypatch.setattr(meulemans_sampled, "REPLICAS", 512)
     made = reproduce.reproduce("meulemans-fig12", tmp_path, seeds=1)
     assert made.figure.read_bytes().startswith(b"\x89PNG")
-    assert {f"{LABELS[method]}: ratio at B = 2" for method in ("coala", "m_fos", "batch_unaware")} <= rows_of(
+    assert {f"{LABELS[method]}: ratio after 2 iterations" for method in ("coala", "m_fos", "batch_unaware")} <= rows_of(
         made.text
     ).keys()

@@ -113,14 +113,16 @@ class Convolution(eqx.Module):
 
 
 class RGLRU(eqx.Module):
-    """The real-gated linear recurrent unit. `parallel`: run over a whole sequence by an associative scan."""
+    """The real-gated linear recurrent unit. `parallel`: run over a whole sequence by an associative scan; None: on any
+    device but a CPU.
+    """
 
     decay: Float[Array, " width"]  # Lambda
     input_gate: BlockDiagonal
     decay_gate: BlockDiagonal
-    parallel: bool = eqx.field(static=True)
+    parallel: bool | None = eqx.field(static=True)
 
-    def __init__(self, width: int, heads: int, *, parallel: bool = False, key: PRNGKeyArray):
+    def __init__(self, width: int, heads: int, *, parallel: bool | None = None, key: PRNGKeyArray):
         self.parallel = parallel
         self.input_gate = BlockDiagonal(width, heads, key=jax.random.fold_in(key, 0))
         self.decay_gate = BlockDiagonal(width, heads, key=jax.random.fold_in(key, 1))
@@ -153,7 +155,8 @@ class RGLRU(eqx.Module):
     ) -> Float[Array, "time batch width"]:
         a, added = self.gated(rows, starts)
         added = added.at[0].add(a[0] * hidden)
-        return (linear_scan_parallel if self.parallel else linear_scan)(a, added)
+        parallel = jax.default_backend() != "cpu" if self.parallel is None else self.parallel
+        return (linear_scan_parallel if parallel else linear_scan)(a, added)
 
 
 @jax.custom_jvp
@@ -210,7 +213,7 @@ class Block(eqx.Module):
     mlp_up: Linear
     mlp_down: Linear
 
-    def __init__(self, width: int, heads: int, *, parallel: bool = False, key: PRNGKeyArray):
+    def __init__(self, width: int, heads: int, *, parallel: bool | None = None, key: PRNGKeyArray):
         def named(name: int) -> PRNGKeyArray:
             return jax.random.fold_in(key, name)
 
@@ -269,9 +272,18 @@ class Hawk(eqx.Module):
     norm: Norm
 
     def __init__(
-        self, inputs: int, width: int, *, blocks: int = 1, heads: int = HEADS, parallel: bool = False, key: PRNGKeyArray
+        self,
+        inputs: int,
+        width: int,
+        *,
+        blocks: int = 1,
+        heads: int = HEADS,
+        parallel: bool | None = None,
+        key: PRNGKeyArray,
     ):
-        """`parallel`: run over whole sequences by associative scans; the same values, faster where steps are dear."""
+        """`parallel`: run over whole sequences by associative scans, with the same values up to rounding. None: by
+        associative scans on any device but a CPU, where steps one after the other are faster.
+        """
         check_width(width, heads)
         self.embedding = Linear(inputs, width, key=jax.random.fold_in(key, 0))
         self.blocks = tuple(
