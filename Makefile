@@ -42,6 +42,7 @@ bench: setup  ## Run the benchmarks (installs PyTorch beside) and write results/
 
 results: setup  ## Draw the figures and tables of results/ anew from the archived runs there
 	$(BIN)/coplayer recompute results
+	$(BIN)/python tools/scoreboard.py
 
 lock: setup  ## Resolve the requirements anew
 	$(BIN)/python -m pip install --quiet uv
