@@ -173,8 +173,18 @@ STEP3 = {
     name: adjust(preset, learner_share=1.0, start=Path("runs/ppi-step2"), first_updates=preset.fitting.updates)
     for name, preset in STEPS.items()
 }
+STRANGERS = {
+    name: adjust(preset, pool=("uniform", "memory2", "automata", "axelrod"), pool_noise=0.01, learner_share=0.25)
+    for name, preset in STEPS.items()
+}
 RECIPES = {
     NAME: Recipe(PPIMixed.__doc__, SOURCE, PRESETS),
+    "ppi-strangers": Recipe(
+        "PPI learners among each other and strangers of all kinds: memory-1 and memory-2 players, random automata, "
+        "strategies of the Axelrod library.",
+        "no paper",
+        STRANGERS,
+    ),
     "ppi-step1": Recipe(
         "Step 1, in-context best response: PPI learners among tabular players alone.",
         "Weis et al. 2026, figure 2A-B",
