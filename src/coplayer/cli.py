@@ -209,7 +209,7 @@ class Tournament(Computing):
 def train(command: Train, settings: Any, console: Console) -> None:
     with Display(console, "compiling") as display:
         registry.train(settings, command.out, preset=command.preset, reporter=display)
-    evaluate(Evaluate(folder=command.out), console)
+    finish(command.out, console)
 
 
 def resume(command: Resume, console: Console) -> None:
@@ -224,13 +224,13 @@ def resume(command: Resume, console: Console) -> None:
         return
     with Display(console, "compiling") as display:
         registry.resume(command.folder, reporter=display)
-    evaluate(Evaluate(folder=command.folder), console)
+    finish(command.folder, console)
 
 
 def join(command: Join, console: Console) -> None:
     know_game(command, *command.folders)
     joint = join_runs(list(command.folders), command.out)
-    evaluate(Evaluate(folder=joint.path), console)
+    finish(joint.path, console)
 
 
 def archive(command: Archive, console: Console) -> None:
@@ -249,6 +249,12 @@ def say_where(console: Console, **made: str | Path) -> None:
     """Say where the files are that were made, by what they are."""
     for name, path in made.items():
         console.print(f"{name}: {path}", highlight=False, soft_wrap=True)
+
+
+def finish(folder: Path, console: Console) -> None:
+    """Report on a finished run: its training, and its last agents, who play anew."""
+    evaluate(Evaluate(folder=folder, phases="last"), console)
+    console.print(f"earlier agents too: coplayer evaluate {folder}", highlight=False, soft_wrap=True)
 
 
 def evaluate(command: Evaluate, console: Console) -> None:

@@ -179,12 +179,6 @@ STRANGERS = {
 }
 RECIPES = {
     NAME: Recipe(PPIMixed.__doc__, SOURCE, PRESETS),
-    "ppi-strangers": Recipe(
-        "PPI learners among each other and strangers of all kinds: memory-1 and memory-2 players, random automata, "
-        "strategies of the Axelrod library.",
-        "no paper",
-        STRANGERS,
-    ),
     "ppi-step1": Recipe(
         "Step 1, in-context best response: PPI learners among tabular players alone.",
         "Weis et al. 2026, figure 2A-B",
@@ -199,6 +193,12 @@ RECIPES = {
         "Step 3, mutual extortion becomes cooperation: the PPI learners of step 2 against each other.",
         "Weis et al. 2026, figure 2E-F",
         STEP3,
+    ),
+    "ppi-strangers": Recipe(
+        "PPI learners among each other and strangers of all kinds: memory-1 and memory-2 players, random automata, "
+        "strategies of the Axelrod library.",
+        "no paper",
+        STRANGERS,
     ),
 }
 
