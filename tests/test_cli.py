@@ -97,6 +97,10 @@ def test_train_evaluate_and_resume(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "phase 2" in printed and "cooperation vs learner" in printed and "imagined" not in printed.split("phase")[0]
     assert f"figure: {out}/figures/training.png" in printed and f"table: {out}/summary.md" in printed
+    assert f"earlier agents too: coplayer evaluate {out}" in printed
+    assert set(json.loads((out / "evaluation.json").read_text())["phases"]) == {"2"}
+    assert not (out / "figures" / "evaluation.png").exists()  # one phase is no course
+    assert run("evaluate", out) == 0
     for name in ("training", "within_episode", "evaluation", "signature"):
         assert (out / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
         assert b"<svg" in (out / "figures" / f"{name}.svg").read_bytes()
@@ -245,7 +249,7 @@ def test_a_users_own_game_is_trained_from_its_file_resumed_and_evaluated(own_gam
     assert "| saving of fresh tabular, evaluated |" in text and "cooperation" not in text
     stored = json.loads((out / "config.json").read_text())["settings"]["game"]
     assert stored == {"name": "mine.py:Vault", "growth": 0.5, "told": "symbol", "rounds": 3}
-    for name in ("training", "within_episode", "evaluation"):
+    for name in ("training", "within_episode"):
         assert (out / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     without = {name: game for name, game in names.GAMES.items() if name != "mine.py:Vault"}
     capsys.readouterr()
@@ -256,6 +260,7 @@ def test_a_users_own_game_is_trained_from_its_file_resumed_and_evaluated(own_gam
         error = capsys.readouterr().err
         assert "game: 'mine.py:Vault' is not one of ipd, matrix, public-goods" in error and "--game-file" in error
         assert run(command, out, "--game-file", "mine.py:Vault") == 0
+    assert (out / "figures" / "evaluation.png").read_bytes().startswith(b"\x89PNG")
     assert run("evaluate", out, "--game-file", "mine.py:Nothing") == 2
     assert "has no class Nothing" in capsys.readouterr().err
     text = own_game.read_text()
