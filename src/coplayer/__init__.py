@@ -6,6 +6,7 @@ What a user needs is importable from here; each name is documented where it is d
 from coplayer.analysis.equilibrium import best_response, projected_gradients, regrets
 from coplayer.analysis.evaluation import against_fixed, curves
 from coplayer.analysis.exact import discounted_returns, joint_distribution, mean_rewards, stationary_rewards
+from coplayer.analysis.fingerprint import ashlock
 from coplayer.analysis.populations import Moran, fixation_of_a_mutant, moran, replicator
 from coplayer.analysis.price_of_defection import Price, price_of_defection
 from coplayer.analysis.signature import Signature, signature
@@ -92,6 +93,7 @@ __all__ = [
     "Vector",
     "adjust",
     "against_fixed",
+    "ashlock",
     "axelrod_automata",
     "best_response",
     "coala",

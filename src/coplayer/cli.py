@@ -22,6 +22,7 @@ from coplayer import flags, runtime
 from coplayer.errors import CoplayerError, require
 from coplayer.experiments import registry
 from coplayer.experiments.archive import archive as archive_run
+from coplayer.experiments.fingerprints import take as take_fingerprints
 from coplayer.experiments.join import join as join_runs
 from coplayer.experiments.protocol import Recipe
 from coplayer.experiments.tournaments import hold, players_of
@@ -206,6 +207,29 @@ class Tournament(Computing):
     """Seed of all random numbers."""
 
 
+@dataclass(frozen=True)
+class Fingerprint(Computing):
+    """Draw Ashlock fingerprints: each player's reward against tit-for-tat, disturbed in all ways; write a table too."""
+
+    players: tyro.conf.Positional[tuple[str, ...]]
+    """Names of strategies such as tit_for_tat or "Tit For Tat" (the Axelrod library's name), "axelrod" for all its
+    strategies that are finite automata, and folders of runs for their agents."""
+    out: Path = Path("runs/fingerprints")
+    """Folder for the results. A folder that already holds files is refused."""
+    rounds: int = 100
+    """Rounds of a match."""
+    payoffs: tuple[float, float, float, float] = (1.0, -1.0, 2.0, 0.0)
+    """Own reward after CC, CD, DC and DD, own action first. Axelrod's: 3 0 5 1."""
+    steps: int = 20
+    """Steps from 0 to 1 along each side of the square."""
+    matches: int = 10
+    """Matches with the probe of each point."""
+    inner_episodes: int = 1
+    """Matches in a row that agents with a longer memory remember."""
+    seed: int = 0
+    """Seed of all random numbers."""
+
+
 def train(command: Train, settings: Any, console: Console) -> None:
     with Display(console, "compiling") as display:
         registry.train(settings, command.out, preset=command.preset, reporter=display)
@@ -368,9 +392,24 @@ def tournament(command: Tournament, console: Console) -> None:
     say_where(console, table=held.table, picture=held.picture)
 
 
+def fingerprint(command: Fingerprint, console: Console) -> None:
+    """Take the players' fingerprints, and say where they are."""
+    with console.status("playing"):
+        taken = take_fingerprints(
+            players_of(command.players),
+            MatrixGame(command.payoffs, command.rounds),
+            command.out,
+            steps=command.steps,
+            matches=command.matches,
+            inner_episodes=command.inner_episodes,
+            seed=command.seed,
+        )
+    say_where(console, table=taken.table, picture=taken.picture)
+
+
 JOBS = {
     **{Resume: resume, Join: join, Archive: archive, Evaluate: evaluate, Watch: watch, Equilibrium: equilibrium},
-    **{Tournament: tournament, Reproduce: reproduce, Recompute: recompute},
+    **{Tournament: tournament, Fingerprint: fingerprint, Reproduce: reproduce, Recompute: recompute},
 }
 
 
