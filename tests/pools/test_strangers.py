@@ -4,6 +4,7 @@ import json
 import random
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -83,6 +84,73 @@ def test_a_trembling_stranger_follows_what_was_really_played():
     np.testing.assert_array_equal(noisy.automata.next, steady.automata.next)
     chance = steady.automata.p_cooperate
     np.testing.assert_allclose(noisy.automata.p_cooperate, 0.75 * chance + 0.25 * (1 - chance), atol=1e-6)
+
+
+def by_enumeration(actions, others, candidates):
+    """P(cooperate) in each round by Bayes' rule over candidates: (prior, automaton tables), in plain Python."""
+    weights, states, predicted = [prior for prior, *_ in candidates], [0] * len(candidates), []
+    for own, other in zip(actions, others, strict=True):
+        chances = [chance[state] for (_, _, chance), state in zip(candidates, states, strict=True)]
+        predicted.append(sum(w * c for w, c in zip(weights, chances, strict=True)) / sum(weights))
+        weights = [w * (c if own == 0 else 1 - c) for w, c in zip(weights, chances, strict=True)]
+        joint = 2 * own + other
+        states = [following[state][joint] for (_, following, _), state in zip(candidates, states, strict=True)]
+    return predicted
+
+
+def candidate(name, prior, noise=0.0):
+    automaton = named_automaton(name)
+    chance = np.asarray(automaton.p_cooperate, float)
+    return prior, np.asarray(automaton.next), (1 - noise) * chance + noise * (1 - chance)
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.1])
+def test_what_named_strangers_will_do_is_known_by_bayes_rule(noise):
+    pool = strangers.pool_of(("Hard Prober", "axelrod", "ALLCorALLD"), GAME, noise)
+    key = jax.random.key(7)
+    joint = np.asarray(strangers.play(key, GAME, 40, pool).joint)
+    found = np.asarray(strangers.predictive(jnp.asarray(joint), GAME, pool))
+    third = 1 / 3
+    candidates = [candidate("Hard Prober", third, noise)]
+    candidates += [candidate(name, third / len(TRAINING), noise) for name in TRAINING]
+    candidates += [candidate("ALLCorALLD", third, noise)]
+    for table in range(40):
+        others, actions = joint[:, table] // 2, joint[:, table] % 2  # the stranger is the second player
+        np.testing.assert_allclose(found[:, 0, table], by_enumeration(actions, others, candidates), atol=2e-5)
+    np.testing.assert_allclose(found.sum(1), 1, atol=1e-6)
+
+
+def test_what_a_fresh_stranger_will_do_is_known_by_its_counts():
+    """Laplace's rule by hand, after each of the last two rounds; beside a strategy by name."""
+    pool = strangers.pool_of(("memory2", "Tit For Tat"), GAME)
+    joint = np.asarray(strangers.play(jax.random.key(8), GAME, 30, pool).joint)
+    found = np.asarray(strangers.predictive(jnp.asarray(joint), GAME, pool))
+    for table in range(30):
+        others, actions = joint[:, table] // 2, joint[:, table] % 2
+        counts, weights = {}, [0.5, 0.5]
+        for at, own in enumerate(actions):
+            context = tuple(joint[max(0, at - 2) : at, table])
+            cooperated, defected = counts.get(context, (1, 1))
+            chances = [cooperated / (cooperated + defected), float(at == 0 or others[at - 1] == 0)]
+            expected = np.dot(weights, chances) / sum(weights)
+            assert found[at, 0, table] == pytest.approx(expected, abs=1e-5)
+            weights = [w * (c if own == 0 else 1 - c) for w, c in zip(weights, chances, strict=True)]
+            counts[context] = (cooperated + (own == 0), defected + (own == 1))
+
+
+def test_a_uniform_stranger_is_predicted_as_the_tabular_pool_predicts():
+    pool = strangers.StrangerPool(("uniform",), (), 0.0)
+    joint = strangers.play(jax.random.key(9), GAME, 20, pool).joint
+    expected = tabular.predictive(joint, GAME, tabular.UNIFORM)
+    np.testing.assert_allclose(strangers.predictive(joint, GAME, pool), expected, atol=1e-5)
+
+
+def test_what_has_no_closed_form_is_refused():
+    joint = jnp.zeros((GAME.rounds, 1), jnp.uint8)
+    with pytest.raises(CoplayerError, match="fresh automata"):
+        strangers.predictive(joint, GAME, strangers.pool_of(("automata",), GAME))
+    with pytest.raises(CoplayerError, match="pool_noise"):
+        strangers.predictive(joint, GAME, strangers.pool_of(("memory2",), GAME, 0.1))
 
 
 def test_a_pool_of_memory_1_players_is_tabular():

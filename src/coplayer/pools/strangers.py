@@ -9,16 +9,19 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import Array, Float, Integer, PRNGKeyArray
 
 from coplayer.errors import CoplayerError, require
 from coplayer.games.game import Game
+from coplayer.games.matrix import COOPERATE, MatrixGame
 from coplayer.play.trajectory import Trajectory
 from coplayer.players.automaton import (
+    JOINT,
     Automaton,
     Members,
     axelrod_automata,
     axelrod_parts,
+    memory,
     named_automaton,
     of_memory1,
     random_automata,
@@ -38,6 +41,7 @@ from coplayer.pools.tabular import TabularPool
 AXELROD = "axelrod"
 FRESH = ("uniform", "memory2", "automata")
 MOST_STATES = 8  # of a fresh automaton
+_MEMORY = {"uniform": 1, "memory2": 2}  # rounds that a fresh player of a memory remembers
 
 
 class StrangerPool(NamedTuple):
@@ -127,7 +131,7 @@ def draw(key: PRNGKeyArray, game: Game, batch: int, pool: Pool) -> TabularPlayer
 def _fresh(name: str, key: PRNGKeyArray, batch: int) -> Automaton:
     if name == "automata":
         return _fresh_automata(key, batch)
-    return random_memory(key, batch, {"uniform": 1, "memory2": 2}[name])
+    return random_memory(key, batch, _MEMORY[name])
 
 
 def _fresh_automata(key: PRNGKeyArray, batch: int) -> Automaton:
@@ -156,3 +160,51 @@ def play(key: PRNGKeyArray, game: Game, batch: int, pool: Pool) -> Trajectory:
         return tabular.play(key, game, batch, pool)
     first, second = (draw(jax.random.fold_in(key, seat), game, batch, pool) for seat in range(2))
     return tabular.play_among(key, game, batch, (first, second))
+
+
+def predictive(
+    joint: Integer[Array, "rounds batch"], game: MatrixGame, pool: StrangerPool
+) -> Float[Array, "rounds actions batch"]:
+    """P(action | rounds before) of a stranger of the pool, for an observer who knows the pool and not the stranger:
+    Bayes' rule. `joint`: episodes in the view of the stranger's co-player, which the pool can have.
+
+    Each named strategy is an automaton, whose state follows from the rounds before. A fresh player of some memory is an
+    automaton too, of unknown probabilities: in each of its states Laplace's rule of succession holds. The prediction is
+    the mean over all of them, weighted by the probability that each gave to the past.
+
+    Raises `CoplayerError` for a pool with fresh automata, and for fresh players whose hands tremble: what these will do
+    has no such form.
+    """
+    require("automata" not in pool.fresh, "pool: what fresh automata will do is not known in closed form")
+    require(
+        not pool.noise or not pool.fresh,
+        f"pool_noise: what fresh players will do is known without noise alone, got {pool.noise}",
+    )
+    batch, entries = joint.shape[1], len(pool.fresh) + len(pool.named)
+    fresh = [memory(jnp.full(sum(JOINT**depth for depth in range(_MEMORY[name] + 1)), 0.5)) for name in pool.fresh]
+    named = [trembling(_all_named(pool), pool.noise)] if pool.named else []
+    priors = [1.0] * len(fresh) + [1 / len(names) for names in pool.named for _ in names]
+    begin = (
+        jnp.tile(jnp.log(jnp.array(priors) / entries)[:, None], batch),
+        [jnp.zeros(batch, jnp.int32) for _ in fresh],
+        [jnp.ones((automaton.states, 2, batch)) for automaton in fresh],
+        [jnp.zeros((len(automata.p_cooperate), batch), jnp.int32) for automata in named],
+    )
+    tables = jnp.arange(batch)
+
+    def step(carry, at):
+        evidence, states, counts, places = carry
+        both, action = at
+        seen = [count[state, :, tables].T for state, count in zip(states, counts, strict=True)]
+        chance = [row[COOPERATE] / row.sum(0) for row in seen]
+        members = [jnp.take_along_axis(a.p_cooperate, place, axis=1) for a, place in zip(named, places, strict=True)]
+        cooperates = jnp.concatenate([jnp.reshape(row, (-1, batch)) for row in (*chance, *members)])
+        predicted = (jax.nn.softmax(evidence, axis=0) * cooperates).sum(0)
+        evidence = evidence + jnp.log(jnp.where(action == COOPERATE, cooperates, 1 - cooperates))
+        counts = [count.at[state, action, tables].add(1.0) for state, count in zip(states, counts, strict=True)]
+        states = [automaton.next[state, both] for automaton, state in zip(fresh, states, strict=True)]
+        places = [a.next[jnp.arange(len(a.next))[:, None], place, both] for a, place in zip(named, places, strict=True)]
+        return (evidence, states, counts, places), jnp.stack([predicted, 1 - predicted])
+
+    joint = joint.astype(jnp.int32)
+    return jax.lax.scan(step, begin, (game.swap(joint), game.other_action(joint)))[1]
