@@ -21,7 +21,16 @@ from coplayer.errors import require
 from coplayer.experiments import mixed_pool
 from coplayer.experiments.axes import of_all_learners
 from coplayer.experiments.iterations import IterationTrainer
-from coplayer.experiments.mixed_pool import NOTHING, Given, Source, Split, Trainee, pool_of
+from coplayer.experiments.mixed_pool import (
+    AMONG_STRANGERS,
+    NOTHING,
+    WITH_STRANGERS,
+    Given,
+    Source,
+    Split,
+    Trainee,
+    pool_of,
+)
 from coplayer.experiments.protocol import Recipe
 from coplayer.experiments.settings import (
     CoPlayerSettings,
@@ -189,6 +198,7 @@ STEP3 = {
         learning_rate=1e-3,
     ),
 }
+STRANGERS = {name: adjust(preset, **AMONG_STRANGERS) for name, preset in PRESETS.items()}
 RECIPES = {
     NAME: Recipe(A2CMixed.__doc__, SOURCE, PRESETS),
     "a2c-step1": Recipe(
@@ -206,6 +216,7 @@ RECIPES = {
         "Weis et al. 2026, figure 4E-F",
         STEP3,
     ),
+    "a2c-strangers": Recipe(f"A2C learners {WITH_STRANGERS}", "no paper", STRANGERS),
 }
 
 

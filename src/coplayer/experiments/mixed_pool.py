@@ -89,6 +89,18 @@ def check_co_players(co_players: CoPlayerSettings, game: Game) -> None:
     )
 
 
+AMONG_STRANGERS = {
+    "pool": ("uniform", "memory2", "automata", "axelrod"),
+    "pool_noise": 0.01,
+    "learner_share": 0.25,
+}
+"""Settings of the recipes with strangers of all kinds."""
+WITH_STRANGERS = (
+    "among each other and strangers of all kinds: players of memory 1 and 2, random automata, strategies of the "
+    "Axelrod library."
+)
+
+
 def pool_of(co_players: CoPlayerSettings, game: Game) -> Pool:
     """The strangers that learners meet."""
     return strangers.pool_of(co_players.pool, game, co_players.pool_noise)

@@ -19,7 +19,16 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt8
 from coplayer import settings as setting_groups
 from coplayer.errors import require
 from coplayer.experiments import mixed_pool
-from coplayer.experiments.mixed_pool import NOTHING, Given, Source, Split, Trainee, pool_of
+from coplayer.experiments.mixed_pool import (
+    AMONG_STRANGERS,
+    NOTHING,
+    WITH_STRANGERS,
+    Given,
+    Source,
+    Split,
+    Trainee,
+    pool_of,
+)
 from coplayer.experiments.protocol import Recipe
 from coplayer.experiments.settings import CoPlayerSettings, EpisodeSettings, NetworkSettings, RunSettings, check_seeds
 from coplayer.figures.published import Bound, Panel
@@ -173,10 +182,7 @@ STEP3 = {
     name: adjust(preset, learner_share=1.0, start=Path("runs/ppi-step2"), first_updates=preset.fitting.updates)
     for name, preset in STEPS.items()
 }
-STRANGERS = {
-    name: adjust(preset, pool=("uniform", "memory2", "automata", "axelrod"), pool_noise=0.01, learner_share=0.25)
-    for name, preset in STEPS.items()
-}
+STRANGERS = {name: adjust(preset, **AMONG_STRANGERS) for name, preset in STEPS.items()}
 RECIPES = {
     NAME: Recipe(PPIMixed.__doc__, SOURCE, PRESETS),
     "ppi-step1": Recipe(
@@ -194,12 +200,7 @@ RECIPES = {
         "Weis et al. 2026, figure 2E-F",
         STEP3,
     ),
-    "ppi-strangers": Recipe(
-        "PPI learners among each other and strangers of all kinds: memory-1 and memory-2 players, random automata, "
-        "strategies of the Axelrod library.",
-        "no paper",
-        STRANGERS,
-    ),
+    "ppi-strangers": Recipe(f"PPI learners {WITH_STRANGERS}", "no paper", STRANGERS),
 }
 
 

@@ -1,0 +1,56 @@
+"""Places of some players among many others: all rewards in order, ours marked by name."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import matplotlib.pyplot as plt
+import numpy as np
+from jaxtyping import Float
+
+from coplayer.figures.panels import save, tidy
+
+NAMED = 3  # of the best others
+
+
+class Place(NamedTuple):
+    """One kind of player of ours, and the reward of each of its repetitions."""
+
+    label: str
+    rewards: Float[np.ndarray, " repetitions"]
+
+
+def draw_places(path: Path, panels: Sequence[tuple[str, Mapping[str, float], Sequence[Place]]], title: str) -> None:
+    """A panel for each (title, rewards of the others by name, ours). The others are grey dots in the order of their
+    rewards. Ours are coloured dots at the places that their rewards have.
+    """
+    columns = min(2, len(panels))
+    rows = -(-len(panels) // columns)
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(4.6 * columns, 3.4 * rows), layout="constrained", squeeze=False, sharey=True
+    )
+    for axis, (heading, others, ours) in zip(axes.flat, panels, strict=False):
+        names = sorted(others, key=others.__getitem__)
+        rewards = np.array([others[name] for name in names])
+        axis.plot(np.arange(len(names)), rewards, ".", color="0.6", markersize=4)
+        for back, name in enumerate(reversed(names[-NAMED:])):
+            place = len(names) - 1 - back
+            axis.annotate(
+                name,
+                (place, rewards[place]),
+                (place - 12, rewards[place] - 0.02 - 0.07 * back),
+                fontsize=7,
+                ha="right",
+                color="0.35",
+                arrowprops={"arrowstyle": "-", "color": "0.7", "linewidth": 0.6},
+            )
+        for number, place in enumerate(ours):
+            at = np.searchsorted(rewards, place.rewards)
+            axis.plot(at, place.rewards, "o", color=f"C{number}", markersize=6, alpha=0.8, label=place.label)
+        axis.set_title(heading, fontsize=9)
+        axis.set_xlabel("strategies of the Axelrod library, the best on the right", fontsize=8)
+        axis.set_ylabel("reward per round", fontsize=8)
+        axis.legend(fontsize=8, frameon=False, loc="upper left")
+        tidy(axis)
+    figure.suptitle(title, fontsize=10)
+    save(figure, path)

@@ -1,0 +1,154 @@
+"""Strong against strangers: learners against the held-out strategies of the Axelrod library, beside the whole library.
+
+The strategies of the library are in two parts (see `players.automaton.axelrod_parts`). Learners of `ppi-strangers` and
+`a2c-strangers` have met strategies of the training part alone. Here they meet the held-out ones, played by the library
+itself. What every strategy of the library earns against the same ones is in data/axelrod_field.csv, measured by
+tools/axelrod_field.py. On both sides strategies that the library marks as slow are left out.
+"""
+
+import csv
+from importlib import resources
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Float
+
+from coplayer.experiments import a2c_mixed, ppi_mixed, registry
+from coplayer.experiments.evaluate import EVALUATION_SEED
+from coplayer.figures.parity import Quantity
+from coplayer.figures.ranked import Place, draw_places
+from coplayer.games.matrix import MatrixGame
+from coplayer.interop import axelrod as interop
+from coplayer.play.player import Player
+from coplayer.play.rollout import play_match
+from coplayer.players.automaton import axelrod_parts, named_automaton
+from coplayer.reproduce.studies import Study
+from coplayer.runs.folder import RunFolder
+from coplayer.settings import adjust
+
+SEEDS = 5
+MATCHES = 5  # of a learner with each held-out strategy
+OWN_KIND = 64  # matches of two learners, and of a learner with each cooperative stranger
+COOPERATIVE = ("Tit For Tat", "Grudger", "Win-Stay Lose-Shift")
+RECIPES = {"ppi-strangers": ppi_mixed.STRANGERS, "a2c-strangers": a2c_mixed.STRANGERS}
+
+
+class Condition(NamedTuple):
+    """How the matches are played."""
+
+    rounds: int
+    noise: float  # probability that a move is changed, of either player
+
+    def __str__(self) -> str:
+        return f"{self.rounds} rounds{f', noise {self.noise:g}' if self.noise else ''}"
+
+
+CONDITIONS = tuple(Condition(rounds, noise) for rounds in (100, 200) for noise in (0.0, 0.01))
+
+
+def field() -> dict[Condition, dict[str, float]]:
+    """Mean reward per round against the held-out strategies, of every strategy of the library."""
+    text = resources.files("coplayer.reproduce").joinpath("data/axelrod_field.csv").read_text(encoding="utf-8")
+    found: dict[Condition, dict[str, float]] = {}
+    for row in csv.DictReader(text.splitlines()):
+        condition = Condition(int(row["rounds"]), float(row["noise"]))
+        found.setdefault(condition, {})[row["strategy"]] = float(row["reward"])
+    return found
+
+
+def held_out() -> list[Any]:
+    """The held-out strategies, as players of the library."""
+    names = axelrod_parts()["held_out"]
+    players = [make() for make in interop.library().strategies]
+    return [one for one in players if one.name in names and not one.classifier["long_run_time"]]
+
+
+def earned(agent: Player, condition: Condition, payoffs: tuple[float, ...], key: jax.Array) -> Float[np.ndarray, " n"]:
+    """Mean reward per round of an agent against each held-out strategy."""
+    game = MatrixGame(payoffs, condition.rounds)
+    opponents = held_out()
+    played = interop.play(agent, opponents, game, key, matches=MATCHES, noise=condition.noise)
+    return np.asarray(played.view(0).rewards).mean(0).reshape(len(opponents), MATCHES).mean(1)
+
+
+def late_cooperation(players: tuple[Player, Player], game: MatrixGame, key: jax.Array) -> float:
+    """Rate of mutual cooperation in the last quarter of the rounds."""
+    joint = np.asarray(play_match(players, game, key, episodes=OWN_KIND).joint)
+    return float((joint[-max(1, game.rounds // 4) :] == 0).mean())
+
+
+def runs(preset: str) -> dict[str, Any]:
+    return {f"{name}-{preset}": adjust(presets[preset], seeds=SEEDS) for name, presets in RECIPES.items()}
+
+
+class Measured(NamedTuple):
+    """Of the learners of a run, `[seed, learner]`."""
+
+    rewards: dict[Condition, Float[np.ndarray, "seeds learners"]]  # against the held-out strategies
+    with_own_kind: Float[np.ndarray, " seeds"]
+    with_cooperative: dict[str, Float[np.ndarray, "seeds learners"]]
+
+
+def measure(folder: RunFolder, settings: Any, conditions: tuple[Condition, ...]) -> Measured:
+    """Let the learners at the end of their training meet the held-out strategies, each other and cooperative ones."""
+    run, game = settings.run, settings.game
+    rewards = {condition: [] for condition in conditions}
+    own, cooperative = [], {name: [] for name in COOPERATIVE}
+    for seed in range(run.seed, run.seed + run.seeds):
+        agents = registry.load(folder.path, seed=seed)
+        keys = iter(jax.random.split(jax.random.fold_in(jax.random.key(EVALUATION_SEED), seed), 64))
+        for condition in conditions:
+            rewards[condition].append([earned(one, condition, game.payoffs, next(keys)).mean() for one in agents])
+        own.append(late_cooperation(tuple(agents[:2]), game, next(keys)))
+        for name in COOPERATIVE:
+            other = named_automaton(name)
+            cooperative[name].append([late_cooperation((one, other), game, next(keys)) for one in agents])
+    return Measured(
+        {condition: np.array(values) for condition, values in rewards.items()},
+        np.array(own),
+        {name: np.array(values) for name, values in cooperative.items()},
+    )
+
+
+def draw(folders: dict[str, RunFolder], settings: dict[str, Any], path: Path) -> list[Quantity]:
+    """The places of the learners among the library's strategies, and the numbers. Of each seed the better learner."""
+    known = field()
+    found = {name: measure(folder, settings[name], tuple(known)) for name, folder in folders.items()}
+    panels = []
+    for condition, rewards in known.items():
+        ours = [Place(_label(name), measured.rewards[condition].max(1)) for name, measured in found.items()]
+        panels.append((str(condition), rewards, ours))
+    draw_places(path, panels, "Reward per round against the held-out strategies")
+    rows = []
+    for name, measured in found.items():
+        label = _label(name)
+        for condition, rewards in known.items():
+            best = max(rewards, key=rewards.__getitem__)
+            words = f"{label}, {condition}: reward against held-out strategies (best of the library: {best})"
+            values = measured.rewards[condition].max(1)
+            rows.append(Quantity(words, rewards[best], values, at_least=rewards[best]))
+        rows.append(
+            Quantity(f"{label}: late mutual cooperation with its own kind", None, measured.with_own_kind, at_least=0.8)
+        )
+        for other, values in measured.with_cooperative.items():
+            words = f"{label}: late mutual cooperation with {other}"
+            rows.append(Quantity(words, None, values.mean(1), at_least=0.9))
+    return rows
+
+
+def _label(run: str) -> str:
+    return run.partition("-")[0].upper()
+
+
+STUDIES = {
+    "strangers": Study(
+        "Learners meet strategies of the Axelrod library that they have never met, beside the library's own best",
+        "no paper",
+        {"quick": None, "paper": None},
+        runs,
+        draw,
+        parts=tuple(RECIPES),
+    )
+}
