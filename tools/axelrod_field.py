@@ -1,18 +1,19 @@
 """What every strategy of the Axelrod library earns against the held-out ones, measured with the library itself.
 
-    python tools/axelrod_field.py OUT.csv --rounds 100 --noise 0 --matches 5
+    python tools/axelrod_field.py src/coplayer/reproduce/data/axelrod_field.csv
 
-Needs the `axelrod` package (see the extra `axelrod` in pyproject.toml). Writes one row for each strategy and held-out
-strategy: the mean reward per round, in the payoffs of coplayer's prisoner's dilemma (1, -1, 2, 0). Deterministic pairs
-play once where there is no noise. Strategies that the library marks as slow (`long_run_time`) are left out on both
-sides. A strategy is not told how long the match is. It is told the library's own payoffs, since some cannot play with
-others.
+Needs the `axelrod` package (see the extra `axelrod` in pyproject.toml), and an hour. Writes one row for each strategy,
+number of rounds and noise: the mean reward per round over the held-out strategies, in the payoffs of coplayer's
+prisoner's dilemma (1, -1, 2, 0). Deterministic pairs play once where there is no noise. Strategies that the library
+marks as slow (`long_run_time`) are left out on both sides. A strategy is not told how long the match is. A strategy is
+told the library's own payoffs, since some cannot play with others.
 """
 
 import argparse
 import csv
 import io
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import axelrod
@@ -44,27 +45,35 @@ def earned(one, other, *, rounds: int, noise: float, matches: int, seed: int) ->
     return total / played
 
 
+def means(rounds: int, noise: float, matches: int) -> Iterator[tuple[str, float]]:
+    """Each strategy's name and mean reward."""
+    everyone = [player for player in (make() for make in axelrod.strategies) if is_fast(player)]
+    held_out = [player for player in everyone if player.name in axelrod_parts()["held_out"]]
+    for number, one in enumerate(everyone):
+        first = SEED + number * len(held_out) * matches
+        rewards = [
+            earned(one, other, rounds=rounds, noise=noise, matches=matches, seed=first + place * matches)
+            for place, other in enumerate(held_out)
+        ]
+        yield one.name, sum(rewards) / len(rewards)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("out", type=Path)
-    parser.add_argument("--rounds", type=int, default=100)
-    parser.add_argument("--noise", type=float, default=0.0)
+    parser.add_argument("--rounds", type=int, nargs="+", default=[100, 200])
+    parser.add_argument("--noise", type=float, nargs="+", default=[0.0, 0.01])
     parser.add_argument("--matches", type=int, default=5)
     options = parser.parse_args()
     warnings.filterwarnings("ignore")
-    everyone = [player for player in (make() for make in axelrod.strategies) if is_fast(player)]
-    held_out = [player for player in everyone if player.name in axelrod_parts()["held_out"]]
-    rows = []
-    for number, one in enumerate(everyone):
-        for place, other in enumerate(held_out):
-            seed = SEED + (number * len(held_out) + place) * options.matches
-            reward = earned(one, other, rounds=options.rounds, noise=options.noise, matches=options.matches, seed=seed)
-            rows.append({"strategy": one.name, "held_out": other.name, "reward": f"{reward:.4f}"})
-        print(number + 1, one.name, flush=True)
     text = io.StringIO()
-    writer = csv.DictWriter(text, rows[0], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("rounds", "noise", "strategy", "reward"))
+    for rounds in options.rounds:
+        for noise in options.noise:
+            for name, reward in means(rounds, noise, options.matches):
+                writer.writerow((rounds, f"{noise:g}", name, f"{reward:.4f}"))
+                print(rounds, noise, name, flush=True)
     write_atomically(options.out, text.getvalue().encode())
 
 

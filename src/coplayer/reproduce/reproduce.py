@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from coplayer.errors import CoplayerError, require
 from coplayer.experiments import registry
 from coplayer.figures.parity import table
-from coplayer.reproduce import coin_game, meulemans_cleanup, meulemans_exact, meulemans_sampled, weis
+from coplayer.reproduce import coin_game, meulemans_cleanup, meulemans_exact, meulemans_sampled, strangers, weis
 from coplayer.reproduce.studies import Study
 from coplayer.runs.files import write_atomically
 from coplayer.runs.folder import RunFolder, provenance
@@ -23,6 +23,7 @@ STUDIES: dict[str, Study] = {
     **meulemans_sampled.STUDIES,
     **meulemans_cleanup.STUDIES,
     **coin_game.STUDIES,
+    **strangers.STUDIES,
 }
 
 

@@ -1,0 +1,92 @@
+"""The study of strangers, with tiny runs and a few of the library's strategies."""
+
+import axelrod
+import jax
+import numpy as np
+import pytest
+
+from coplayer.experiments import registry
+from coplayer.games.matrix import prisoners_dilemma
+from coplayer.players.automaton import axelrod_automata, axelrod_parts, named_automaton
+from coplayer.players.memory1 import named_strategy
+from coplayer.reproduce import reproduce, strangers
+from coplayer.reproduce.strangers import Condition
+from coplayer.settings import adjust
+from figure_tables import rows_of
+from tiny import TINY, TINY_A2C
+
+PAYOFFS = (1.0, -1.0, 2.0, 0.0)
+CALM, NOISY = Condition(6, 0.0), Condition(4, 0.25)
+FIELD = {CALM: {"Worst": -1.0, "Best": 0.5, "Middle": 0.1}, NOISY: {"Worst": 0.0, "Best": 9.0}}
+
+
+@pytest.fixture
+def few(monkeypatch):
+    """A small field, few opponents, few matches."""
+    monkeypatch.setattr(strangers, "field", lambda: FIELD)
+    monkeypatch.setattr(strangers, "held_out", lambda: [axelrod.Defector(), axelrod.Cooperator(), axelrod.TitForTat()])
+    monkeypatch.setattr(strangers, "MATCHES", 2)
+    monkeypatch.setattr(strangers, "OWN_KIND", 3)
+
+
+def test_what_is_earned_is_the_mean_by_opponent(few):
+    """Always-cooperate: -1 with a defector, 1 with the others. By hand, without noise."""
+    found = strangers.earned(named_strategy("always_cooperate"), CALM, PAYOFFS, jax.random.key(0))
+    np.testing.assert_allclose(found, [-1.0, 1.0, 1.0])
+    found = strangers.earned(named_strategy("always_defect"), CALM, PAYOFFS, jax.random.key(0))
+    np.testing.assert_allclose(found, [0.0, 2.0, 2 / 6])
+    noisy = strangers.earned(named_strategy("always_defect"), Condition(4000, 0.25), PAYOFFS, jax.random.key(0))
+    assert noisy[0] == pytest.approx(0.75**2 * 0 + 0.25 * 0.75 * (2 - 1) + 0.25**2 * 1, abs=0.05)
+
+
+def test_late_cooperation_is_mutual_and_late(few):
+    game, key = prisoners_dilemma(8), jax.random.key(1)
+    assert strangers.late_cooperation((named_strategy("tit_for_tat"), named_automaton("Grudger")), game, key) == 1
+    cooperates_late = named_automaton("Cycler CCCDCD")  # rounds 7 and 8: C, C
+    always = named_strategy("always_cooperate")
+    assert strangers.late_cooperation((cooperates_late, always), game, key) == 1
+    assert strangers.late_cooperation((named_strategy("always_defect"), always), game, key) == 0
+
+
+def test_the_held_out_strategies_are_none_that_training_meets():
+    names = {one.name for one in strangers.held_out()}
+    assert 90 < len(names) <= len(axelrod_parts()["held_out"])
+    for presets in strangers.RECIPES.values():
+        pool = presets["quick"].co_players.pool
+        met = {*axelrod_parts()["training"]} & {*axelrod_automata()}
+        assert "axelrod" in pool and not names & met and not names & {*pool}
+
+
+def test_the_field_is_the_whole_library_in_all_conditions():
+    known = strangers.field()
+    assert set(known) <= set(strangers.CONDITIONS) and known
+    fast = {one.name for one in (make() for make in axelrod.strategies) if not one.classifier["long_run_time"]}
+    for rewards in known.values():
+        assert set(rewards) == fast
+        assert -1 <= min(rewards.values()) and max(rewards.values()) <= 2
+
+
+def test_a_tiny_study_is_trained_measured_and_drawn(few, monkeypatch, tmp_path):
+    """The better learner of each seed counts, beside the best of the field."""
+    sizes = {"ppi-strangers-quick": TINY, "a2c-strangers-quick": TINY_A2C}
+    plain = reproduce.STUDIES["strangers"]
+
+    def runs(preset):
+        return {name: adjust(sizes[name], seeds=2, pool=("axelrod",)) for name in plain.runs(preset)}
+
+    monkeypatch.setitem(reproduce.STUDIES, "strangers", plain._replace(runs=runs))
+    made = reproduce.reproduce("strangers", tmp_path, seeds=2)
+    assert made.figure.read_bytes().startswith(b"\x89PNG")
+    rows = rows_of(made.text)
+    row = rows["PPI, 6 rounds: reward against held-out strategies (best of the library: Best)"]
+    assert row[0] == "0.50" and len(row[2]) == 2
+    assert row[3].startswith("at least 0.5 in")
+    assert "A2C, 4 rounds, noise 0.25: reward against held-out strategies (best of the library: Best)" in rows
+    assert (
+        "PPI: late mutual cooperation with its own kind" in rows and "A2C: late mutual cooperation with Grudger" in rows
+    )
+    folder = next(path for path in (tmp_path / "runs").iterdir() if path.name.startswith("ppi"))
+    agents = registry.load(folder, seed=1)
+    keys = jax.random.split(jax.random.fold_in(jax.random.key(2026), 1), 64)
+    both = [strangers.earned(one, CALM, PAYOFFS, keys[i]).mean() for i, one in enumerate(agents)]
+    assert float(row[2][1]) == pytest.approx(max(both), abs=0.006)
