@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 TESTS := -n auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo test test-all lint bench results lock clean
+.PHONY: help setup demo test test-all lint bench results dist lock clean
 
 help:  ## Show what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
@@ -22,8 +22,7 @@ $(READY): requirements.lock pyproject.toml
 	@touch $@
 
 demo: setup  ## Train two learners to cooperate (quick preset), or go on with it; draw the figure beside the paper's
-	@if [ -f $(DEMO)/config.json ]; then $(BIN)/coplayer resume $(DEMO); \
-	else $(BIN)/coplayer train ppi-mixed --preset quick --out $(DEMO); fi
+	$(BIN)/coplayer demo --out $(DEMO)
 
 test: setup lint  ## Check the style and run the tests, but for those marked as long
 	$(BIN)/python -m pytest $(TESTS) -m "not long"
@@ -43,6 +42,12 @@ bench: setup  ## Run the benchmarks (installs PyTorch beside) and write results/
 results: setup  ## Draw the figures and tables of results/ anew from the archived runs there
 	$(BIN)/coplayer recompute results
 	$(BIN)/python tools/scoreboard.py
+
+dist: setup  ## Build the wheel and the source archive into dist/, and check both (installs build and twine beside)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check build twine
+	rm -rf dist
+	$(BIN)/python -m build
+	$(BIN)/python -m twine check --strict dist/*
 
 lock: setup  ## Resolve the requirements anew
 	$(BIN)/python -m pip install --quiet uv

@@ -12,6 +12,8 @@ from coplayer import cli
 from coplayer.experiments import registry
 from coplayer.games import names
 from coplayer.settings import adjust, each
+from stopping import StopAfter, assert_same
+from tiny import TINY as TINY_PPI
 from tiny import TINY_A2C
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
@@ -31,7 +33,7 @@ def run(*arguments: object) -> int:
     "command",
     [
         *([], ["train"], *(["train", name] for name in registry.RECIPES)),
-        *(["resume"], ["join"], ["evaluate"], ["watch"], ["equilibrium"], ["reproduce"]),
+        *(["demo"], ["resume"], ["join"], ["evaluate"], ["watch"], ["equilibrium"], ["reproduce"]),
     ],
 )
 def test_every_help_reads(command, capsys):
@@ -43,7 +45,7 @@ def test_every_help_reads(command, capsys):
 
 def test_nothing_asked_for_is_a_hint(capsys):
     assert run() == 2
-    assert capsys.readouterr().err.startswith("coplayer: Expected one of {train, resume,")
+    assert capsys.readouterr().err.startswith("coplayer: Expected one of {train, demo,")
 
 
 @pytest.mark.parametrize(
@@ -74,7 +76,7 @@ def test_nothing_asked_for_is_a_hint(capsys):
         ("train a2c-mixed --game --out x", "game: needs a value, one of ipd, matrix"),
         ("train a2c-mixed --game matrix", "Missing from coplayer train a2c-mixed: --game.payoffs"),
         ("train foo --out x", "train: must be one of ppi-mixed, ppi-step1"),
-        ("trane", "unrecognized options: trane; Available subcommands: train, resume"),
+        ("trane", "unrecognized options: trane; Available subcommands: train, demo"),
     ],
 )
 def test_what_cannot_be_parsed_is_told_in_one_line(words, said, capsys):
@@ -128,6 +130,21 @@ def test_train_evaluate_and_resume(tmp_path, capsys):
             capsys.readouterr().err
             == "coplayer: learner_share: must be a finite number of at least 0 and at most 1, got 1.5\n"
         )
+
+
+def test_the_demo_trains_anew_or_goes_on(tmp_path, monkeypatch, capsys):
+    recipe = registry.RECIPES["ppi-mixed"]
+    monkeypatch.setitem(registry.RECIPES, "ppi-mixed", recipe._replace(presets={"quick": adjust(TINY_PPI, seed=7)}))
+    assert run("demo", "--out", tmp_path / "anew") == 0
+    assert json.loads((tmp_path / "anew" / "config.json").read_text())["settings"]["run"]["seed"] == 7
+    assert "| cooperation, learner against learner |" in (tmp_path / "anew" / "summary.md").read_text()
+    with pytest.raises(KeyboardInterrupt):
+        registry.train(adjust(TINY_PPI, seed=7), tmp_path / "stopped", reporter=StopAfter(2))
+    assert run("demo", "--out", tmp_path / "stopped") == 0
+    assert_same(tmp_path / "anew", tmp_path / "stopped")
+    capsys.readouterr()
+    assert run("demo", "--out", tmp_path / "stopped") == 0
+    assert "is finished" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,14 @@ class Train(Computing):
 
 
 @dataclass(frozen=True)
+class Demo(Computing):
+    """Train two learners that come to cooperate (ppi-mixed, quick preset), or go on with them; draw the figure."""
+
+    out: Path = Path("runs/demo")
+    """Folder for the run. A demo that was stopped in this folder goes on there."""
+
+
+@dataclass(frozen=True)
 class Resume(Reading):
     """Go on with a run that was stopped. The numbers are the same as if it had not been stopped."""
 
@@ -234,6 +242,13 @@ def train(command: Train, settings: Any, console: Console) -> None:
     with Display(console, "compiling") as display:
         registry.train(settings, command.out, preset=command.preset, reporter=display)
     finish(command.out, console)
+
+
+def demo(command: Demo, console: Console) -> None:
+    if RunFolder(command.out).config_file.exists():
+        resume(Resume(folder=command.out), console)
+    else:
+        train(Train(out=command.out, game="ipd"), registry.preset("ppi-mixed"), console)
 
 
 def resume(command: Resume, console: Console) -> None:
@@ -408,8 +423,9 @@ def fingerprint(command: Fingerprint, console: Console) -> None:
 
 
 JOBS = {
-    **{Resume: resume, Join: join, Archive: archive, Evaluate: evaluate, Watch: watch, Equilibrium: equilibrium},
-    **{Tournament: tournament, Fingerprint: fingerprint, Reproduce: reproduce, Recompute: recompute},
+    **{Demo: demo, Resume: resume, Join: join, Archive: archive, Evaluate: evaluate, Watch: watch},
+    **{Equilibrium: equilibrium, Tournament: tournament, Fingerprint: fingerprint},
+    **{Reproduce: reproduce, Recompute: recompute},
 }
 
 

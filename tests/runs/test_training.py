@@ -4,7 +4,6 @@ import errno
 import functools
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -144,7 +143,7 @@ def test_killed_by_the_system_at_any_moment(tmp_path):
         while process.poll() is None and (not metrics.exists() or metrics.stat().st_size <= size):
             time.sleep(0.002)
         time.sleep(0.003 * kill)
-        process.send_signal(signal.SIGKILL)
+        process.kill()
         process.wait()
         verb = "resume"
     last = start("resume", broken)

@@ -31,7 +31,7 @@ class Panel(NamedTuple):
 
 @functools.cache
 def _rows() -> list[dict[str, str]]:
-    text = resources.files("coplayer.figures").joinpath("data/weis2026_curves.csv").read_text()
+    text = resources.files("coplayer.figures").joinpath("data/weis2026_curves.csv").read_text(encoding="utf-8")
     return list(csv.DictReader(text.splitlines()))
 
 

@@ -204,7 +204,7 @@ def axelrod_automata() -> Mapping[str, Automaton]:
 
     The tables were found by tools/axelrod_automata.py. The tests compare them with the library.
     """
-    text = resources.files("coplayer.players").joinpath("data/axelrod.json").read_text()
+    text = resources.files("coplayer.players").joinpath("data/axelrod.json").read_text(encoding="utf-8")
     with jax.ensure_compile_time_eval():
         found = json.loads(text)["automata"]
         return {name: Automaton(np.asarray(its["next"]), its["p_cooperate"]) for name, its in found.items()}

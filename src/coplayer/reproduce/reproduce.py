@@ -120,7 +120,7 @@ def recompute(path: Path) -> Recomputed:
     try:
         made = json.loads((path / "made.json").read_bytes())
         how = {name: made[name] for name in ("preset", "only", "seed")} | {"seeds": made["asked_seeds"]}
-        name, before = made["figure"], (path / "table.md").read_text()
+        name, before = made["figure"], (path / "table.md").read_text(encoding="utf-8")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CoplayerError(f"{path}: holds no figure that 'coplayer reproduce' made ({error!r})") from error
     with tempfile.TemporaryDirectory() as folder:
