@@ -18,6 +18,7 @@ from coplayer.experiments.coala_ipd import CoalaIPD
 from coplayer.experiments.exact_ipd import ExactIPD
 from coplayer.experiments.join import join
 from coplayer.experiments.ppi_mixed import PPIMixed
+from coplayer.experiments.pretrained import pretrained
 from coplayer.experiments.protocol import Experiment, Recipe
 from coplayer.experiments.registry import RECIPES, load, preset, resume, train
 from coplayer.experiments.registry import register as register_experiment
@@ -114,6 +115,7 @@ __all__ = [
     "named_strategy",
     "play_match",
     "preset",
+    "pretrained",
     "price_of_defection",
     "prisoners_dilemma",
     "projected_gradients",

@@ -196,7 +196,8 @@ class Tournament(Computing):
 
     players: tyro.conf.Positional[tuple[str, ...]]
     """Names of strategies such as tit_for_tat or "Tit For Tat" (the Axelrod library's name), "axelrod" for all its
-    strategies that are finite automata, and folders of runs for their agents."""
+    strategies that are finite automata, folders of runs for their agents, and names of agents that come with the
+    package, such as ppi-mixed."""
     out: Path = Path("runs/tournament")
     """Folder for the results. A folder that already holds files is refused."""
     rounds: int = 100
@@ -221,7 +222,8 @@ class Fingerprint(Computing):
 
     players: tyro.conf.Positional[tuple[str, ...]]
     """Names of strategies such as tit_for_tat or "Tit For Tat" (the Axelrod library's name), "axelrod" for all its
-    strategies that are finite automata, and folders of runs for their agents."""
+    strategies that are finite automata, folders of runs for their agents, and names of agents that come with the
+    package, such as ppi-mixed."""
     out: Path = Path("runs/fingerprints")
     """Folder for the results. A folder that already holds files is refused."""
     rounds: int = 100

@@ -14,6 +14,7 @@ from coplayer.analysis.populations import MOST_STEPS, moran, replicator
 from coplayer.analysis.tournament import Tournament, tournament
 from coplayer.errors import CoplayerError, require, require_whole
 from coplayer.experiments import registry
+from coplayer.experiments.pretrained import pretrained
 from coplayer.figures.parity import interval
 from coplayer.figures.tournaments import draw_matrices, draw_population, draw_ranking
 from coplayer.games.matrix import MatrixGame
@@ -36,8 +37,9 @@ class Held(NamedTuple):
 
 def players_of(words: Sequence[str]) -> dict[str, Player]:
     """Players by words: the name of a strategy (see `players.automaton.named_automaton`), "axelrod" for all strategies
-    of the Axelrod library that are finite automata, or the folder of a run for all its agents. Raises `CoplayerError`
-    for a player that is named twice, and for a word that means none.
+    of the Axelrod library that are finite automata, the folder of a run for all its agents, or the name of trained
+    agents that come with the package (see `experiments.pretrained`). Raises `CoplayerError` for a player that is named
+    twice, and for a word that means none.
     """
     found: dict[str, Player] = {}
     for word in words:
@@ -45,6 +47,8 @@ def players_of(words: Sequence[str]) -> dict[str, Player]:
             added = {f"{word} {i}": agent for i, agent in enumerate(registry.load(word))}
         elif Path(word).is_dir() or os.sep in word:
             raise CoplayerError(f"players: {word} is not the folder of a run")
+        elif word in pretrained.list():
+            added = {f"{word} {i}": agent for i, agent in enumerate(pretrained(word))}
         elif word == ALL:
             added = dict(axelrod_automata())
         else:

@@ -1,0 +1,82 @@
+"""Agents that come with the package: each can be loaded and plays as its card says; damaged files are refused."""
+
+import importlib.util
+import shutil
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+import coplayer
+from coplayer.errors import CoplayerError
+from coplayer.experiments import pretrained as module
+from coplayer.experiments import registry
+from coplayer.experiments.pretrained import pretrained
+from coplayer.experiments.tournaments import players_of
+from coplayer.games.matrix import prisoners_dilemma
+from coplayer.play.rollout import play_match
+from coplayer.players.memory1 import named_strategy
+from coplayer.settings import adjust
+from tiny import TINY
+
+ROOT = Path(__file__).parent.parent.parent
+SPEC = importlib.util.spec_from_file_location("pretrain", ROOT / "tools" / "pretrain.py")
+pretrain = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(pretrain)
+
+
+@pytest.mark.parametrize("name", pretrained.list())
+def test_agents_of_a_name_play_each_other_and_have_a_card(name):
+    agents = pretrained(name)
+    assert len(agents) >= 2
+    game = prisoners_dilemma(3)
+    match = play_match(tuple(agents[:2]), game, jax.random.key(0), episodes=2)
+    assert np.isfinite(match.view(0).rewards).all()
+    card = pretrained.card(name)
+    for heading in ("## How they were trained", "## What they do", "## Limits"):
+        assert heading in card
+    assert card.startswith(f"# {name}\n")
+
+
+def test_ppi_mixed_does_what_its_card_says():
+    """It cooperates with its own kind late in an episode, and exploits who always cooperates."""
+    agents, game = coplayer.pretrained("ppi-mixed"), prisoners_dilemma()
+    together = np.asarray(play_match(tuple(agents), game, jax.random.key(1), episodes=8).joint)
+    assert (together[-25:] == 0).mean() > 0.9
+    alone = play_match((agents[0], named_strategy("always_cooperate")), game, jax.random.key(2), episodes=4)
+    assert np.asarray(alone.view(0).rewards).mean() > 1.9
+
+
+def test_coala_ipd_does_what_its_card_says():
+    """Its agents cooperate with each other through a meta-trajectory."""
+    agents = pretrained("coala-ipd")
+    match = play_match((agents[0], agents[3]), prisoners_dilemma(10), jax.random.key(3), episodes=16, inner_episodes=20)
+    assert np.asarray(match.view(0).rewards).mean() > 0.95
+
+
+def test_agents_made_of_a_run_are_those_of_the_run(tmp_path, monkeypatch):
+    registry.train(adjust(TINY, seeds=2, seed=4), tmp_path / "run")
+    monkeypatch.setattr(pretrain, "HOME", tmp_path / "home")
+    monkeypatch.setattr("sys.argv", ["pretrain.py", str(tmp_path / "run"), "mine", "--seed", "5"])
+    pretrain.main()
+    monkeypatch.setattr(module, "_home", lambda: tmp_path / "home")
+    assert pretrained.list() == ["mine"]
+    for made, own in zip(pretrained("mine"), registry.load(tmp_path / "run", seed=5), strict=True):
+        for one, other in zip(jax.tree.leaves(made), jax.tree.leaves(own), strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_an_unknown_name_and_a_damaged_file_are_refused_in_one_line(tmp_path, monkeypatch):
+    with pytest.raises(CoplayerError, match=r"'nobody' is not one of coala-ipd, .*ppi-mixed"):
+        pretrained("nobody")
+    shutil.copytree(pretrained.folder("ppi-mixed"), tmp_path / "ppi-mixed")
+    weights = tmp_path / "ppi-mixed" / module.AGENTS
+    weights.write_bytes(weights.read_bytes()[:-40])
+    monkeypatch.setattr(module, "_home", lambda: tmp_path)
+    with pytest.raises(CoplayerError, match=r"agents.safetensors: unreadable"):
+        pretrained("ppi-mixed")
+
+
+def test_they_play_in_tournaments_by_their_name():
+    assert list(players_of(("ppi-mixed", "tit_for_tat"))) == ["ppi-mixed 0", "ppi-mixed 1", "tit_for_tat"]
