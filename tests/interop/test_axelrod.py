@@ -1,6 +1,10 @@
 """Our agents in Axelrod's matches and tournaments, and its strategies in ours, against its own play."""
 
+import importlib
+import io
+import pickle
 import sys
+import unittest
 
 import axelrod
 import jax
@@ -134,3 +138,30 @@ def test_strategies_that_refuse_our_payoffs_play_with_axelrods():
         axelrod.ZDGen2().set_match_attributes(length=5, game=axelrod.Game(r=1, s=-1, t=2, p=0), noise=0)
     played = play(named_strategy("tit_for_tat"), [axelrod.ZDGen2()], unusual, jax.random.key(0), matches=2)
     assert played.joint.shape == (5, 2)
+
+
+def test_a_player_goes_to_another_process_and_back(agent):
+    """As in Axelrod's parallel tournaments: the copy has the history and goes on as the player itself."""
+    own, other = as_player(agent, "an agent")(), axelrod.Alternator()
+    axelrod.Match((own, other), turns=4, seed=3).play()
+    copy = pickle.loads(pickle.dumps(own))
+    assert copy.history == own.history and copy.name == own.name and copy._memory == own._memory
+    assert [own.strategy(other) for _ in range(8)] == [copy.strategy(other) for _ in range(8)]
+
+
+@pytest.mark.long
+def test_the_checks_that_axelrod_makes_of_every_player(agent):
+    """Its own test class, with fewer examples than it takes of its own players."""
+    hypothesis = pytest.importorskip("hypothesis")
+    hypothesis.settings.register_profile("few", max_examples=3, deadline=None, database=None)
+    hypothesis.settings.load_profile("few")
+    checks = importlib.import_module("axelrod.tests.strategies.test_player")
+
+    class AgentChecks(checks.TestPlayer):
+        name, player = "an agent", as_player(agent, "an agent")
+        expected_classifier = player.classifier
+
+    suite = unittest.defaultTestLoader.loadTestsFromTestCase(AgentChecks)
+    assert suite.countTestCases() >= 9
+    result = unittest.TextTestRunner(stream=io.StringIO()).run(suite)
+    assert not result.failures + result.errors, [text for _, text in result.failures + result.errors]

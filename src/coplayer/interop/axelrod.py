@@ -100,9 +100,19 @@ def as_player(agent: Player, name: str) -> type:
         def __repr__(self) -> str:
             return self.name
 
+        def __reduce__(self):  # Axelrod's parallel tournaments send players to other processes
+            return _rebuilt, (agent, name, dict(self.__dict__))
+
     AgentPlayer.name = name
     AgentPlayer.__name__ = AgentPlayer.__qualname__ = "".join(c if c.isalnum() else "_" for c in name)
     return AgentPlayer
+
+
+def _rebuilt(agent: Player, name: str, attributes: dict[str, Any]) -> Any:
+    """A player of a class that `as_player` makes, with these attributes."""
+    player = as_player(agent, name)()
+    player.__dict__.update(attributes)
+    return player
 
 
 def play(
