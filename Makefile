@@ -31,8 +31,8 @@ test-all: setup lint  ## Check the style and run all tests
 	$(BIN)/python -m pytest $(TESTS)
 
 lint: setup  ## Check the style, and that imports point downwards
-	$(BIN)/ruff check src tests examples benchmarks tools
-	$(BIN)/ruff format --check src tests examples benchmarks tools
+	$(BIN)/ruff check src tests examples benchmarks tools docs/conf.py
+	$(BIN)/ruff format --check src tests examples benchmarks tools docs/conf.py
 	$(BIN)/lint-imports
 
 bench: setup  ## Run the benchmarks (installs PyTorch beside) and write results/benchmarks

@@ -4,8 +4,11 @@ The site's source folder is the repository itself, so that links between docs, r
 repository and on the site. Notebooks under docs/tutorials are run; their outputs are kept until their code changes.
 """
 
+import typing
 from importlib.metadata import version as version_of
 from typing import Any
+
+typing.GENERATING_DOCUMENTATION = "coplayer"  # jaxtyping and equinox then print the names that users import
 
 project = "coplayer"
 author = "coplayer developers"
@@ -41,7 +44,9 @@ html_show_sourcelink = False
 
 
 def show_formulas(app: Any, what: str, name: str, obj: object, options: Any, lines: list[str]) -> None:
-    """Show the indented blocks of a docstring, which are formulas, as they stand."""
+    """Show the indented blocks of a docstring, which are formulas, as they stand; leave out what says nothing."""
+    if lines and lines[0].startswith("Alias for field number"):
+        lines.clear()
     marked: list[str] = []
     for line in lines:
         opens = line.startswith("    ") and not (marked[-2:] and marked[-2].startswith("    "))

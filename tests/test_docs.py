@@ -22,7 +22,7 @@ DOCUMENTS = sorted(
     + [path for path in REPOSITORY.glob("docs/**/*.md") if "_build" not in path.parts]
 )
 SHORT = {  # what the tutorials' parameters are in the tests
-    "play": "ITERATIONS, EPISODES = 4, 4",
+    "play": "ITERATIONS, EPISODES = 100, 4",
     "own_game": "ITERATIONS, EPISODES = 10, 4",
     "strangers": "STRANGERS, SEEDS, ITERATIONS = 20, 2, 20",
     "shape": "EXACT_ITERATIONS, ITERATIONS = 20, 10",
@@ -50,13 +50,16 @@ def rows_with_links(text: str) -> list[tuple[str, list[str]]]:
 
 
 @pytest.mark.parametrize("document", ["README.md", "docs/howto.md", "docs/tutorials/shape.md"])
-def test_every_command_can_be_parsed(document, monkeypatch):
+def test_every_command_is_understood(document, monkeypatch):
     monkeypatch.chdir(REPOSITORY)
     monkeypatch.setattr(names, "GAMES", dict(names.GAMES))
     found = commands(read(document))
     assert len(found) >= 3
     for command in found:
-        assert callable(cli.parse(shlex.split(command, comments=True)[1:], Console())), command
+        job = cli.parse(shlex.split(command, comments=True)[1:], Console())
+        if command.startswith("coplayer train"):
+            _, settings, _ = job.args
+            registry.experiment_of(settings).check(settings)
 
 
 def test_make_knows_what_the_documents_make():
