@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 TESTS := -n auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo test test-all lint bench results dist lock clean
+.PHONY: help setup demo test test-all lint bench results dist docs lock clean
 
 help:  ## Show what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
@@ -31,8 +31,8 @@ test-all: setup lint  ## Check the style and run all tests
 	$(BIN)/python -m pytest $(TESTS)
 
 lint: setup  ## Check the style, and that imports point downwards
-	$(BIN)/ruff check src tests examples benchmarks tools
-	$(BIN)/ruff format --check src tests examples benchmarks tools
+	$(BIN)/ruff check src tests examples benchmarks tools docs/conf.py
+	$(BIN)/ruff format --check src tests examples benchmarks tools docs/conf.py
 	$(BIN)/lint-imports
 
 bench: setup  ## Run the benchmarks (installs PyTorch beside) and write results/benchmarks
@@ -48,6 +48,11 @@ dist: setup  ## Build the wheel and the source archive into dist/, and check bot
 	rm -rf dist
 	$(BIN)/python -m build
 	$(BIN)/python -m twine check --strict dist/*
+
+docs: setup  ## Build the documentation site into docs/_build/html, with its notebooks (installs Sphinx beside)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]' --no-build-isolation
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --conf-dir docs . docs/_build/html
+	@echo "the site: docs/_build/html/index.html"
 
 lock: setup  ## Resolve the requirements anew
 	$(BIN)/python -m pip install --quiet uv

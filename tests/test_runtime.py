@@ -1,5 +1,6 @@
 """JAX's settings in a process of their own: they can be made once only."""
 
+import ast
 import os
 import subprocess
 import sys
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import coplayer
 from coplayer import runtime
 
 CONFIGURED = """
@@ -98,3 +100,13 @@ def test_a_folder_of_the_cache_is_for_one_kind_of_processor():
 
 def test_there_is_a_core():
     assert runtime.available_cores() >= 1
+
+
+def test_nothing_is_imported_that_other_systems_lack():
+    """Windows has none of these modules of the standard library."""
+    posix = {"crypt", "fcntl", "grp", "posix", "pty", "pwd", "readline", "resource", "syslog", "termios", "tty"}
+    for path in Path(coplayer.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            imported = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            imported += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not posix & {name.partition(".")[0] for name in imported}, path

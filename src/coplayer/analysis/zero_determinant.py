@@ -78,9 +78,9 @@ def family_corners(game: MatrixGame) -> Float[np.ndarray, "3 2"]:
 def enforced_relation(player: Memory1, game: MatrixGame, *, discount: float = 1.0) -> LinearRelation:
     """The linear relation nearest to what a player enforces, by least squares. It is enforced if its residual is 0.
 
-    The coefficients are scaled so that the larger of |own| and |other| is 1. The residual is that of the player's
-    probabilities, before scaling. Three coefficients of 0 mean a player that repeats its last action and enforces
-    nothing. Raises `CoplayerError` for a game of more than two actions.
+    The coefficients are scaled so that the larger of `own` and `other`, in absolute value, is 1. The residual is that
+    of the player's probabilities, before scaling. Three coefficients of 0 mean a player that repeats its last action
+    and enforces nothing. Raises `CoplayerError` for a game of more than two actions.
     """
     _require_two_actions(game)
     p = player.probabilities[..., 0]

@@ -1,0 +1,124 @@
+"""What the documents say holds: commands can be parsed, links lead somewhere, numbers stand on the pages that they are
+linked to, every public name is in the reference, and the tutorials run.
+"""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+import coplayer as cp
+from coplayer import cli
+from coplayer.experiments import registry
+from coplayer.games import names
+from coplayer.settings import adjust
+from tiny import TINY
+
+REPOSITORY = Path(__file__).parents[1]
+DOCUMENTS = sorted(
+    [*REPOSITORY.glob("*.md"), *REPOSITORY.glob("results/**/*.md")]
+    + [path for path in REPOSITORY.glob("docs/**/*.md") if "_build" not in path.parts]
+)
+SHORT = {  # what the tutorials' parameters are in the tests
+    "play": "ITERATIONS, EPISODES = 100, 4",
+    "own_game": "ITERATIONS, EPISODES = 10, 4",
+    "strangers": "STRANGERS, SEEDS, ITERATIONS = 20, 2, 20",
+    "shape": "EXACT_ITERATIONS, ITERATIONS = 20, 10",
+}
+
+
+def read(path: str | Path) -> str:
+    return (REPOSITORY / path).read_text(encoding="utf-8")
+
+
+def blocks(text: str, language: str) -> list[str]:
+    """The code blocks of a document."""
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+def commands(text: str) -> list[str]:
+    lines = "\n".join(blocks(text, "sh")).splitlines()
+    return [line for line in lines if line.startswith("coplayer ")]
+
+
+def rows_with_links(text: str) -> list[tuple[str, list[str]]]:
+    """The rows of a document's tables that link a results page: their other words, and the pages."""
+    rows = [line for line in text.splitlines() if line.startswith("|") and "results/" in line]
+    return [(re.sub(r"\[.*?\]\(.*?\)", "", row), re.findall(r"\]\((?:\.\./)?(results/.*?)\)", row)) for row in rows]
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/howto.md", "docs/tutorials/shape.md"])
+def test_every_command_is_understood(document, monkeypatch):
+    monkeypatch.chdir(REPOSITORY)
+    monkeypatch.setattr(names, "GAMES", dict(names.GAMES))
+    found = commands(read(document))
+    assert len(found) >= 3
+    for command in found:
+        job = cli.parse(shlex.split(command, comments=True)[1:], Console())
+        if command.startswith("coplayer train"):
+            _, settings, _ = job.args
+            registry.experiment_of(settings).check(settings)
+
+
+def test_make_knows_what_the_documents_make():
+    asked = {
+        word for path in ("README.md", "CONTRIBUTING.md") for word in re.findall(r"`?make ([a-z-]+)\b[`\s]", read(path))
+    }
+    targets = set(re.findall(r"^([a-z-]+):", read("Makefile"), re.MULTILINE))
+    assert {"demo", "test", "docs"} <= asked & targets
+
+
+def test_the_five_lines_of_the_readme(tmp_path, monkeypatch, capsys):
+    """As printed, on a run of the demo's kind in the demo's folder."""
+    first = blocks(read("README.md"), "python")[0]
+    assert len(first.strip().splitlines()) <= 6
+    monkeypatch.chdir(tmp_path)
+    registry.train(adjust(TINY, phases=1), "runs/demo")
+    exec(first.replace("prisoners_dilemma()", "prisoners_dilemma(6)"), {})
+    reward, cooperation = map(float, capsys.readouterr().out.split())
+    assert -1 <= reward <= 2 and 0 <= cooperation <= 1
+
+
+def test_links_lead_to_files():
+    for document in DOCUMENTS:
+        for link in re.findall(r"\]\(([^)\s]+)\)", document.read_text(encoding="utf-8")):
+            path = link.partition("#")[0]
+            if path and not path.startswith(("http", "mailto")):
+                assert (document.parent / path).exists(), f"{document.relative_to(REPOSITORY)}: {link}"
+
+
+@pytest.mark.parametrize(("document", "least"), [("README.md", 14), ("docs/compute.md", 16)])
+def test_numbers_stand_on_the_pages_that_are_linked(document, least):
+    rows = rows_with_links(read(document))
+    assert len(rows) >= least
+    for row, pages in rows:
+        text = " ".join(read(page) for page in pages)
+        for number in re.findall(r"(?<![\w.])-?\d*\.\d+|\d+ of \d+|(?<=\s)\d+(?= minutes| seconds)", row):
+            assert number in text, f"{document}: {number} of {row}"
+
+
+def test_the_reference_has_every_public_name():
+    text = "\n".join(read(path) for path in (REPOSITORY / "docs" / "api").glob("*.md"))
+    listed = {name.rpartition(".")[2] for name in re.findall(r"\.\. auto\w+:: (\S+)", text)}
+    assert set(cp.__all__) <= listed, set(cp.__all__) - listed
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("tutorial", SHORT)
+def test_tutorials_run(tutorial):
+    reader = pytest.importorskip("myst_nb.core.read", reason="needs coplayer[docs]")
+    nbclient = pytest.importorskip("nbclient", reason="needs coplayer[docs]")
+    from myst_parser.config.main import MdParserConfig
+
+    path = REPOSITORY / "docs" / "tutorials" / f"{tutorial}.md"
+    text = path.read_text(encoding="utf-8")
+    notebook = reader.read_myst_markdown_notebook(text, MdParserConfig(), code_directive="{code-cell}")
+    [parameters] = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
+    parameters.source = SHORT[tutorial]
+    nbclient.NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(path.parent)}}).execute()
+
+
+def test_every_tutorial_is_run():
+    assert set(SHORT) == {path.stem for path in (REPOSITORY / "docs" / "tutorials").glob("*.md")}
