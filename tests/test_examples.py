@@ -120,3 +120,9 @@ def test_unlike_players_meet_in_a_tournament(capsys):
     assert {line.split("|")[1].strip() for line in lines[2:]} == {
         *("PPI", "A2C", "COALA-PG", "tit-for-tat", "always-defect")
     }
+
+
+def test_a_learner_from_outside_meets_a_player_of_ours(capsys):
+    pytest.importorskip("pettingzoo", reason="needs coplayer[pettingzoo]")
+    example("pettingzoo_learner", EPISODES=3)["main"]()
+    assert capsys.readouterr().out.startswith("reward per round: ")

@@ -36,6 +36,7 @@ from coplayer.learning.optimisation import OptimiserSettings
 from coplayer.networks.actor_critic import ActorCritic
 from coplayer.networks.core import CORES
 from coplayer.networks.world_model import RoundModel, TokenModel
+from coplayer.play.actor import Actor
 from coplayer.play.player import Player, uniform
 from coplayer.play.rollout import play_match
 from coplayer.play.seating import Trembling
@@ -57,6 +58,7 @@ __all__ = [
     "RULES",
     "A2CMixed",
     "A2CSettings",
+    "Actor",
     "ActorCritic",
     "Automaton",
     "CleanUpLite",

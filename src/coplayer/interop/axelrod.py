@@ -12,7 +12,6 @@ import importlib
 from collections.abc import Sequence
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -21,7 +20,8 @@ from jaxtyping import PRNGKeyArray
 from coplayer.errors import CoplayerError, require, require_key, require_kind, require_whole
 from coplayer.games.game import Game
 from coplayer.games.matrix import DEFECT, START, observe
-from coplayer.play.player import Player, act
+from coplayer.play.actor import act_at_once
+from coplayer.play.player import Player
 from coplayer.play.trajectory import JointActions
 from coplayer.players.memory1 import fits_named_strategies
 
@@ -49,11 +49,6 @@ class _Memory:
         return same and all(map(np.array_equal, self.leaves, other.leaves))
 
     __hash__ = None
-
-
-@eqx.filter_jit
-def _acted(agent: Player, state: Any, observation: jax.Array, key: PRNGKeyArray) -> tuple[Any, jax.Array]:
-    return act(agent, state, observation, key)[:2]
 
 
 def as_player(agent: Player, name: str) -> type:
@@ -93,7 +88,7 @@ def as_player(agent: Player, name: str) -> type:
             else:
                 own, other = (move == axelrod.Action.D for move in (self.history[-1], self.history.coplays[-1]))
                 seen = 1 + 2 * own + other
-            state, action = _acted(agent, self._memory.state, jnp.array([seen]), key)
+            state, action, _ = act_at_once(agent, self._memory.state, jnp.array([seen]), key)
             self._memory = _Memory(state)
             return axelrod.Action.D if int(action[0]) == DEFECT else axelrod.Action.C
 
@@ -154,7 +149,7 @@ def play(
     state, seen = agent.begin(beginning, len(seats)), jnp.full(len(seats), START)
     moves, rounds = (axelrod.Action.C, axelrod.Action.D), []
     for round_ in range(game.rounds):
-        state, chosen = _acted(agent, state, seen, jax.random.fold_in(acting, round_))
+        state, chosen, _ = act_at_once(agent, state, seen, jax.random.fold_in(acting, round_))
         theirs = [moves.index(opponent.strategy(view)) for opponent, view in zip(seats, views, strict=True)]
         own, other = np.asarray(chosen), np.array(theirs)
         if noise:
