@@ -171,13 +171,13 @@ def row_of(panels: list[BandPanel], *, more: int = 0) -> tuple[Figure, np.ndarra
 
 
 def draw_row(path: Path, panels: list[BandPanel], title: str, *, log: bool = False) -> None:
-    """Write one row of panels to `path`, and their numbers to `path` with the ending .csv. `log`: with logarithmic
-    axes, where a value is above 0.
+    """Write one row of panels to `path`, and their numbers to `path` with the ending .csv. `log`: the
+    values on a logarithmic axis, where one is above 0.
     """
     figure, axes = row_of(panels)
     for axis, panel in zip(axes, panels, strict=True):
         if log and any((band.values > 0).any() for band in panel.bands):
-            axis.set(xscale="log", yscale="log")
+            axis.set_yscale("log")
     figure.suptitle(title, fontsize=10)
     save(figure, path)
     write_atomically(path.with_suffix(".csv"), numbers(panels).encode())
