@@ -41,7 +41,14 @@ from coplayer.play.player import Player, uniform
 from coplayer.play.rollout import play_match
 from coplayer.play.seating import Trembling
 from coplayer.play.trajectory import Episode, Trajectory
-from coplayer.players.automaton import Automaton, axelrod_automata, named_automaton, random_automata, random_memory
+from coplayer.players.automaton import (
+    Automaton,
+    axelrod_automata,
+    axelrod_parts,
+    named_automaton,
+    random_automata,
+    random_memory,
+)
 from coplayer.players.memory1 import Memory1, TabularPlayers, cooperation, named_strategy
 from coplayer.players.naive import RULES, NaiveLearner
 from coplayer.players.planner import PlannerSettings, PPIPlayer
@@ -98,6 +105,7 @@ __all__ = [
     "against_fixed",
     "ashlock",
     "axelrod_automata",
+    "axelrod_parts",
     "best_response",
     "coala",
     "configure",
