@@ -126,3 +126,11 @@ def test_a_learner_from_outside_meets_a_player_of_ours(capsys):
     pytest.importorskip("pettingzoo", reason="needs coplayer[pettingzoo]")
     example("pettingzoo_learner", EPISODES=3)["main"]()
     assert capsys.readouterr().out.startswith("reward per round: ")
+
+
+@pytest.mark.long
+def test_learners_and_shapers_train_in_jaxmarls_coin_game(capfd):
+    pytest.importorskip("jaxmarl", reason="needs coplayer[jaxmarl]")
+    example("jaxmarl_coin_game", ITERATIONS=2)["main"]()
+    lines = [line for line in capfd.readouterr().out.splitlines() if "with itself" in line]
+    assert [line.partition(",")[0] for line in lines] == ["A2C", "COALA-PG"]

@@ -35,6 +35,7 @@ from coplayer.reproduce.equilibrium import report_equilibrium
 from coplayer.reproduce.report import report
 from coplayer.runs.display import Display
 from coplayer.runs.folder import RunFolder
+from coplayer.runs.tracking import Tracked
 from coplayer.settings import adjust
 
 _T = TypeVar("_T")
@@ -72,7 +73,15 @@ class Reading(Computing):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Train(Computing):
+class Training(Computing):
+    """A command that trains."""
+
+    log: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = ()
+    """Trackers that the metrics are sent to as well. Each needs its extra, such as coplayer[tensorboard]."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train(Training):
     """Train an experiment. The flags of its settings are added by `flags.flags_of`."""
 
     out: Path
@@ -92,7 +101,7 @@ class Demo(Computing):
 
 
 @dataclass(frozen=True)
-class Resume(Reading):
+class Resume(Reading, Training):
     """Go on with a run that was stopped. The numbers are the same as if it had not been stopped."""
 
     folder: tyro.conf.Positional[Path]
@@ -241,8 +250,8 @@ class Fingerprint(Computing):
 
 
 def train(command: Train, settings: Any, console: Console) -> None:
-    with Display(console, "compiling") as display:
-        registry.train(settings, command.out, preset=command.preset, reporter=display)
+    with Display(console, "compiling") as display, Tracked(command.out, command.log, display) as reporter:
+        registry.train(settings, command.out, preset=command.preset, reporter=reporter)
     finish(command.out, console)
 
 
@@ -263,8 +272,8 @@ def resume(command: Resume, console: Console) -> None:
             f"{folder.path} is finished; 'coplayer evaluate' plays its learners anew", highlight=False, soft_wrap=True
         )
         return
-    with Display(console, "compiling") as display:
-        registry.resume(command.folder, reporter=display)
+    with Display(console, "compiling") as display, Tracked(command.folder, command.log, display) as reporter:
+        registry.resume(command.folder, reporter=reporter)
     finish(command.folder, console)
 
 

@@ -27,7 +27,7 @@ EXPERIMENTS: dict[str, Experiment] = {}
 """All experiments, by the name in config.json."""
 RECIPES: dict[str, Recipe] = {}
 """All recipes, by the command of `coplayer train`."""
-TAKEN = ("out", "preset", "game", "game_file", "compilation_cache")
+TAKEN = ("out", "preset", "game", "game_file", "compilation_cache", "log")
 """Flags of every training command, which no setting may be named like."""
 
 
@@ -266,8 +266,8 @@ def trainer_of(settings: Any) -> training.Training:
 def train(settings: Any, out: str | Path, *, preset: str = "custom", reporter: Reporter | None = None) -> RunFolder:
     """Train an experiment from its settings into a new folder `out`. Returns the folder; `load(out)` gives the players.
 
-    `reporter` is shown the progress (see `runs.display.Display`); None: silence. Raises `CoplayerError` with the
-    setting's name where the settings cannot be trained.
+    `reporter` is shown the progress (see `runs.display.Display` and `runs.tracking.Tracked`); None: silence. Raises
+    `CoplayerError` with the setting's name where the settings cannot be trained.
     """
     require(isinstance(out, str | os.PathLike), f"out: must be the path of a folder, got {out!r}")
     experiment, settings = experiment_of(settings), stored.typed(settings)

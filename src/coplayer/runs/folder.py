@@ -3,6 +3,7 @@
 config.json          all settings, versions, commit, random-number implementation
 metrics.jsonl        one JSON object per line; they depend on the settings alone
 timing.jsonl         seconds and rates, one JSON object per chunk of training
+tracking.json        the run's name at each tracker that it was sent to; tensorboard/, wandb/ are of trackers
 checkpoints/         the newest two states of the run, each complete
 agents/              weights at the end of each phase, enough to play with
 figures/, summary.md written when the run ends, or by `coplayer evaluate`
@@ -38,6 +39,7 @@ class RunFolder:
         self.metrics_file = self.path / "metrics.jsonl"
         self.archived_metrics = self.path / "metrics.jsonl.gz"
         self.timing_file = self.path / "timing.jsonl"
+        self.tracking_file = self.path / "tracking.json"
         self.checkpoints = self.path / "checkpoints"
         self.agents = self.path / "agents"
         self.figures = self.path / "figures"

@@ -95,9 +95,9 @@ def _train(training: Training, folder: RunFolder, reporter: Reporter, checkpoint
     )
     state = training.unpack(saved.arrays) if saved else training.initial_state()
     step, rows = (saved.step, saved.rows) if saved else (0, 0)
+    keep_rows(folder.metrics_file, rows)
     if saved:
         reporter.resumed(step)
-    keep_rows(folder.metrics_file, rows)
 
     last_save = time.monotonic()
     while not training.finished(state):
