@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from coplayer.errors import CoplayerError, require
 from coplayer.experiments import registry
-from coplayer.figures.parity import table
+from coplayer.figures.parity import comparison, table
 from coplayer.reproduce import coin_game, meulemans_cleanup, meulemans_exact, meulemans_sampled, weis
 from coplayer.reproduce.studies import Study
 from coplayer.runs.files import write_atomically
@@ -64,7 +64,8 @@ def reproduce(
     train: bool = True,
     target: Path | None = None,
 ) -> Reproduction:
-    """Train the runs of a figure in `out/runs` and write its panels and table to `out/name`.
+    """Train the runs of a figure in `out/runs` and write its panels and table to `out/name`, and where it shows several
+    methods comparison.md.
 
     Finished runs are used again, stopped ones resumed. Figures share the runs they have in common.
 
@@ -93,8 +94,11 @@ def reproduce(
         folders[run] = _trained(made[run], folder_of[run], preset, reporter(run) if reporter else None)
     target = target or out / (name if only is None else f"{name}-{only}")
     target.mkdir(parents=True, exist_ok=True)
-    text = table(study.draw(folders, made, target / "figure"))
+    quantities = study.draw(folders, made, target / "figure")
+    text, compared = table(quantities), comparison(quantities)
     write_atomically(target / "table.md", text.encode())
+    if compared:
+        write_atomically(target / "comparison.md", compared.encode())
     seeds_of = {run: settings.run.seeds for run, settings in made.items()}
     how = {"figure": name, "source": study.source, "preset": preset, "only": only, "seed": seed, "seeds": seeds_of}
     how |= {"asked_seeds": seeds} | provenance()
@@ -126,7 +130,7 @@ def recompute(path: Path) -> Recomputed:
         again = reproduce(name, path.parent, **how, train=False, target=Path(folder))
         same = again.text == before
         if same:
-            for drawn in again.figure.parent.glob("figure.*"):
+            for drawn in (*again.figure.parent.glob("figure.*"), *again.figure.parent.glob("comparison.md")):
                 write_atomically(path / drawn.name, drawn.read_bytes())
     table_file = path / ("table.md" if same else "table.new.md")
     write_atomically(table_file, again.text.encode())
