@@ -1,12 +1,13 @@
 # Everything here sets itself up: only Python >= 3.11 and make are needed.
 PYTHON ?= python3
 VENV ?= .venv
+AUDIT ?= .venv-audit
 DEMO ?= runs/demo
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 TESTS := -n auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo test test-all lint bench results lock clean
+.PHONY: help setup demo test test-all lint bench results audit lock clean
 
 help:  ## Show what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
@@ -43,10 +44,15 @@ bench: setup  ## Run the benchmarks (installs PyTorch beside) and write results/
 results: setup  ## Draw the figures and tables of results/ anew from the archived runs there
 	$(BIN)/coplayer recompute results
 
+audit:  ## Look for known vulnerabilities in requirements.lock, by pip-audit in an environment of its own (asks PyPI)
+	$(PYTHON) -m venv $(AUDIT)
+	$(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
+	$(AUDIT)/bin/pip-audit --requirement requirements.lock --require-hashes --disable-pip --strict --progress-spinner off
+
 lock: setup  ## Resolve the requirements anew
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile requirements.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--no-emit-find-links --no-emit-package coplayer --custom-compile-command "make lock" -o requirements.lock
 
-clean:  ## Remove the environment; runs stay
-	rm -rf $(VENV)
+clean:  ## Remove the environments; runs stay
+	rm -rf $(VENV) $(AUDIT)

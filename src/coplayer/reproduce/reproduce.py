@@ -7,12 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from coplayer.errors import CoplayerError, require
+from coplayer.errors import CoplayerError, require, require_whole
 from coplayer.experiments import registry
 from coplayer.figures.parity import comparison, table
 from coplayer.reproduce import coin_game, meulemans_cleanup, meulemans_exact, meulemans_sampled, weis
 from coplayer.reproduce.studies import Study
-from coplayer.runs.files import write_atomically
+from coplayer.runs.files import JSON_ERRORS, loads, write_atomically
 from coplayer.runs.folder import RunFolder, provenance
 from coplayer.runs.training import Reporter
 from coplayer.settings import adjust
@@ -75,6 +75,9 @@ def reproduce(
     a folder in `out/runs` has other settings.
     """
     require(name in STUDIES, f"figure: must be one of {', '.join(STUDIES)}, got {name!r}")
+    require_whole("seed", seed, at_least=0)
+    if seeds is not None:
+        require_whole("seeds", seeds, at_least=1)
     study = STUDIES[name]
     require(preset in study.minutes, f"preset: must be one of {', '.join(study.minutes)}, got {preset!r}")
     asked = {"seed": seed} if seeds is None else {"seed": seed, "seeds": seeds}
@@ -121,11 +124,14 @@ def recompute(path: Path) -> Recomputed:
     `CoplayerError` where a run is missing or not finished.
     """
     try:
-        made = json.loads((path / "made.json").read_bytes())
+        made = loads((path / "made.json").read_bytes())
         how = {name: made[name] for name in ("preset", "only", "seed")} | {"seeds": made["asked_seeds"]}
         name, before = made["figure"], (path / "table.md").read_text()
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, *JSON_ERRORS, KeyError, TypeError, AttributeError) as error:
         raise CoplayerError(f"{path}: holds no figure that 'coplayer reproduce' made ({error!r})") from error
+    kinds = {"preset": str, "only": str | None, "seed": int, "seeds": int | None}
+    typed = isinstance(name, str) and all(isinstance(how[key], kind) for key, kind in kinds.items())
+    require(typed, f"{path}: its made.json does not tell how the figure was made")
     with tempfile.TemporaryDirectory() as folder:
         again = reproduce(name, path.parent, **how, train=False, target=Path(folder))
         same = again.text == before
