@@ -1,12 +1,13 @@
 # Everything here sets itself up: only Python >= 3.11 and make are needed.
 PYTHON ?= python3
 VENV ?= .venv
+AUDIT ?= .venv-audit
 DEMO ?= runs/demo
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 TESTS := -n auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo test test-all lint bench results dist docs lock clean
+.PHONY: help setup demo test test-all lint bench results dist docs audit lock clean
 
 help:  ## Show what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
@@ -54,10 +55,15 @@ docs: setup  ## Build the documentation site into docs/_build/html, with its not
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --conf-dir docs . docs/_build/html
 	@echo "the site: docs/_build/html/index.html"
 
+audit:  ## Look for known vulnerabilities in requirements.lock, by pip-audit in an environment of its own (asks PyPI)
+	$(PYTHON) -m venv $(AUDIT)
+	$(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
+	$(AUDIT)/bin/pip-audit --requirement requirements.lock --require-hashes --disable-pip --strict --progress-spinner off
+
 lock: setup  ## Resolve the requirements anew
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile requirements.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--no-emit-find-links --no-emit-package coplayer --custom-compile-command "make lock" -o requirements.lock
 
-clean:  ## Remove the environment; runs stay
-	rm -rf $(VENV)
+clean:  ## Remove the environments; runs stay
+	rm -rf $(VENV) $(AUDIT)

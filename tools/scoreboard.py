@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from coplayer.figures.parity import interval
+from coplayer.analysis.statistics import interval
 
 RESULTS = Path(__file__).parent.parent / "results"
 ENOUGH = 0.8  # of the seeds

@@ -10,6 +10,7 @@ from coplayer.analysis.fingerprint import ashlock
 from coplayer.analysis.populations import Moran, fixation_of_a_mutant, moran, replicator
 from coplayer.analysis.price_of_defection import Price, price_of_defection
 from coplayer.analysis.signature import Signature, signature
+from coplayer.analysis.statistics import Comparison, compare, interquartile_mean, probability_of_improvement
 from coplayer.analysis.tournament import Tournament, tournament
 from coplayer.analysis.zero_determinant import enforced_relation, extortion, fit_extortion
 from coplayer.errors import CoplayerError
@@ -71,6 +72,7 @@ __all__ = [
     "CleanUpLite",
     "CoalaIPD",
     "CoinGame",
+    "Comparison",
     "CoplayerError",
     "Episode",
     "Estimator",
@@ -108,6 +110,7 @@ __all__ = [
     "axelrod_parts",
     "best_response",
     "coala",
+    "compare",
     "configure",
     "cooperation",
     "curves",
@@ -116,6 +119,7 @@ __all__ = [
     "extortion",
     "fit_extortion",
     "fixation_of_a_mutant",
+    "interquartile_mean",
     "join",
     "joint_distribution",
     "load",
@@ -128,6 +132,7 @@ __all__ = [
     "pretrained",
     "price_of_defection",
     "prisoners_dilemma",
+    "probability_of_improvement",
     "projected_gradients",
     "random_automata",
     "random_memory",

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from coplayer.figures.parity import Quantity, brief, interval, table
+from coplayer.analysis.statistics import compare
+from coplayer.figures.parity import Quantity, brief, comparison, table
 
 
 def test_table_by_hand():
@@ -39,7 +40,12 @@ def test_a_brief_table_lacks_details_and_empty_columns():
     assert brief(f"Phase 3.\n\n{several}") == f"Phase 3.\n\n{brief(several)}"
 
 
-def test_the_interval_of_a_mean_against_the_normal_one():
-    values = np.random.default_rng(1).normal(3.0, 2.0, 400)
-    half = 1.96 * values.std(ddof=1) / np.sqrt(400)
-    np.testing.assert_allclose(interval(values), [values.mean() - half, values.mean() + half], atol=0.03)
+def test_methods_are_compared_where_there_are_two():
+    rows = [
+        Quantity("A: one, reward", None, np.array([1.0, 2.0]), of_method=("reward", "one")),
+        Quantity("A: two, reward", None, np.array([0.0, 1.5]), of_method=("reward", "two")),
+        Quantity("A: one, apples", None, np.array([0.0, 1.5]), of_method=("apples", "one")),
+        Quantity("other", None, np.array([0.0, 1.5])),
+    ]
+    assert comparison(rows) == compare({"one": [1.0, 2.0], "two": [0.0, 1.5]}).table("reward")
+    assert comparison(rows[2:]) == ""

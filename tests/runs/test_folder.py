@@ -31,12 +31,13 @@ def test_a_line_that_is_no_row_is_named(tmp_path):
 def test_a_row_cut_short_is_no_row(tmp_path):
     folder = RunFolder.create(tmp_path / "run", CONFIG)
     assert folder.metrics() == folder.timing() == []
-    append_rows(folder.metrics_file, [{"a": 1}, {"a": 2}])
+    rows = [{"phase": 1, "seed": 0, "learner": learner} for learner in range(2)]
+    append_rows(folder.metrics_file, rows)
     with open(folder.metrics_file, "a") as file:
         file.write('{"a"')
-    assert folder.metrics() == [{"a": 1}, {"a": 2}]
+    assert folder.metrics() == rows
     keep_rows(folder.metrics_file, 1)
-    assert folder.metrics_file.read_bytes() == b'{"a": 1}\n'
+    assert folder.metrics_file.read_bytes() == b'{"phase": 1, "seed": 0, "learner": 0}\n'
     with pytest.raises(CoplayerError, match="has 1 rows, and the checkpoint was made after 2"):
         keep_rows(folder.metrics_file, 2)
 

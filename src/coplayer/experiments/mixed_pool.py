@@ -52,7 +52,7 @@ class Source(NamedTuple):
 
     def agents(self) -> dict[str, np.ndarray]:
         """The arrays of its last agents file."""
-        return checkpoint.load(self.folder.agents_file(self.settings.run.phases))[1]
+        return checkpoint.load_agents(self.folder.agents_file(self.settings.run.phases))
 
     def last_state(self) -> dict[str, np.ndarray]:
         """The arrays of its last checkpoint."""

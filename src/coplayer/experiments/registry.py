@@ -193,7 +193,7 @@ def load(path: str | Path, *, phase: int | None = None, seed: int | None = None)
     folder = RunFolder.open(path)
     experiment, settings = settings_of_folder(folder)
     phase = phase_of(folder, phase)
-    _, agents = checkpoint.load(folder.agents_file(phase))
+    agents = checkpoint.load_agents(folder.agents_file(phase))
     return experiment.players(settings, agents, phase=phase, seed=settings.run.seed if seed is None else seed)
 
 

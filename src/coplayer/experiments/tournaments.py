@@ -11,11 +11,11 @@ import jax
 import numpy as np
 
 from coplayer.analysis.populations import MOST_STEPS, moran, replicator
+from coplayer.analysis.statistics import interval
 from coplayer.analysis.tournament import Tournament, tournament
 from coplayer.errors import CoplayerError, require, require_whole
 from coplayer.experiments import registry
 from coplayer.experiments.pretrained import pretrained
-from coplayer.figures.parity import interval
 from coplayer.figures.tournaments import draw_matrices, draw_population, draw_ranking
 from coplayer.games.matrix import MatrixGame
 from coplayer.play.player import Player

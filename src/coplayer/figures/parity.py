@@ -4,8 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from coplayer.analysis.statistics import compare, interval
+
 MOST_SHOWN = 10  # seeds whose values are listed one by one
-RESAMPLES = 10_000  # of the seeds, for an interval of their mean
 DETAILS = ("n", "by seed")
 HEADINGS = ("quantity", "paper", "ours (mean ± sd)", "95% interval", "n", "by seed", "verdict")
 
@@ -18,6 +19,7 @@ class Quantity(NamedTuple):
     ours: np.ndarray  # one value per seed; NaN where a seed has none
     at_least: float | None = None  # the lower bound that each seed is to keep
     at_most: float | None = None  # the upper bound that each seed is to keep
+    of_method: tuple[str, str] | None = None  # for a comparison of methods: what is measured, and the method
 
 
 def table(quantities: list[Quantity]) -> str:
@@ -31,6 +33,18 @@ def table(quantities: list[Quantity]) -> str:
         ours = (_mean(defined), _interval(defined), str(len(defined)), _by_seed(quantity.ours))
         lines.append(_row((quantity.name, paper, *ours, _verdict(quantity))))
     return "\n".join(lines) + "\n"
+
+
+def comparison(quantities: list[Quantity]) -> str:
+    """Markdown tables that compare methods (see `analysis.statistics`), one for whatever is measured of two methods or
+    more; "" if nothing is.
+    """
+    measured: dict[str, dict[str, np.ndarray]] = {}
+    for quantity in quantities:
+        if quantity.of_method is not None:
+            what, method = quantity.of_method
+            measured.setdefault(what, {})[method] = quantity.ours
+    return "\n".join(compare(methods).table(what) for what, methods in measured.items() if len(methods) > 1)
 
 
 def brief(text: str) -> str:
@@ -49,13 +63,6 @@ def _row(cells: tuple[str, ...]) -> str:
 def _defined(values: np.ndarray) -> np.ndarray:
     """The values of the seeds that have one."""
     return values[~np.isnan(values)]
-
-
-def interval(values: np.ndarray) -> tuple[float, float]:
-    """95% interval of the mean of these values, at least two: percentiles of the means of resamples (bootstrap)."""
-    means = np.random.default_rng(0).choice(values, (RESAMPLES, len(values))).mean(1)
-    low, high = np.percentile(means, [2.5, 97.5])
-    return float(low), float(high)
 
 
 def _mean(values: np.ndarray) -> str:

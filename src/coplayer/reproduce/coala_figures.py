@@ -56,7 +56,7 @@ def by_method(settings: CoalaIPD) -> dict[str, list[int]]:
 
 def within(folder: RunFolder, settings: CoalaIPD) -> dict[str, dict[str, Float[np.ndarray, "seeds episodes"]]]:
     """Means by inner episode with the last agents, by method and metric."""
-    agents = checkpoint.load(folder.agents_file(folder.phases()[-1]))[1]
+    agents = checkpoint.load_agents(folder.agents_file(folder.phases()[-1]))
     means = coala_ipd.within_meta_trajectory(settings, agents, jax.random.key(EVALUATION_SEED))
     return {
         method: {name: values[:, own].mean(1) for name, values in means.items()}

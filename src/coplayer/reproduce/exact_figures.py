@@ -40,7 +40,7 @@ def final(folder: RunFolder, name: str) -> Float[np.ndarray, " seeds"]:
 
 def final_logits(folder: RunFolder, settings: ExactIPD) -> Float[np.ndarray, "2 params seeds"]:
     """The logits of all agents at the end of training."""
-    return exact_ipd.logits_of(settings, checkpoint.load(folder.agents_file(folder.phases()[-1]))[1])
+    return exact_ipd.logits_of(settings, checkpoint.load_agents(folder.agents_file(folder.phases()[-1])))
 
 
 def final_policies(folder: RunFolder, settings: ExactIPD) -> Memory1:

@@ -88,7 +88,12 @@ def draw(
         for method, name in names.items()
     }
     rows = [
-        Quantity(f"{letter}: {label_of(method)}, {what.label}", None, ends[method][letter])
+        Quantity(
+            f"{letter}: {label_of(method)}, {what.label}",
+            None,
+            ends[method][letter],
+            of_method=(f"{letter}: {what.label}", label_of(method)),
+        )
         for letter, what in panels.items()
         for method in names
     ]

@@ -86,12 +86,14 @@ def shaping_rows(folders: dict[str, RunFolder]) -> list[Quantity]:
     rows = []
     for method, folder in folders.items():
         label, defects = label_of(method), {"at_most": 0.1} if method in RIVALS else {}
-        rows += [
-            Quantity(f"A: {label}, reward against naive learners", None, ended(folder, "reward_vs_naive")),
-            Quantity(f"A: {label}, reward of the naive learners", None, ended(folder, "reward_of_naive")),
-            Quantity(f"A: {label}, cooperation", None, ended(folder, "cooperation_vs_naive"), **defects),
-            Quantity(f"A: {label}, cooperation of the naive learners", None, ended(folder, "cooperation_of_naive")),
-        ]
+        for what, metric, bound in (
+            ("reward against naive learners", "reward_vs_naive", {}),
+            ("reward of the naive learners", "reward_of_naive", {}),
+            ("cooperation", "cooperation_vs_naive", defects),
+            ("cooperation of the naive learners", "cooperation_of_naive", {}),
+        ):
+            values, shown = ended(folder, metric), f"A: {label}, {what}"
+            rows.append(Quantity(shown, None, values, **bound, of_method=(f"A: {what}", label)))
     for rival in RIVALS:
         if {COALA, rival} <= set(folders):
             lead = ended(folders[COALA], "reward_vs_naive") - ended(folders[rival], "reward_vs_naive")

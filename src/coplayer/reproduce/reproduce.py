@@ -7,12 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from coplayer.errors import CoplayerError, require
+from coplayer.errors import CoplayerError, require, require_whole
 from coplayer.experiments import registry
-from coplayer.figures.parity import table
+from coplayer.figures.parity import comparison, table
 from coplayer.reproduce import coin_game, meulemans_cleanup, meulemans_exact, meulemans_sampled, strangers, weis
 from coplayer.reproduce.studies import Study
-from coplayer.runs.files import write_atomically
+from coplayer.runs.files import JSON_ERRORS, loads, write_atomically
 from coplayer.runs.folder import RunFolder, provenance
 from coplayer.runs.training import Reporter
 from coplayer.settings import adjust
@@ -65,7 +65,8 @@ def reproduce(
     train: bool = True,
     target: Path | None = None,
 ) -> Reproduction:
-    """Train the runs of a figure in `out/runs` and write its panels and table to `out/name`.
+    """Train the runs of a figure in `out/runs` and write its panels and table to `out/name`, and where it shows several
+    methods comparison.md.
 
     Finished runs are used again, stopped ones resumed. Figures share the runs they have in common.
 
@@ -75,6 +76,9 @@ def reproduce(
     a folder in `out/runs` has other settings.
     """
     require(name in STUDIES, f"figure: must be one of {', '.join(STUDIES)}, got {name!r}")
+    require_whole("seed", seed, at_least=0)
+    if seeds is not None:
+        require_whole("seeds", seeds, at_least=1)
     study = STUDIES[name]
     require(preset in study.minutes, f"preset: must be one of {', '.join(study.minutes)}, got {preset!r}")
     asked = {"seed": seed} if seeds is None else {"seed": seed, "seeds": seeds}
@@ -94,8 +98,11 @@ def reproduce(
         folders[run] = _trained(made[run], folder_of[run], preset, reporter(run) if reporter else None)
     target = target or out / (name if only is None else f"{name}-{only}")
     target.mkdir(parents=True, exist_ok=True)
-    text = table(study.draw(folders, made, target / "figure"))
+    quantities = study.draw(folders, made, target / "figure")
+    text, compared = table(quantities), comparison(quantities)
     write_atomically(target / "table.md", text.encode())
+    if compared:
+        write_atomically(target / "comparison.md", compared.encode())
     seeds_of = {run: settings.run.seeds for run, settings in made.items()}
     how = {"figure": name, "source": study.source, "preset": preset, "only": only, "seed": seed, "seeds": seeds_of}
     how |= {"asked_seeds": seeds} | provenance()
@@ -118,16 +125,19 @@ def recompute(path: Path) -> Recomputed:
     `CoplayerError` where a run is missing or not finished.
     """
     try:
-        made = json.loads((path / "made.json").read_bytes())
+        made = loads((path / "made.json").read_bytes())
         how = {name: made[name] for name in ("preset", "only", "seed")} | {"seeds": made["asked_seeds"]}
         name, before = made["figure"], (path / "table.md").read_text(encoding="utf-8")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, *JSON_ERRORS, KeyError, TypeError, AttributeError) as error:
         raise CoplayerError(f"{path}: holds no figure that 'coplayer reproduce' made ({error!r})") from error
+    kinds = {"preset": str, "only": str | None, "seed": int, "seeds": int | None}
+    typed = isinstance(name, str) and all(isinstance(how[key], kind) for key, kind in kinds.items())
+    require(typed, f"{path}: its made.json does not tell how the figure was made")
     with tempfile.TemporaryDirectory() as folder:
         again = reproduce(name, path.parent, **how, train=False, target=Path(folder))
         same = again.text == before
         if same:
-            for drawn in again.figure.parent.glob("figure.*"):
+            for drawn in (*again.figure.parent.glob("figure.*"), *again.figure.parent.glob("comparison.md")):
                 write_atomically(path / drawn.name, drawn.read_bytes())
     table_file = path / ("table.md" if same else "table.new.md")
     write_atomically(table_file, again.text.encode())

@@ -5,6 +5,8 @@ The two newest are kept. A damaged one is named in the error, with the one befor
 
 import io
 import json
+import math
+import struct
 import zipfile
 import zlib
 from pathlib import Path
@@ -14,9 +16,14 @@ import jax
 import numpy as np
 
 from coplayer.errors import CoplayerError, require
-from coplayer.runs.files import write_atomically
+from coplayer.runs.files import JSON_ERRORS, loads, most_bytes, write_atomically
 
 KEPT = 2
+UNREADABLE = (
+    *(OSError, ValueError, KeyError, TypeError, EOFError, OverflowError, RuntimeError, SyntaxError),
+    *(zipfile.BadZipFile, zlib.error, struct.error),
+)
+"""What a damaged file makes zipfile and NumPy raise."""
 
 
 class Checkpoint(NamedTuple):
@@ -41,6 +48,7 @@ def newest(folder: Path) -> Checkpoint | None:
         return None
     try:
         head, arrays = load(paths[-1])
+        require({"step", "rows"} <= head.keys(), f"{paths[-1]}: its head does not tell where the run stood")
         return Checkpoint(head["step"], head["rows"], arrays, paths[-1])
     except CoplayerError as error:
         before = f"go on from {paths[-2].name}" if len(paths) > 1 else "start from the beginning"
@@ -66,13 +74,53 @@ def dump(arrays: dict[str, np.ndarray], head: dict) -> bytes:
 
 
 def load(path: Path) -> tuple[dict, dict[str, np.ndarray]]:
-    """Head and arrays of a file written by `dump`; every byte is checked."""
+    """Head and arrays of a file written by `dump`; every byte is checked. Nothing in the file is run.
+
+    The sizes that the file claims are checked before any array is read (see `_check_claims`). Raises `CoplayerError` of
+    one line for a file that is damaged, or that `dump` cannot have written.
+    """
     try:
+        _check_claims(path)
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-        return json.loads(arrays.pop("head").tobytes()), arrays
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        head = loads(arrays.pop("head").tobytes())
+    except CoplayerError:
+        raise
+    except (*UNREADABLE, *JSON_ERRORS) as error:
         raise CoplayerError(f"{path}: unreadable or cut short ({type(error).__name__})") from error
+    numbers = isinstance(head, dict) and all(type(value) is int and value >= 0 for value in head.values())
+    require(numbers, f"{path}: its head must be an object of whole numbers")
+    return head, arrays
+
+
+def load_agents(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of an agents file. Raises `CoplayerError` also for numbers that are not finite."""
+    _, arrays = load(path)
+    for name, array in arrays.items():
+        require(bool(np.isfinite(array).all()), f"{path}: array {name!r} has numbers that are not finite")
+    return arrays
+
+
+def _check_claims(path: Path) -> None:
+    """Refuse a file whose arrays are not plain numbers, are not as large as they claim, or are too many together for
+    the size of the file. Only headers are read.
+    """
+    with zipfile.ZipFile(path) as file:
+        members = file.infolist()
+        most, claimed = most_bytes(path.stat().st_size), sum(member.file_size for member in members)
+        require(claimed <= most, f"{path}: claims to unpack to {claimed / 1e6:.0f} MB, more than {most / 1e6:.0f} MB")
+        for member in members:
+            require(member.filename.endswith(".npy"), f"{path}: holds {member.filename!r}, which is no array")
+            with file.open(member) as stream:
+                version = np.lib.format.read_magic(stream)
+                read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+                shape, _, dtype = read[version](stream)
+                plain = dtype.kind in "biuf" and all(size >= 0 for size in shape)
+                size = stream.tell() + math.prod(shape) * dtype.itemsize
+            require(
+                plain and size == member.file_size,
+                f"{path}: array {member.filename!r} claims {dtype} of shape {shape}, which it does not hold",
+            )
 
 
 def flatten(tree: Any, prefix: str) -> dict[str, np.ndarray]:
@@ -92,13 +140,16 @@ def unflatten(like: Any, arrays: dict[str, np.ndarray], prefix: str) -> Any:
         name = prefix + jax.tree_util.keystr(path)
         require(name in arrays, f"checkpoint: it has no array {name!r}; it was made with other settings")
         array = arrays[name]
-        if _is_key(leaf):
-            return jax.random.wrap_key_data(array, impl=jax.random.key_impl(leaf))
+        data = jax.eval_shape(jax.random.key_data, leaf) if _is_key(leaf) else leaf
         require(
-            array.shape == leaf.shape,
-            f"checkpoint: array {name!r} has shape {array.shape}, these settings need {leaf.shape}",
+            array.shape == data.shape,
+            f"checkpoint: array {name!r} has shape {array.shape}, these settings need {data.shape}",
         )
-        return array
+        require(
+            np.can_cast(array.dtype, data.dtype, "same_kind"),
+            f"checkpoint: array {name!r} has {array.dtype}, these settings need {data.dtype}",
+        )
+        return jax.random.wrap_key_data(array, impl=jax.random.key_impl(leaf)) if _is_key(leaf) else array
 
     return jax.tree_util.tree_map_with_path(value, like)
 

@@ -1,13 +1,48 @@
-"""Writing files: a reader never sees half a file, and a full disk is one clear line."""
+"""Writing files: a reader never sees half a file, and a full disk is one clear line. Reading files of others: nothing
+in them is run, and none makes a small file into a large allocation.
+"""
 
 import contextlib
 import errno
+import json
 import os
+import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from coplayer.errors import CoplayerError
+
+FREELY = 2**28  # bytes that a compressed file may always unpack to, whatever its own size
+TIMES = 20  # its own size that it may unpack to beyond that; weights hardly shrink
+JSON_ERRORS = (ValueError, RecursionError)
+"""What `loads` raises for text that is no JSON, or that is nested too deeply."""
+
+
+def most_bytes(packed: int) -> int:
+    """Bytes that a compressed file of `packed` bytes may unpack to. More is taken for an attack on the memory."""
+    return FREELY + TIMES * packed
+
+
+def unzipped(data: bytes) -> bytes:
+    """The contents of a gzip file. Raises `zlib.error`, `EOFError` or `ValueError` where it is damaged or too large."""
+    unpacker, most = zlib.decompressobj(wbits=31), most_bytes(len(data))
+    found = unpacker.decompress(data, most)
+    if unpacker.unconsumed_tail:
+        raise ValueError(f"unpacks to more than {most / 1e6:.0f} MB")
+    if not unpacker.eof:
+        raise EOFError
+    return found
+
+
+def loads(text: bytes) -> Any:
+    """A value of JSON, whose numbers are all finite. Raises one of `JSON_ERRORS` for anything else."""
+    return json.loads(text, parse_constant=_refuse)
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not a finite number")
 
 
 def jsonable(array: np.ndarray, digits: int) -> list:

@@ -12,7 +12,6 @@ An archive of a finished run (see `experiments.archive`) has metrics.jsonl.gz in
 """
 
 import contextlib
-import gzip
 import importlib.metadata
 import json
 import platform
@@ -26,8 +25,8 @@ import jax
 import numpy as np
 from jaxtyping import Float, Num
 
-from coplayer.errors import CoplayerError, require
-from coplayer.runs.files import append, cannot_write, write_atomically
+from coplayer.errors import CoplayerError, first_line, in_short, require
+from coplayer.runs.files import JSON_ERRORS, append, cannot_write, loads, unzipped, write_atomically
 
 
 class RunFolder:
@@ -74,9 +73,9 @@ class RunFolder:
     def config(self) -> dict:
         """The contents of config.json: an object with the run's settings and how the run was made."""
         try:
-            stored = json.loads(self.config_file.read_bytes())
-        except (OSError, ValueError) as error:
-            raise CoplayerError(f"{self.config_file}: unreadable ({error})") from error
+            stored = loads(self.config_file.read_bytes())
+        except (OSError, *JSON_ERRORS) as error:
+            raise CoplayerError(f"{self.config_file}: unreadable ({first_line(error)})") from error
         whole = isinstance(stored, dict) and isinstance(stored.get("settings"), dict)
         require(whole, f"{self.config_file}: must be an object with the settings of a run")
         return stored
@@ -104,20 +103,25 @@ class RunFolder:
         if not self.archived:
             return _contents(self.metrics_file)
         try:
-            return gzip.decompress(self.archived_metrics.read_bytes())
-        except (OSError, EOFError, zlib.error) as error:
-            raise CoplayerError(f"{self.archived_metrics}: unreadable or cut short ({type(error).__name__})") from error
+            return unzipped(self.archived_metrics.read_bytes())
+        except (OSError, EOFError, ValueError, zlib.error) as error:
+            raise CoplayerError(f"{self.archived_metrics}: unreadable or cut short ({in_short(error)})") from error
 
     def metrics(self) -> list[dict]:
-        """All complete rows of metrics.jsonl."""
-        return rows_of(self.metrics_bytes(), self.metrics_file)
+        """All complete rows of metrics.jsonl. Raises `CoplayerError` for a row that does not say of whom it is."""
+        rows = rows_of(self.metrics_bytes(), self.metrics_file)
+        for number, row in enumerate(rows, 1):
+            named = all(isinstance(row.get(name), int) for name in ("phase", "seed", "learner"))
+            require(named, f"{self.metrics_file}: line {number} lacks its phase, seed or learner")
+        return rows
 
     def timing(self) -> list[dict]:
         return rows_of(_contents(self.timing_file), self.timing_file)
 
     def phases(self) -> list[int]:
         """The phases whose agents are kept."""
-        return sorted(int(path.stem.removeprefix("phase_")) for path in self.agents.glob("phase_[0-9]*.npz"))
+        words = (path.stem.removeprefix("phase_") for path in self.agents.glob("phase_*.npz"))
+        return sorted(int(word) for word in words if word.isdecimal())
 
     def agents_file(self, phase: int) -> Path:
         """Where the agents at the end of a phase are."""
@@ -151,9 +155,10 @@ def rows_of(data: bytes, path: Path) -> list[dict]:
     rows = []
     for number, line in enumerate(data.split(b"\n")[:-1], 1):  # after the last newline: a row cut short
         try:
-            rows.append(json.loads(line))
-        except ValueError as error:
+            rows.append(loads(line))
+        except JSON_ERRORS as error:
             raise CoplayerError(f"{path}: line {number} is unreadable") from error
+        require(isinstance(rows[-1], dict), f"{path}: line {number} must be an object")
     return rows
 
 

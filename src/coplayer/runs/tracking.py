@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from coplayer.errors import CoplayerError, in_short, require
-from coplayer.runs.files import write_atomically
+from coplayer.runs.files import JSON_ERRORS, loads, write_atomically
 from coplayer.runs.folder import RunFolder
 from coplayer.runs.training import Chunk, Reporter, Silence
 
@@ -183,8 +183,8 @@ def _known(folder: RunFolder) -> dict[str, str]:
     if not folder.tracking_file.exists():
         return {}
     try:
-        known = json.loads(folder.tracking_file.read_bytes())
-    except (OSError, ValueError) as error:
+        known = loads(folder.tracking_file.read_bytes())
+    except (OSError, *JSON_ERRORS) as error:
         raise CoplayerError(f"{folder.tracking_file}: unreadable; remove it to send the run anew") from error
     named = isinstance(known, dict) and all(isinstance(name, str) for name in known.values())
     require(named, f"{folder.tracking_file}: must be an object of names; remove it to send the run anew")
