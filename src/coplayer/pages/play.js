@@ -117,13 +117,19 @@
     return fixed[1] !== null ? [1 - fixed[1], fixed[1]] : [0, 1];
   }
 
-  const canMeet = (i, j) => data.players[i].seat === null || data.players[i].seat !== data.players[j].seat;
+  const sidesOf = (met) => (settings.mode === "watch" ? [settings.one, settings.other] : [null, met]);
+
+  /** Whether the two who would be watched have different seats. */
+  function canMeet() {
+    const [one, other] = [settings.one, settings.other].map((i) => data.players[i].seat);
+    return one === null || one !== other;
+  }
 
   function begin(seed = Math.floor(Math.random() * 2 ** 48), moves = []) {
     const watching = settings.mode === "watch";
     const pick = Mind.random(seed, 9)();
     const met = settings.mode === "guess" ? Math.floor(pick * data.players.length) : settings.met;
-    const sides = watching ? [settings.one, settings.other] : [null, met];
+    const sides = sidesOf(met);
     const lasting = sides.map((i) => i !== null && Boolean(data.players[i].lasting));
     const match = new Mind.Match(
       game,
@@ -214,82 +220,98 @@
     });
   }
 
-  function aboutPlayer(i) {
-    return el("p", { class: "about" }, data.players[i].about + (data.players[i].told ? " It was trained to be told whom it meets; here it is told that it meets a learner." : ""));
+  function describe(i) {
+    const { about, told } = data.players[i];
+    return told ? `${about} It was trained to be told whom it meets; here it is told that it meets a learner.` : about;
   }
 
-  function setup(focus = null) {
+  const aboutPlayer = (i) => el("p", { class: "about" }, describe(i));
+  const everybody = data.players.map(({ name }, i) => [i, name]);
+
+  /** The fields of a mode, each of which changes a setting in place. */
+  function fields() {
+    const { mode } = settings;
+    const follows = []; // what is to be said anew after a change
+    const follow = () => follows.forEach((say) => say());
+    const set = (key, numeric = true) => (value) => {
+      settings[key] = numeric ? Number(value) : value;
+      follow();
+    };
+    const player = (key, label) => {
+      const about = el("p", { class: "about" });
+      follows.push(() => (about.textContent = describe(settings[key])));
+      return [field(label, choice(settings[key], everybody, set(key))), about];
+    };
+    const players = { play: ["met"], watch: ["one", "other"], guess: [] }[mode];
+    const names = { met: "You meet", one: "First player", other: "Second player" };
+    const met = () => (mode === "guess" ? data.players : players.map((key) => data.players[settings[key]]));
+
+    const episodes = field("Episodes", number(settings.episodes, 100, set("episodes")), "So many in a row. A player who shapes others remembers all of them.");
+    const payoffs = el("div");
+    const apart = el("p", { class: "about", role: "alert" });
+    follows.push(() => (episodes.hidden = !met().some((about) => about.lasting)));
+    follows.push(() => payoffs.replaceChildren(...(mode === "guess" && !game.symmetric ? [] : [payoffTable(seatsOf(...sidesOf(settings.met)))])));
+    follows.push(() => (apart.textContent = mode === "watch" && !canMeet() ? "These two have the same seat, and cannot meet." : ""));
+    const when = [["after", "after each round"], ["before", "before each round, its move included"], ["never", "not at all"]];
+    const parts = [
+      players.map((key) => player(key, names[key])),
+      mode === "watch" && apart,
+      mode === "guess" && el("p", { class: "about" }, `It will be one of ${data.players.length}: ${data.players.map(({ name }) => name).join(", ")}.`),
+      field("Rounds", number(settings.rounds, MOST_ROUNDS, set("rounds")), `Trained players know episodes of ${game.rounds}.`),
+      episodes,
+      mode === "play" && field("Show what it thinks", choice(settings.thoughts, when, set("thoughts", false))),
+      mode !== "watch" && keysField(),
+    ];
+    follow();
+    return [parts, payoffs];
+  }
+
+  function keysField() {
+    const box = el("input", { type: "checkbox", checked: settings.letters, onchange: (event) => (settings.letters = event.target.checked) });
+    const text = el("span", {}, "Single keys play, such as ", el("kbd", {}, letters[0]), " and ", el("kbd", {}, letters[1]));
+    return el("label", { class: "tick" }, box, text);
+  }
+
+  function setup() {
     stop();
     table = null;
     document.body.classList.remove("playing");
-    const everybody = data.players.map(({ name }, i) => [i, name]);
-    const again = (key, numeric) => (value) => {
-      settings[key] = numeric ? Number(value) : value;
-      setup(key);
-    };
     const modes = [
       ["play", "Play", "You know whom you meet."],
       ["guess", "Guess", "You meet somebody by chance, and say at the end who it was."],
       ["watch", "Watch", "Two players meet, and you look on."],
     ];
+    const change = (mode) => () => {
+      settings.mode = mode;
+      setup();
+      app.querySelector("input[name=mode]:checked").focus();
+    };
     const cards = modes.map(([mode, title, text]) =>
       el(
         "label",
         { class: "card" },
-        el("input", { type: "radio", name: "mode", value: mode, checked: settings.mode === mode, onchange: () => again("mode")(mode) }),
+        el("input", { type: "radio", name: "mode", value: mode, checked: settings.mode === mode, onchange: change(mode) }),
         el("span", { class: "card-title" }, title),
         el("span", { class: "card-text" }, text),
       ),
     );
-    const lasting = (settings.mode === "watch" ? [settings.one, settings.other] : [settings.met]).some((i) => data.players[i].lasting);
-    const parts = [];
-    if (settings.mode === "watch") {
-      parts.push(field("First player", choice(settings.one, everybody, again("one", true))), aboutPlayer(settings.one));
-      const able = everybody.filter(([i]) => canMeet(settings.one, i));
-      if (!able.some(([i]) => i === settings.other)) settings.other = able[0][0];
-      parts.push(field("Second player", choice(settings.other, able, again("other", true))), aboutPlayer(settings.other));
-    } else if (settings.mode === "play") {
-      parts.push(field("You meet", choice(settings.met, everybody, again("met", true))), aboutPlayer(settings.met));
-    } else {
-      parts.push(el("p", { class: "about" }, `It will be one of ${data.players.length}: ${data.players.map(({ name }) => name).join(", ")}.`));
-    }
-    parts.push(field("Rounds", number(settings.rounds, MOST_ROUNDS, (value) => (settings.rounds = value)), `Trained players know episodes of ${game.rounds}.`));
-    if (settings.mode === "guess" ? data.players.some((about) => about.lasting) : lasting)
-      parts.push(field("Episodes", number(settings.episodes, 100, (value) => (settings.episodes = value)), "This many in a row. A shaping agent remembers all of them."));
-    if (settings.mode !== "guess")
-      parts.push(
-        field(
-          "Show what it thinks",
-          choice(settings.thoughts, [["after", "after each round"], ["before", "before each round, its move included"], ["never", "not at all"]], again("thoughts")),
-        ),
-      );
-    parts.push(
-      el(
-        "label",
-        { class: "tick" },
-        el("input", { type: "checkbox", checked: settings.letters, onchange: (event) => (settings.letters = event.target.checked) }),
-        el("span", {}, "Single keys play, such as ", el("kbd", {}, letters[0]), " and ", el("kbd", {}, letters[1])),
-      ),
-    );
+    const start = (event) => {
+      event.preventDefault();
+      if (settings.mode === "watch" && !canMeet()) return;
+      begin();
+      remember();
+      show(true);
+    };
+    const [parts, payoffs] = fields();
     const form = el(
       "form",
-      {
-        class: "setup",
-        onsubmit: (event) => {
-          event.preventDefault();
-          begin();
-          remember();
-          show(true);
-        },
-      },
+      { class: "setup", onsubmit: start },
       el("fieldset", {}, el("legend", {}, "What would you like to do?"), el("div", { class: "cards" }, cards)),
       el("div", { class: "fields" }, parts),
       el("button", { class: "primary", type: "submit", id: "begin" }, "Begin"),
-      settings.mode === "guess" && !game.symmetric ? null : payoffTable(settings.mode === "watch" ? seatsOf(settings.one, settings.other) : seatsOf(null, settings.met)),
+      payoffs,
     );
     app.replaceChildren(form);
-    if (focus === "mode") form.querySelector("input[name=mode]:checked").focus();
-    else if (focus) byId({ met: "field-you-meet", one: "field-first-player", other: "field-second-player", thoughts: "field-show-what-it-thinks" }[focus]).focus();
   }
 
   function payoffTable(seats) {
@@ -520,7 +542,7 @@
       "section",
       { class: "board", "aria-label": "The match" },
       el("h2", { id: "title", tabindex: -1 }, title),
-      el("div", { class: "sides" }, side(0), el("span", { class: "versus", "aria-hidden": "true" }, "·"), side(1)),
+      el("div", { class: "sides" }, side(0), side(1)),
       buttons(),
       history(),
       !match.over && el("details", { open: window.innerWidth > 900 }, el("summary", {}, "What a round pays"), payoffTable(match.seats)),
@@ -645,8 +667,8 @@
         el("td", {}, bar(p, styleOf(a))),
       ),
     );
-    const head = thought.prior ? el("thead", {}, el("tr", {}, el("td"), el("th", { scope: "col" }, "by habit"), el("th", { scope: "col" }, "after planning"))) : null;
-    return el("table", { class: "thought" }, el("caption", {}, thought.prior ? "What it will do: its prior, and its improved policy" : "What it will do"), head, el("tbody", {}, rows));
+    const head = thought.prior ? el("thead", {}, el("tr", {}, el("td"), el("th", { scope: "col" }, "prior"), el("th", { scope: "col" }, "improved"))) : null;
+    return el("table", { class: "thought" }, el("caption", {}, thought.prior ? "What it will do: by habit (prior), and after planning (improved)" : "What it will do"), head, el("tbody", {}, rows));
   }
 
   function kindOf(at, k, width) {
@@ -760,8 +782,8 @@
       "svg",
       { viewBox: "0 0 100 34", width: 100, height: 34, role: "img", "aria-label": told, class: "columns" },
       rates.map((rate, joint) => [
-        svg("rect", { x: 4 + joint * 25, y: 2, width: 16, height: 30, class: "frame" }),
-        rate !== null && svg("rect", { x: 4 + joint * 25, y: 32 - 30 * rate, width: 16, height: 30 * rate, class: "fill" }),
+        svg("rect", { x: 4 + joint * 25, y: 2, width: 16, height: 30, class: rate === null ? "frame unknown" : "frame" }),
+        rate !== null && svg("rect", { x: 4 + joint * 25, y: 31 - 29 * rate, width: 16, height: 1 + 29 * rate, class: "fill" }),
       ]).flat(),
     );
   }
@@ -772,7 +794,7 @@
     part.append(el("p", { class: "quiet" }, "How often a player cooperates after each pair of moves, its own move first."));
     const row = (k) => [
       el("th", { scope: "row" }, nameOf(k)),
-      found[k].map(({ rate, count }) => el("td", {}, share(rate), el("small", {}, count === 1 ? " of 1 time" : ` of ${count}`))),
+      found[k].map(({ rate, count }) => el("td", {}, share(rate), el("small", {}, count ? ` of ${count}` : " never"))),
     ];
     part.append(
       el(
