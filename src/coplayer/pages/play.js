@@ -138,7 +138,7 @@
         seats: seatsOf(...sides),
         chances: sides.map((_, k) => Mind.chanceOf(Mind.random(seed, k))),
         rounds: settings.rounds,
-        episodes: lasting.some(Boolean) ? settings.episodes : 1,
+        episodes: settings.mode !== "guess" && lasting.some(Boolean) ? settings.episodes : 1, // more would tell who it is
         lasting,
       },
     );
@@ -244,12 +244,10 @@
     };
     const players = { play: ["met"], watch: ["one", "other"], guess: [] }[mode];
     const names = { met: "You meet", one: "First player", other: "Second player" };
-    const met = () => (mode === "guess" ? data.players : players.map((key) => data.players[settings[key]]));
-
     const episodes = field("Episodes", number(settings.episodes, 100, set("episodes")), "So many in a row. A player who shapes others remembers all of them.");
     const payoffs = el("div");
     const apart = el("p", { class: "about", role: "alert" });
-    follows.push(() => (episodes.hidden = !met().some((about) => about.lasting)));
+    follows.push(() => (episodes.hidden = !players.some((key) => data.players[settings[key]].lasting)));
     follows.push(() => payoffs.replaceChildren(...(mode === "guess" && !game.symmetric ? [] : [payoffTable(seatsOf(...sidesOf(settings.met)))])));
     follows.push(() => (apart.textContent = mode === "watch" && !canMeet() ? "These two have the same seat, and cannot meet." : ""));
     const when = [["after", "after each round"], ["before", "before each round, its move included"], ["never", "not at all"]];
