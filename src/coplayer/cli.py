@@ -24,6 +24,7 @@ from coplayer.experiments import registry
 from coplayer.experiments.archive import archive as archive_run
 from coplayer.experiments.fingerprints import take as take_fingerprints
 from coplayer.experiments.join import join as join_runs
+from coplayer.experiments.page import make_page
 from coplayer.experiments.protocol import Recipe
 from coplayer.experiments.tournaments import hold, players_of
 from coplayer.experiments.watch import watch as watch_run
@@ -155,6 +156,23 @@ class Watch(Reading):
     """Phase after which the agent is taken. None: the last."""
     seed: int | None = None
     """Seed whose agents play. None: the run's first."""
+
+
+@dataclass(frozen=True)
+class Page(Reading):
+    """Write a web page, one file, on which a person plays a matrix game against agents and sees what they think."""
+
+    agents: tyro.conf.Positional[tuple[str, ...]]
+    """Folders of runs, for their agents, and names of further opponents such as Grudger. The strategies tit_for_tat,
+    always_defect and so on are on every page of a game in which they have a meaning."""
+    out: Path = Path("play.html")
+    """File for the page. A file that exists already is refused."""
+    phase: int | None = None
+    """Phase after which the agents are taken. None: the last."""
+    seed: int | None = None
+    """Seed whose agents play. None: the run's first."""
+    learner: int | None = None
+    """Number of the one agent of each run that plays. None: all."""
 
 
 @dataclass(frozen=True)
@@ -333,6 +351,16 @@ def watch(command: Watch, console: Console) -> None:
     say_where(console, animation=made.animation, strip=made.strip)
 
 
+def page(command: Page, console: Console) -> None:
+    """Write the page, and say where it is."""
+    runs = [Path(word) for word in command.agents if Path(word).is_dir()]
+    know_game(command, *runs)
+    made = make_page(
+        command.agents, command.out, phase=command.phase, seed=command.seed, learner=command.learner
+    )
+    say_where(console, page=made)
+
+
 def equilibrium(command: Equilibrium, console: Console) -> None:
     """Measure, draw, and say where the results are and what they say."""
     know_game(command, command.folder)
@@ -434,7 +462,7 @@ def fingerprint(command: Fingerprint, console: Console) -> None:
 
 
 JOBS = {
-    **{Demo: demo, Resume: resume, Join: join, Archive: archive, Evaluate: evaluate, Watch: watch},
+    **{Demo: demo, Resume: resume, Join: join, Archive: archive, Evaluate: evaluate, Watch: watch, Page: page},
     **{Equilibrium: equilibrium, Tournament: tournament, Fingerprint: fingerprint},
     **{Reproduce: reproduce, Recompute: recompute},
 }

@@ -1,0 +1,136 @@
+"""The page on which a person plays a matrix game against agents: one HTML file with all it needs inside."""
+
+import base64
+import hashlib
+import json
+import re
+import zlib
+from collections.abc import Mapping
+from importlib import resources
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from coplayer.analysis.zero_determinant import extortion, largest_phi
+from coplayer.errors import CoplayerError, require
+from coplayer.games.matrix import MatrixGame
+from coplayer.pages.minds import described
+from coplayer.play.player import Player
+from coplayer.players.memory1 import PRISONERS_DILEMMA_STRATEGIES, Memory1, fits_named_strategies, named_strategy
+from coplayer.runs.files import write_atomically
+
+FORMAT = 1
+"""The form of the data inside a page."""
+FILES = {"style": "play.css", "mind": "mind.js", "play": "play.js"}
+CLAIMS = (2.0, 3.0, 5.0)  # chi of the extortioners
+
+
+class Seated(NamedTuple):
+    """A player on a page."""
+
+    player: Player
+    about: str
+    """A sentence for people: what the player is and where it comes from."""
+    seat: int | None = None
+    """The one seat that it can take; None: either."""
+
+
+def write_page(path: Path, game: MatrixGame, players: Mapping[str, Seated], *, episodes: int = 1) -> None:
+    """Write the page of these players and the named strategies to `path`, a file that does not exist yet.
+
+    `episodes`: in a row of a match, of players who remember more than one. Raises `CoplayerError` where a player does
+    not fit the game or a page (see `minds.described`), or where the file exists.
+    """
+    require(not path.exists(), f"out: {path} exists already; name a new file")
+    write_atomically(path, page_of(data_of(game, players, episodes=episodes)).encode())
+
+
+def data_of(game: MatrixGame, players: Mapping[str, Seated], *, episodes: int = 1) -> dict[str, Any]:
+    """All that the page's JavaScript is given, as JSON."""
+    shown = [_entry(name, seated, game) for name, seated in players.items()]
+    taken = {entry["name"] for entry in shown}
+    fixed = {name: seated for name, seated in fixed_players(game).items() if name not in taken}
+    return {
+        "format": FORMAT,
+        "game": {
+            "payoffs": game.tables.reshape(2, -1).tolist(),
+            "actions": game.num_actions,
+            "cooperation": game.cooperation,
+            "rounds": game.rounds,
+            "symmetric": game.symmetric,
+        },
+        "episodes": episodes,
+        "players": shown + [_entry(name, seated, game) for name, seated in fixed.items()],
+        "kinds": [
+            {"name": name, "probabilities": np.asarray(seated.player.probabilities)[1:, 0].tolist()}
+            for name, seated in fixed_players(game).items()
+            if fits_named_strategies(game)
+        ],
+        "made": f"coplayer {version('coplayer')}",
+    }
+
+
+def fixed_players(game: MatrixGame) -> dict[str, Seated]:
+    """The memory-1 players that every page of a game has: the named strategies and extortioners where they have a
+    meaning, else a player who tosses a coin.
+    """
+    if not fits_named_strategies(game):
+        table = np.full((game.observation_space.size, game.num_actions), 1 / game.num_actions)
+        return {"random": Seated(Memory1(table), "Every action is as likely as any other.")}
+    found = {
+        name.replace("_", " "): Seated(named_strategy(name), _rule(named_strategy(name)))
+        for name in PRISONERS_DILEMMA_STRATEGIES
+    }
+    for claim in CLAIMS:
+        try:
+            player = extortion(game, claim, largest_phi(game, claim))
+        except CoplayerError:  # no prisoner's dilemma
+            return found
+        about = f"Claims {claim:g} times the surplus that it leaves to the other. {_rule(player)}"
+        found[f"extortioner {claim:g}"] = Seated(player, about)
+    return found
+
+
+def _rule(player: Memory1) -> str:
+    """A memory-1 player in words."""
+    first, *after = np.asarray(player.probabilities)[:, 0]
+    parts = ", ".join(f"{p:.2f} after {pair}" for p, pair in zip(after, ("CC", "CD", "DC", "DD"), strict=True))
+    return f"It cooperates with probability {first:.2f} at first, {parts} (its own move first)."
+
+
+def _entry(name: str, seated: Seated, game: MatrixGame) -> dict[str, Any]:
+    try:
+        mind = described(seated.player, game)
+    except CoplayerError as error:
+        raise CoplayerError(f"{name}: {str(error).removeprefix('player: ')}") from error
+    return {"name": name, "about": seated.about, "seat": seated.seat, **mind}
+
+
+def page_of(data: Mapping[str, Any]) -> str:
+    """The page as text. Only the page's own scripts can run: the browser is told their hashes, and every text in `data`
+    is kept from ending the element that it stands in.
+    """
+    files = {name: _file(file) for name, file in FILES.items()}
+    text = json.dumps(data, allow_nan=False).translate({ord(c): f"\\u{ord(c):04x}" for c in "<>&"})
+    policy = "; ".join(
+        (
+            "default-src 'none'",
+            f"style-src {_hash(files['style'])}",
+            f"script-src {_hash(files['mind'])} {_hash(files['play'])}",
+            "base-uri 'none'",
+            "form-action 'none'",
+        )
+    )
+    parts = files | {"data": text, "check": f"{zlib.crc32(text.encode()):08x}", "policy": policy}
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], _file("play.html"))
+
+
+def _file(name: str) -> str:
+    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+
+def _hash(text: str) -> str:
+    """The hash of an element's text, as a content security policy has it."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

@@ -1,0 +1,124 @@
+"""A page from run folders: whose agents are on it, and what is refused."""
+
+import base64
+import json
+import re
+
+import numpy as np
+import pytest
+
+from coplayer import cli
+from coplayer.experiments import registry
+from coplayer.experiments.archive import archive
+from coplayer.games.coin import CoinGame
+from coplayer.games.matrix import MatrixGame, prisoners_dilemma
+from coplayer.settings import adjust
+from tiny import PLAIN_EXACT, TINY, TINY_A2C, TINY_COALA
+
+SMALL = {"iterations": 4, "log_every": 2, "phases": 2}
+GAME = prisoners_dilemma(5)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """A run of each kind, by name."""
+    folder = tmp_path_factory.mktemp("runs")
+    kinds = {
+        "ppi": adjust(TINY, game=GAME, phases=2),
+        "a2c": adjust(TINY_A2C, **SMALL),
+        "coala": adjust(TINY_COALA, game=GAME, **SMALL),
+        "exact": adjust(PLAIN_EXACT, iterations=4, phases=2),
+        "coin": adjust(TINY_A2C, game=CoinGame(rounds=3), learner_share=1.0, **SMALL),
+        "stag": adjust(TINY_A2C, game=MatrixGame([[4, 0], [3, 2]], rounds=5), **SMALL),
+        "unlike": adjust(TINY_A2C, game=MatrixGame([[[4, 0], [3, 2]], [[4, 1], [3, 2]]], rounds=5), **SMALL),
+    }
+    for name, settings in kinds.items():
+        registry.train(settings, folder / name)
+    return folder
+
+
+def page(*words) -> int:
+    return cli.main(["page", *map(str, words)])
+
+
+def data_of(path) -> dict:
+    return json.loads(re.search(r'type="application/json"[^>]*>(.*?)</script>', path.read_text(), re.DOTALL)[1])
+
+
+def test_agents_of_every_kind_of_run_beside_a_strategy_by_name(runs, tmp_path, capsys):
+    out = tmp_path / "made" / "play.html"
+    assert page(runs / "ppi", runs / "a2c", runs / "coala", runs / "exact", "Grudger", "--out", out) == 0
+    assert f"page: {out}" in capsys.readouterr().out
+    data = data_of(out)
+    kinds = {each["name"]: each["kind"] for each in data["players"]}
+    assert [kinds[f"{run} 0"] for run in ("ppi", "a2c", "coala", "exact")] == [
+        *("planner", "actor-critic", "actor-critic", "table")
+    ]
+    assert kinds["ppi 1"] == "planner" and kinds["Grudger"] == "automaton" and kinds["tit for tat"] == "table"
+    assert data["episodes"] == 4 and data["game"]["rounds"] == 5
+    lasting = {each["name"] for each in data["players"] if each.get("lasting")}
+    assert lasting == {"coala 0", "coala 1"}
+    about = next(each["about"] for each in data["players"] if each["name"] == "ppi 1")
+    assert about == (
+        "Agent 1 of the ppi-mixed run ppi, seed 0, after phase 2. Before every move it imagines 2 futures of 3 rounds "
+        "for each of its actions; its temperature is 0.01."
+    )
+
+
+def weights(data: dict, name: str) -> str:
+    return next(each for each in data["players"] if each["name"] == name)["weights"]["head_bias"]["data"]
+
+
+def test_phase_seed_and_learner_and_an_archive(runs, tmp_path):
+    archive(runs / "a2c", tmp_path / "archived", all_phases=True)
+    asked = {"last": [], "first": ["--phase", 1], "other": ["--seed", 1], "one": ["--learner", 1]}
+    found = {}
+    for name, flags in asked.items():
+        assert page(tmp_path / "archived", "--out", tmp_path / f"{name}.html", *flags) == 0
+        found[name] = data_of(tmp_path / f"{name}.html")
+    assert "archived 0" not in [each["name"] for each in found["one"]["players"]]
+    assert weights(found["one"], "archived 1") == weights(found["last"], "archived 1")
+    assert len({weights(found[name], "archived 0") for name in ("last", "first", "other")}) == 3
+    (agent,) = registry.load(runs / "a2c", phase=1)[:1]
+    assert weights(found["first"], "archived 0") == _base64(agent.network.head_bias)
+
+
+def _base64(array) -> str:
+    return base64.b64encode(np.asarray(array, "<f4").tobytes()).decode()
+
+
+def test_agents_of_a_game_with_two_tables_have_their_seats(runs, tmp_path):
+    assert page(runs / "unlike", "--out", tmp_path / "play.html") == 0
+    data = data_of(tmp_path / "play.html")
+    seats = {each["name"]: each["seat"] for each in data["players"]}
+    assert seats["unlike 0"] == 0 and seats["unlike 1"] == 1 and seats["random"] is None
+    assert data["game"]["payoffs"] == [[4, 0, 3, 2], [4, 1, 3, 2]]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["tit_for_tat"], "agents: needs the folder of at least one run"),
+        (["ppi", "ppi"], "agents: ppi 0, ppi 1 named twice"),
+        (["ppi", "stag"], "agents: .*stag and .*ppi are runs of different games"),
+        (["coin"], ".*coin: a page plays matrix games, this run's is CoinGame"),
+        (["ppi", "Nobody"], "strategy: 'Nobody' is not one of always_cooperate"),
+        (["nowhere/at-all"], "agents: nowhere/at-all is not the folder of a run"),
+        (["ppi", "--phase", "9"], "phase: .* has phases 1 to 2, got 9"),
+        (["ppi", "--seed", "9"], "seed: this run has seeds 0 to 0, got 9"),
+        (["ppi", "--learner", "2"], "learner: .*ppi has learners 0 to 1, got 2"),
+    ],
+)
+def test_what_cannot_be_shown_is_one_clear_line(runs, tmp_path, capsys, words, message):
+    named = [runs / word if (runs / word).is_dir() else word for word in words]
+    assert page(*named, "--out", tmp_path / "play.html") == 2
+    told = capsys.readouterr().err
+    assert re.match(f"coplayer: {message}", told) and told.count("\n") == 1
+    assert not (tmp_path / "play.html").exists()
+
+
+def test_a_file_that_exists_is_kept(runs, tmp_path, capsys):
+    out = tmp_path / "play.html"
+    out.write_text("mine")
+    assert page(runs / "ppi", "--out", out) == 2
+    assert "exists already" in capsys.readouterr().err and out.read_text() == "mine"

@@ -1,0 +1,52 @@
+// Runs the scripts of a page's players in node, without a browser: `node drive.js PAGE < tasks > answers`, both JSON.
+"use strict";
+
+const fs = require("fs");
+const vm = require("vm");
+
+const page = fs.readFileSync(process.argv[2], "utf8");
+const scripts = [...page.matchAll(/<script[^>]*>([\s\S]*?)<\/script>/g)].map((found) => found[1]);
+const data = JSON.parse(scripts[0]);
+const Mind = vm.runInNewContext(`${scripts[1]}\nMind`, { atob });
+
+/** Random numbers that were drawn before: one {plan, move} a round. */
+function given(rounds) {
+  let round = 0;
+  return { plan: (step) => rounds[round].plan[step], move: () => rounds[round++].move };
+}
+
+const TASKS = {
+  match({ players, rounds, episodes, chances, seats }) {
+    const entries = players.map((i) => data.players[i]);
+    const match = new Mind.Match(
+      data.game,
+      entries.map((entry) => Mind.player(entry, data.game)),
+      { rounds, episodes, seats, chances: chances.map(given), lasting: entries.map((entry) => Boolean(entry.lasting)) },
+    );
+    while (!match.over) match.play();
+    return match.played.map(({ actions, rewards, thoughts }) => ({
+      actions,
+      rewards,
+      thoughts: thoughts.map((thought) => ({ ...thought, expectations: thought.expectations && thought.expectations() })),
+    }));
+  },
+  signature: ({ played, player }) => Mind.signature(played, player, data.game),
+  nearest: ({ rates }) => Mind.nearest(rates, data.kinds),
+  random({ seed, stream, count }) {
+    const next = Mind.random(seed, stream);
+    return Array.from({ length: count }, next);
+  },
+  time({ player, rounds }) {
+    const match = new Mind.Match(data.game, [null, Mind.player(data.players[player], data.game)], {
+      rounds,
+      chances: [null, Mind.chanceOf(Mind.random(1, 2))],
+    });
+    for (let t = 0; t < rounds / 2; t++) match.play(t % 2); // so that the code is compiled
+    const began = performance.now();
+    for (let t = 0; t < rounds / 2; t++) match.play(t % 2);
+    return (performance.now() - began) / (rounds / 2);
+  },
+};
+
+const tasks = JSON.parse(fs.readFileSync(0, "utf8"));
+process.stdout.write(JSON.stringify(tasks.map((task) => TASKS[task.task](task))));
