@@ -299,9 +299,7 @@ def page(command: Page, console: Console) -> None:
     """Write the page, and say where it is."""
     runs = [Path(word) for word in command.agents if Path(word).is_dir()]
     know_game(command, *runs)
-    made = make_page(
-        command.agents, command.out, phase=command.phase, seed=command.seed, learner=command.learner
-    )
+    made = make_page(command.agents, command.out, phase=command.phase, seed=command.seed, learner=command.learner)
     say_where(console, page=made)
 
 
@@ -391,7 +389,15 @@ def tournament(command: Tournament, console: Console) -> None:
 
 
 JOBS = {
-    **{Resume: resume, Join: join, Archive: archive, Evaluate: evaluate, Watch: watch, Page: page, Equilibrium: equilibrium},
+    **{
+        Resume: resume,
+        Join: join,
+        Archive: archive,
+        Evaluate: evaluate,
+        Watch: watch,
+        Page: page,
+        Equilibrium: equilibrium,
+    },
     **{Tournament: tournament, Reproduce: reproduce, Recompute: recompute},
 }
 
