@@ -389,16 +389,8 @@ def tournament(command: Tournament, console: Console) -> None:
 
 
 JOBS = {
-    **{
-        Resume: resume,
-        Join: join,
-        Archive: archive,
-        Evaluate: evaluate,
-        Watch: watch,
-        Page: page,
-        Equilibrium: equilibrium,
-    },
-    **{Tournament: tournament, Reproduce: reproduce, Recompute: recompute},
+    **{Resume: resume, Join: join, Archive: archive, Evaluate: evaluate, Watch: watch, Page: page},
+    **{Equilibrium: equilibrium, Tournament: tournament, Reproduce: reproduce, Recompute: recompute},
 }
 
 

@@ -102,11 +102,11 @@ def test_a_name_that_was_asked_for_is_not_there_twice():
 
 
 def test_refusals_name_the_player_and_leave_what_was_there(tmp_path):
-    with pytest.raises(CoplayerError, match="^agent: its model is made for 3 actions, this game has 2$"):
+    with pytest.raises(CoplayerError, match=r"^agent: its model is made for 3 actions, this game has 2$"):
         write_page(tmp_path / "play.html", PD, {"agent": agent(MatrixGame(np.eye(3)))})
     write_page(tmp_path / "play.html", PD, {"agent": agent()})
     before = (tmp_path / "play.html").read_bytes()
-    with pytest.raises(CoplayerError, match="out: .*play.html exists already; name a new file"):
+    with pytest.raises(CoplayerError, match=r"out: .*play\.html exists already; name a new file"):
         write_page(tmp_path / "play.html", PD, {"agent": agent()})
     assert (tmp_path / "play.html").read_bytes() == before
 
