@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 TESTS := -n auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo test test-all lint bench results dist docs audit lock clean
+.PHONY: help setup demo browser test test-all lint bench results dist docs audit lock clean
 
 help:  ## Show what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
@@ -24,6 +24,11 @@ $(READY): requirements.lock pyproject.toml
 
 demo: setup  ## Train two learners to cooperate (quick preset), or go on with it; draw the figure beside the paper's
 	$(BIN)/coplayer demo --out $(DEMO)
+
+browser: setup  ## Install Playwright, and Chromium by apt-get where no such browser is installed: the tests then drive real pages
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[browser]' --no-build-isolation
+	@command -v chromium || command -v chromium-browser || command -v google-chrome || \
+		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium; }
 
 test: setup lint  ## Check the style and run the tests, but for those marked as long
 	$(BIN)/python -m pytest $(TESTS) -m "not long"

@@ -355,9 +355,7 @@ def page(command: Page, console: Console) -> None:
     """Write the page, and say where it is."""
     runs = [Path(word) for word in command.agents if Path(word).is_dir()]
     know_game(command, *runs)
-    made = make_page(
-        command.agents, command.out, phase=command.phase, seed=command.seed, learner=command.learner
-    )
+    made = make_page(command.agents, command.out, phase=command.phase, seed=command.seed, learner=command.learner)
     say_where(console, page=made)
 
 

@@ -27,7 +27,10 @@ const TASKS = {
     return match.played.map(({ actions, rewards, thoughts }) => ({
       actions,
       rewards,
-      thoughts: thoughts.map((thought) => ({ ...thought, expectations: thought.expectations && thought.expectations() })),
+      thoughts: thoughts.map((thought) => ({
+        ...thought,
+        expectations: thought.expectations && thought.expectations(),
+      })),
     }));
   },
   signature: ({ played, player }) => Mind.signature(played, player, data.game),

@@ -156,7 +156,9 @@ def seen(player, game, length, key):
 def test_logits_q_policy_and_beliefs(how, tmp_path):
     game = THREE if how == "three" else PD
     model, core = (TokenModel if how == "token" else RoundModel), ("hawk" if how == "hawk" else "gru")
-    player = planner(game, 3, model=model, core=core, expected_rewards=how == "round", rollouts=12, horizon=15, hidden=32)
+    player = planner(
+        game, 3, model=model, core=core, expected_rewards=how == "round", rollouts=12, horizon=15, hidden=32
+    )
     other = Memory1(draw_tables(jax.random.key(1), game, 1)[..., 0])
     key, players = jax.random.key(4), (player, other)
     match = play_match(players, game, key)
@@ -231,7 +233,9 @@ def test_signature_counts_what_followed_each_pair_within_an_episode(tmp_path):
 @needs_node
 def test_nearest_kind_over_the_situations_that_were_seen(tmp_path):
     page = page_of([planner(PD)], PD, tmp_path)
-    exact, partly, none = run(page, *({"task": "nearest", "rates": r} for r in ([1, 0, 1, 0], [None, 0, None, 1], [None] * 4)))
+    exact, partly, none = run(
+        page, *({"task": "nearest", "rates": r} for r in ([1, 0, 1, 0], [None, 0, None, 1], [None] * 4))
+    )
     assert exact[0]["name"] == "tit for tat" and exact[0]["distance"] == 0
     assert partly[0]["name"] == "win stay lose shift"
     random = next(each for each in exact if each["name"] == "random")

@@ -34,7 +34,7 @@ def scripts(page: str) -> list[str]:
 
 def test_texts_end_no_element_and_come_back_as_they_were():
     page = page_of(data_of(PD, {HOSTILE: agent()._replace(about=HOSTILE)}))
-    assert page.count("<script") == page.count("</script>") == 3 and "<img" not in page and "<!--" not in page
+    assert page.count("<script") == page.count("</script>") == 4 and "<img" not in page and "<!--" not in page
     data = json.loads(scripts(page)[0])
     assert data["players"][0]["name"] == data["players"][0]["about"] == HOSTILE
 
@@ -56,9 +56,11 @@ def test_only_the_pages_own_scripts_and_style_may_run_and_nothing_is_loaded():
 
 
 def test_the_scripts_make_no_code_and_no_elements_of_texts():
-    for name in ("mind.js", "play.js"):
+    for name in ("mind.js", "draw.js", "play.js"):
         script = resources.files(play.__package__).joinpath(name).read_text()
-        assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|Function\(|srcdoc", script)
+        assert not re.search(
+            r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|Function\(|srcdoc", script
+        )
         assert "</script" not in script and "<!--" not in script
 
 
@@ -100,11 +102,11 @@ def test_a_name_that_was_asked_for_is_not_there_twice():
 
 
 def test_refusals_name_the_player_and_leave_what_was_there(tmp_path):
-    with pytest.raises(CoplayerError, match="^agent: its model is made for 3 actions, this game has 2$"):
+    with pytest.raises(CoplayerError, match=r"^agent: its model is made for 3 actions, this game has 2$"):
         write_page(tmp_path / "play.html", PD, {"agent": agent(MatrixGame(np.eye(3)))})
     write_page(tmp_path / "play.html", PD, {"agent": agent()})
     before = (tmp_path / "play.html").read_bytes()
-    with pytest.raises(CoplayerError, match="out: .*play.html exists already; name a new file"):
+    with pytest.raises(CoplayerError, match=r"out: .*play\.html exists already; name a new file"):
         write_page(tmp_path / "play.html", PD, {"agent": agent()})
     assert (tmp_path / "play.html").read_bytes() == before
 

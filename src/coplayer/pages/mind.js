@@ -163,10 +163,16 @@ const Mind = (() => {
       const window = [...state.window.slice(1), affine(block.linear_x, normed)];
       const hidden = recur(block.lru, state.hidden, convolve(block.convolution, window), fresh);
       const gate = affine(block.linear_y, normed).map(gelu);
-      const mixed = affine(block.linear_out, hidden.map((x, i) => x * gate[i])).map((x, i) => row[i] + x);
+      const mixed = affine(
+        block.linear_out,
+        hidden.map((x, i) => x * gate[i]),
+      ).map((x, i) => row[i] + x);
       const again = norm(block.mlp_norm, mixed);
       const up = affine(block.mlp_up, again);
-      const down = affine(block.mlp_down, affine(block.mlp_gate, again).map((x, i) => gelu(x) * up[i]));
+      const down = affine(
+        block.mlp_down,
+        affine(block.mlp_gate, again).map((x, i) => gelu(x) * up[i]),
+      );
       return [{ window, hidden }, down.map((x, i) => mixed[i] + x)];
     }
 
@@ -199,7 +205,8 @@ const Mind = (() => {
 
     function heads(state) {
       const outputs = readOut(weights.head_weights, weights.head_bias, core.features(state));
-      const square = (first) => Array.from({ length: n }, (_, own) => outputs.slice(first + own * n, first + own * n + n));
+      const square = (first) =>
+        Array.from({ length: n }, (_, own) => outputs.slice(first + own * n, first + own * n + n));
       return { logits: outputs.slice(0, n), replies: square(n), rewards: square(n + n * n) };
     }
 

@@ -1,7 +1,24 @@
-// The page: a match against a player, or between two, and what they think. All texts are set as text, never as HTML.
+// The page: a match against a player, or between two, and what they think.
 "use strict";
 
 (() => {
+  const {
+    bar,
+    capital,
+    choice,
+    columns,
+    el,
+    fan,
+    field,
+    lineChart,
+    number,
+    points,
+    running,
+    share,
+    short,
+    signed,
+    svg,
+  } = Draw;
   const STORE = "coplayer-match";
   const MOST_ROUNDS = 300;
   const SHOWN_ROUNDS = 30; // of a match, unless more are asked for
@@ -16,28 +33,9 @@
     byId("trouble").hidden = false;
   }
 
-  window.addEventListener("error", (event) => trouble(`Something went wrong: ${event.message}. Reload the page to start anew.`));
-
-  // ---- Elements ----
-
-  function fill(node, attributes, children) {
-    for (const [name, value] of Object.entries(attributes)) {
-      if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
-      else if (value === true) node.setAttribute(name, "");
-      else if (value !== false && value !== null && value !== undefined) node.setAttribute(name, value);
-    }
-    node.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
-    return node;
-  }
-
-  const el = (tag, attributes = {}, ...children) => fill(document.createElement(tag), attributes, children);
-  const svg = (tag, attributes = {}, ...children) =>
-    fill(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
-
-  const signed = (value, digits = 2) => (value < 0 ? `−${Math.abs(value).toFixed(digits)}` : value.toFixed(digits));
-  const share = (value) => (value === null ? "–" : value.toFixed(2));
-  const points = (value) => signed(value, Number.isInteger(Math.round(value * 1e6) / 1e6) ? 0 : 2);
-  const capital = (text) => text[0].toUpperCase() + text.slice(1);
+  window.addEventListener("error", (event) =>
+    trouble(`Something went wrong: ${event.message}. Reload the page to start anew.`),
+  );
 
   // ---- What the page is given ----
 
@@ -53,7 +51,10 @@
   function load() {
     const node = byId("data");
     Mind.check(node, "it holds no players");
-    Mind.check(checksum(node.textContent) === node.dataset.check, "its players were changed or cut short after it was made");
+    Mind.check(
+      checksum(node.textContent) === node.dataset.check,
+      "its players were changed or cut short after it was made",
+    );
     const data = JSON.parse(node.textContent);
     Mind.check(data.format === 1, `its form ${data.format} is not the one that it was made for`);
     data.minds = data.players.map((about) => Mind.player(about, data.game));
@@ -70,17 +71,23 @@
 
   const game = data.game;
   const n = game.actions;
-    const words = Array.from({ length: n }, (_, a) =>
+  const words = Array.from({ length: n }, (_, a) =>
     n > 2 ? `action ${a + 1}` : a === game.cooperation ? "cooperate" : "defect",
   );
   const letters = words.map((word, a) => (n > 2 ? String(a + 1) : word[0].toUpperCase()));
   const pairs = Array.from({ length: n * n }, (_, joint) => letters[Math.floor(joint / n)] + letters[joint % n]);
-  const did = (action) => (n > 2 ? `took action ${action + 1}` : action === game.cooperation ? "cooperated" : "defected");
+  const did = (action) =>
+    n > 2 ? `took action ${action + 1}` : action === game.cooperation ? "cooperated" : "defected";
   const trained = (about) => about.weights !== undefined;
 
   /** A sign for an action, told by its form: a full circle cooperates, an empty diamond defects, else a number. */
   function sign(action, size = 24) {
-    const box = { viewBox: "0 0 24 24", width: size, height: size, class: `sign ${action === game.cooperation ? "yes" : "no"}` };
+    const box = {
+      viewBox: "0 0 24 24",
+      width: size,
+      height: size,
+      class: `sign ${action === game.cooperation ? "yes" : "no"}`,
+    };
     const label = { "aria-hidden": "true", ...box };
     if (n > 2) {
       const text = svg("text", { x: 12, y: 16.5, "text-anchor": "middle" }, letters[action]);
@@ -186,40 +193,6 @@
 
   // ---- Setting up ----
 
-  function field(label, control, help = null) {
-    const id = `field-${label.toLowerCase().replace(/\W+/g, "-")}`;
-    control.id = id;
-    if (help) control.setAttribute("aria-describedby", `${id}-help`);
-    return el(
-      "div",
-      { class: "field" },
-      el("label", { for: id }, label),
-      control,
-      help && el("small", { id: `${id}-help` }, help),
-    );
-  }
-
-  function choice(value, options, onchange) {
-    const control = el("select", { onchange: (event) => onchange(event.target.value) });
-    for (const [key, text] of options) control.append(el("option", { value: key, selected: String(key) === String(value) }, text));
-    return control;
-  }
-
-  function number(value, most, onchange) {
-    return el("input", {
-      type: "number",
-      inputmode: "numeric",
-      min: 1,
-      max: most,
-      value,
-      onchange: (event) => {
-        const asked = Math.round(Number(event.target.value));
-        event.target.value = Number.isFinite(asked) ? Math.min(most, Math.max(1, asked)) : value;
-        onchange(Number(event.target.value));
-      },
-    });
-  }
-
   function describe(i) {
     const { about, told } = data.players[i];
     return told ? `${about} It was trained to be told whom it meets; here it is told that it meets a learner.` : about;
@@ -233,10 +206,12 @@
     const { mode } = settings;
     const follows = []; // what is to be said anew after a change
     const follow = () => follows.forEach((say) => say());
-    const set = (key, numeric = true) => (value) => {
-      settings[key] = numeric ? Number(value) : value;
-      follow();
-    };
+    const set =
+      (key, numeric = true) =>
+      (value) => {
+        settings[key] = numeric ? Number(value) : value;
+        follow();
+      };
     const player = (key, label) => {
       const about = el("p", { class: "about" });
       follows.push(() => (about.textContent = describe(settings[key])));
@@ -244,18 +219,42 @@
     };
     const players = { play: ["met"], watch: ["one", "other"], guess: [] }[mode];
     const names = { met: "You meet", one: "First player", other: "Second player" };
-    const episodes = field("Episodes", number(settings.episodes, 100, set("episodes")), "So many in a row. A player who shapes others remembers all of them.");
+    const episodes = field(
+      "Episodes",
+      number(settings.episodes, 100, set("episodes")),
+      "So many in a row. A player who shapes others remembers all of them.",
+    );
     const payoffs = el("div");
     const apart = el("p", { class: "about", role: "alert" });
     follows.push(() => (episodes.hidden = !players.some((key) => data.players[settings[key]].lasting)));
-    follows.push(() => payoffs.replaceChildren(...(mode === "guess" && !game.symmetric ? [] : [payoffTable(seatsOf(...sidesOf(settings.met)))])));
-    follows.push(() => (apart.textContent = mode === "watch" && !canMeet() ? "These two have the same seat, and cannot meet." : ""));
-    const when = [["after", "after each round"], ["before", "before each round, its move included"], ["never", "not at all"]];
+    follows.push(() =>
+      payoffs.replaceChildren(
+        ...(mode === "guess" && !game.symmetric ? [] : [payoffTable(seatsOf(...sidesOf(settings.met)))]),
+      ),
+    );
+    follows.push(
+      () =>
+        (apart.textContent = mode === "watch" && !canMeet() ? "These two have the same seat, and cannot meet." : ""),
+    );
+    const when = [
+      ["after", "after each round"],
+      ["before", "before each round, its move included"],
+      ["never", "not at all"],
+    ];
     const parts = [
       players.map((key) => player(key, names[key])),
       mode === "watch" && apart,
-      mode === "guess" && el("p", { class: "about" }, `It will be one of ${data.players.length}: ${data.players.map(({ name }) => name).join(", ")}.`),
-      field("Rounds", number(settings.rounds, MOST_ROUNDS, set("rounds")), `Trained players know episodes of ${game.rounds}.`),
+      mode === "guess" &&
+        el(
+          "p",
+          { class: "about" },
+          `It will be one of ${data.players.length}: ${data.players.map(({ name }) => name).join(", ")}.`,
+        ),
+      field(
+        "Rounds",
+        number(settings.rounds, MOST_ROUNDS, set("rounds")),
+        `Trained players know episodes of ${game.rounds}.`,
+      ),
       episodes,
       mode === "play" && field("Show what it thinks", choice(settings.thoughts, when, set("thoughts", false))),
       mode !== "watch" && keysField(),
@@ -265,8 +264,19 @@
   }
 
   function keysField() {
-    const box = el("input", { type: "checkbox", checked: settings.letters, onchange: (event) => (settings.letters = event.target.checked) });
-    const text = el("span", {}, "Single keys play, such as ", el("kbd", {}, letters[0]), " and ", el("kbd", {}, letters[1]));
+    const box = el("input", {
+      type: "checkbox",
+      checked: settings.letters,
+      onchange: (event) => (settings.letters = event.target.checked),
+    });
+    const text = el(
+      "span",
+      {},
+      "Single keys play, such as ",
+      el("kbd", {}, letters[0]),
+      " and ",
+      el("kbd", {}, letters[1]),
+    );
     return el("label", { class: "tick" }, box, text);
   }
 
@@ -288,7 +298,13 @@
       el(
         "label",
         { class: "card" },
-        el("input", { type: "radio", name: "mode", value: mode, checked: settings.mode === mode, onchange: change(mode) }),
+        el("input", {
+          type: "radio",
+          name: "mode",
+          value: mode,
+          checked: settings.mode === mode,
+          onchange: change(mode),
+        }),
         el("span", { class: "card-title" }, title),
         el("span", { class: "card-text" }, text),
       ),
@@ -320,7 +336,16 @@
       "table",
       { class: "payoffs" },
       el("caption", {}, `What a round pays: ${first}, then ${second}`),
-      el("thead", {}, el("tr", {}, el("td"), words.map((word, a) => el("th", { scope: "col" }, sign(a, 16), ` ${second}: ${word}`)))),
+      el(
+        "thead",
+        {},
+        el(
+          "tr",
+          {},
+          el("td"),
+          words.map((word, a) => el("th", { scope: "col" }, sign(a, 16), ` ${second}: ${word}`)),
+        ),
+      ),
       el(
         "tbody",
         {},
@@ -334,81 +359,6 @@
         ),
       ),
     );
-  }
-
-  // ---- Charts ----
-
-  /** Labels at the ends of lines, moved apart. */
-  function spread(places, gap, low, high) {
-    const order = places.map((y, i) => [y, i]).sort((one, other) => one[0] - other[0]);
-    let last = low - gap;
-    for (const item of order) last = item[0] = Math.max(item[0], last + gap);
-    let next = high + gap;
-    for (const item of order.reverse()) next = item[0] = Math.min(item[0], next - gap);
-    return order.sort((one, other) => one[1] - other[1]).map(([y]) => y);
-  }
-
-  /** Lines over rounds. A series: {name, values, style}; a value may be null. `breaks`: rounds where episodes begin. */
-  function lineChart(width, { series, low, high, label, format = share, mark = null, breaks = [], height = 210 }) {
-    const [left, right, top, bottom] = [38, 104, 10, 24];
-    const count = Math.max(...series.map(({ values }) => values.length), 2);
-    const x = (t) => left + ((width - left - right) * t) / (count - 1);
-    const y = (value) => top + ((height - top - bottom) * (high - value)) / (high - low || 1);
-    const parts = [low, (low + high) / 2, high].map((value) => [
-      svg("line", { x1: left, x2: width - right, y1: y(value), y2: y(value), class: "grid" }),
-      svg("text", { x: left - 6, y: y(value) + 4, "text-anchor": "end" }, format(value)),
-    ]);
-    for (const t of breaks) parts.push(svg("line", { x1: x(t), x2: x(t), y1: top, y2: height - bottom, class: "break" }));
-    if (mark !== null) parts.push(svg("line", { x1: x(mark), x2: x(mark), y1: top, y2: height - bottom, class: "mark" }));
-    for (const t of [0, count - 1]) parts.push(svg("text", { x: x(t), y: height - 6, "text-anchor": "middle" }, String(t + 1)));
-    parts.push(svg("text", { x: (left + width - right) / 2, y: height - 6, "text-anchor": "middle" }, "round"));
-    const ends = [];
-    for (const { values, style } of series) {
-      const shown = values.map((value, t) => [value, t]).filter(([value]) => value !== null);
-      const d = shown.map(([value, t], i) => `${i ? "L" : "M"}${x(t).toFixed(1)} ${y(value).toFixed(1)}`).join("");
-      if (shown.length > 1) parts.push(svg("path", { d, class: `line ${style}` }));
-      for (const [value, t] of shown.slice(-1)) parts.push(svg("circle", { cx: x(t), cy: y(value), r: 3.2, class: `dot ${style}` }));
-      ends.push(shown.length ? y(shown.at(-1)[0]) : y((low + high) / 2));
-    }
-    spread(ends, 15, top + 4, height - bottom).forEach((place, i) => {
-      const last = series[i].values.findLast((value) => value !== null);
-      parts.push(svg("text", { x: width - right + 10, y: place + 4, class: `name ${series[i].style}` }, `${series[i].name} ${format(last ?? null)}`));
-    });
-    const told = series.map(({ name, values }) => `${name} ${format(values.findLast((value) => value !== null) ?? null)}`).join(", ");
-    return svg("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": `${label}. At the end: ${told}.` }, parts.flat());
-  }
-
-  /** The imagined futures of an action: what each adds up to, round by round, and their mean. */
-  function fan(width, futures, low, high, action) {
-    const [left, right, top, bottom, height] = [30, 8, 8, 22, 150];
-    const sums = futures.map((rewards) => rewards.reduce((all, reward) => [...all, all.at(-1) + reward], [0]));
-    const count = sums[0].length;
-    const middle = sums[0].map((_, t) => Mind.mean(sums.map((row) => row[t])));
-    const x = (t) => left + ((width - left - right) * t) / (count - 1);
-    const y = (value) => top + ((height - top - bottom) * (high - value)) / (high - low || 1);
-    const path = (row) => row.map((value, t) => `${t ? "L" : "M"}${x(t).toFixed(1)} ${y(value).toFixed(1)}`).join("");
-    const style = action === game.cooperation ? "yes" : "no";
-    const ticks = [...new Set([low, 0, high])].map((value) => [
-      svg("line", { x1: left, x2: width - right, y1: y(value), y2: y(value), class: "grid" }),
-      svg("text", { x: left - 5, y: y(value) + 4, "text-anchor": "end" }, points(value)),
-    ]);
-    const label = `${sums.length} imagined futures if it would ${words[action]}: over ${count - 1} rounds they add up to ${signed(middle.at(-1))} in the mean, from ${signed(Math.min(...sums.map((row) => row.at(-1))))} to ${signed(Math.max(...sums.map((row) => row.at(-1))))}.`;
-    return svg(
-      "svg",
-      { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": label },
-      ticks.flat(),
-      sums.map((row) => svg("path", { d: path(row), class: `future ${style}` })),
-      svg("path", { d: path(middle), class: `line ${style}` }),
-      svg("circle", { cx: x(count - 1), cy: y(middle.at(-1)), r: 3.5, class: `dot ${style}` }),
-      svg("text", { x: (left + width - right) / 2, y: height - 5, "text-anchor": "middle" }, `${count - 1} imagined rounds`),
-    );
-  }
-
-  /** A share from 0 to 1 as a bar, with its number. */
-  function bar(value, style = "") {
-    const inside = el("span", { class: `bar-fill ${style}` });
-    inside.style.width = `${100 * Math.min(1, Math.max(0, value))}%`;
-    return el("span", { class: "bar-row" }, el("span", { class: "bar", "aria-hidden": "true" }, inside), el("span", { class: "number" }, share(value)));
   }
 
   const styleOf = (action) => (action === game.cooperation ? "yes" : "no");
@@ -432,7 +382,11 @@
     show(false);
     const [one, other] = round.actions;
     const told = `Round ${match.played.length}: ${nameOf(0)} ${did(one)}, ${nameOf(1)} ${did(other)}. ${nameOf(0)} ${points(round.rewards[0])}, ${nameOf(1)} ${points(round.rewards[1])}.`;
-    const next = match.over ? " The match is over." : match.played.length % match.rounds === 0 ? ` Episode ${round.episode + 2} begins.` : "";
+    const next = match.over
+      ? " The match is over."
+      : match.played.length % match.rounds === 0
+        ? ` Episode ${round.episode + 2} begins.`
+        : "";
     announce(told + next);
     document.body.dataset.milliseconds = (performance.now() - began).toFixed(1);
   }
@@ -472,9 +426,16 @@
       el(
         "p",
         { class: "last" },
-        last ? [sign(last.actions[k], 72), el("span", { class: "word" }, did(last.actions[k]))] : [el("span", { class: "wait", "aria-hidden": "true" }), el("span", { class: "word" }, "has not moved")],
+        last
+          ? [sign(last.actions[k], 72), el("span", { class: "word" }, did(last.actions[k]))]
+          : [el("span", { class: "wait", "aria-hidden": "true" }), el("span", { class: "word" }, "has not moved")],
       ),
-      el("p", { class: "sum" }, el("span", { class: "big" }, points(totals(k))), el("span", { class: "per" }, count ? ` ${signed(totals(k) / count)} per round` : " points")),
+      el(
+        "p",
+        { class: "sum" },
+        el("span", { class: "big" }, points(totals(k))),
+        el("span", { class: "per" }, count ? ` ${signed(totals(k) / count)} per round` : " points"),
+      ),
     );
   }
 
@@ -486,14 +447,29 @@
         "div",
         { class: "moves" },
         el("button", { class: "primary", id: "next", onclick: () => play() }, "Next round"),
-        el("button", { id: "run", "aria-pressed": String(Boolean(timer)), onclick: watchOn }, timer ? "Pause" : "Play on"),
+        el(
+          "button",
+          { id: "run", "aria-pressed": String(Boolean(timer)), onclick: watchOn },
+          timer ? "Pause" : "Play on",
+        ),
         el("button", { id: "end", onclick: toTheEnd }, "To the end"),
       );
     return el(
       "div",
       { class: "moves", role: "group", "aria-label": "Your move" },
       words.map((word, a) =>
-        el("button", { class: "move", id: `move-${a}`, "aria-keyshortcuts": settings.letters ? letters[a] : null, onclick: () => play(a) }, sign(a, 28), el("span", {}, capital(word)), settings.letters && a < 9 ? el("kbd", { "aria-hidden": "true" }, letters[a]) : null),
+        el(
+          "button",
+          {
+            class: "move",
+            id: `move-${a}`,
+            "aria-keyshortcuts": settings.letters ? letters[a] : null,
+            onclick: () => play(a),
+          },
+          sign(a, 28),
+          el("span", {}, capital(word)),
+          settings.letters && a < 9 ? el("kbd", { "aria-hidden": "true" }, letters[a]) : null,
+        ),
       ),
     );
   }
@@ -515,7 +491,19 @@
         "li",
         { class: opens ? "opens" : "" },
         opens && el("span", { class: "episode" }, `episode ${episode + 1}`),
-        el("button", { id: `round-${t}`, "aria-label": label, "aria-current": t === at ? "true" : null, tabindex: t === reached ? 0 : -1, onclick: pick }, sign(actions[0], 18), sign(actions[1], 18), el("span", { class: "count", "aria-hidden": "true" }, String(t + 1))),
+        el(
+          "button",
+          {
+            id: `round-${t}`,
+            "aria-label": label,
+            "aria-current": t === at ? "true" : null,
+            tabindex: t === reached ? 0 : -1,
+            onclick: pick,
+          },
+          sign(actions[0], 18),
+          sign(actions[1], 18),
+          el("span", { class: "count", "aria-hidden": "true" }, String(t + 1)),
+        ),
       );
     });
     const move = (event) => {
@@ -526,7 +514,14 @@
         byId(`round-${t + to}`).click();
       }
     };
-    return el("section", { class: "history", "aria-label": `Rounds so far, ${nameOf(0)} above, ${nameOf(1)} below; the arrow keys go from round to round` }, el("ol", { onkeydown: move }, rounds));
+    return el(
+      "section",
+      {
+        class: "history",
+        "aria-label": `Rounds so far, ${nameOf(0)} above, ${nameOf(1)} below; the arrow keys go from round to round`,
+      },
+      el("ol", { onkeydown: move }, rounds),
+    );
   }
 
   function show(focus) {
@@ -534,8 +529,13 @@
     document.body.classList.add("playing");
     const held = document.activeElement?.id;
     const round = Math.min(match.played.length + 1, match.total);
-    const episode = match.episodes > 1 ? `Episode ${Math.min(Math.floor(match.played.length / match.rounds) + 1, match.episodes)} of ${match.episodes}. ` : "";
-    const title = match.over ? "The match is over" : `${episode}Round ${match.episodes > 1 ? ((round - 1) % match.rounds) + 1 : round} of ${match.rounds}`;
+    const episode =
+      match.episodes > 1
+        ? `Episode ${Math.min(Math.floor(match.played.length / match.rounds) + 1, match.episodes)} of ${match.episodes}. `
+        : "";
+    const title = match.over
+      ? "The match is over"
+      : `${episode}Round ${match.episodes > 1 ? ((round - 1) % match.rounds) + 1 : round} of ${match.rounds}`;
     const board = el(
       "section",
       { class: "board", "aria-label": "The match" },
@@ -543,7 +543,13 @@
       el("div", { class: "sides" }, side(0), side(1)),
       buttons(),
       history(),
-      !match.over && el("details", { open: window.innerWidth > 900 }, el("summary", {}, "What a round pays"), payoffTable(match.seats)),
+      !match.over &&
+        el(
+          "details",
+          { open: window.innerWidth > 900 },
+          el("summary", {}, "What a round pays"),
+          payoffTable(match.seats),
+        ),
     );
     const shown = (table.watching || settings.thoughts !== "never") && !hidden();
     const mind = shown ? el("section", { class: "mind", "aria-label": "What it thinks" }) : null;
@@ -552,11 +558,23 @@
     const leave = el(
       "p",
       { class: "leave" },
-      match.over && !hidden() && el("button", { id: "again", class: "primary", onclick: () => (begin(), remember(), show(true)) }, "Once more"),
+      match.over &&
+        !hidden() &&
+        el("button", { id: "again", class: "primary", onclick: () => (begin(), remember(), show(true)) }, "Once more"),
       el("button", { id: "leave", onclick: () => (forget(), setup(), byId("begin").focus()) }, "Choose another match"),
-      !table.watching && !hidden() && el("button", { id: "toggle", "aria-pressed": String(shown), onclick: toggle }, shown ? "Hide what it thinks" : "Show what it thinks"),
+      !table.watching &&
+        !hidden() &&
+        el(
+          "button",
+          { id: "toggle", "aria-pressed": String(shown), onclick: toggle },
+          shown ? "Hide what it thinks" : "Show what it thinks",
+        ),
     );
-    app.replaceChildren(el("div", { class: shown ? "stage with-mind" : "stage" }, board, mind), ...(table.ending ? [table.ending] : []), leave);
+    app.replaceChildren(
+      el("div", { class: shown ? "stage with-mind" : "stage" }, board, mind),
+      ...(table.ending ? [table.ending] : []),
+      leave,
+    );
     if (mind) fillMind(mind);
     if (ended) fillEnd(table.ending);
     const rounds = app.querySelector(".history ol");
@@ -573,7 +591,17 @@
   }
 
   document.addEventListener("keydown", (event) => {
-    if (!table || table.watching || table.match.over || !settings.letters || event.ctrlKey || event.altKey || event.metaKey || event.repeat) return;
+    if (
+      !table ||
+      table.watching ||
+      table.match.over ||
+      !settings.letters ||
+      event.ctrlKey ||
+      event.altKey ||
+      event.metaKey ||
+      event.repeat
+    )
+      return;
     if (event.target.matches?.("input, select, textarea")) return;
     const action = letters.indexOf(event.key.toUpperCase());
     if (action < 0) return;
@@ -608,7 +636,16 @@
     const at = chosenRound();
     host.append(el("p", { class: "eyebrow" }, "What it thinks"));
     if (table.watching)
-      host.append(field("Whose mind", choice(table.mind, [0, 1].map((k) => [k, `${nameOf(k)} (${k ? "second" : "first"})`]), (value) => ((table.mind = Number(value)), show(false)))));
+      host.append(
+        field(
+          "Whose mind",
+          choice(
+            table.mind,
+            [0, 1].map((k) => [k, `${nameOf(k)} (${k ? "second" : "first"})`]),
+            (value) => ((table.mind = Number(value)), show(false)),
+          ),
+        ),
+      );
     const k = table.mind;
     if (at === null) {
       host.append(el("p", { class: "quiet" }, "Its thoughts are shown once you have both moved."));
@@ -617,11 +654,35 @@
     const ahead = at >= table.match.played.length;
     const thought = thoughtOf(at, k);
     const width = Math.max(260, host.clientWidth - parseFloat(getComputedStyle(host).paddingLeft) * 2 || 0);
-    host.append(el("h3", {}, ahead ? `Before round ${at + 1}, which is to come` : `Before round ${at + 1}, in which it ${did(table.match.played[at].actions[k])}`));
+    host.append(
+      el(
+        "h3",
+        {},
+        ahead
+          ? `Before round ${at + 1}, which is to come`
+          : `Before round ${at + 1}, in which it ${did(table.match.played[at].actions[k])}`,
+      ),
+    );
     if (thought.replies) host.append(beliefOf(thought), planOf(thought, width));
-    else host.append(el("p", { class: "quiet" }, trained(data.players[table.sides[k]]) ? "It learned by trial alone. It has no picture of the other, only a habit that answers the rounds so far." : "It follows a rule, and thinks nothing."));
+    else
+      host.append(
+        el(
+          "p",
+          { class: "quiet" },
+          trained(data.players[table.sides[k]])
+            ? "It learned by trial alone. It has no picture of the other, only a habit that answers the rounds so far."
+            : "It follows a rule, and thinks nothing.",
+        ),
+      );
     host.append(moveOf(thought));
-    if (thought.value !== undefined) host.append(el("p", { class: "quiet" }, `It values its prospects at ${signed(thought.value)}, in the units of its training.`));
+    if (thought.value !== undefined)
+      host.append(
+        el(
+          "p",
+          { class: "quiet" },
+          `It values its prospects at ${signed(thought.value)}, in the units of its training.`,
+        ),
+      );
     if (thought.replies && n === 2) host.append(kindOf(at, k, width));
   }
 
@@ -629,7 +690,10 @@
     const rows = thought.replies.map((row, own) => {
       const normal = row.map((p) => p / Mind.sum(row));
       const value = n > 2 ? null : normal[game.cooperation];
-      const cells = n > 2 ? normal.map((p, a) => el("span", { class: "pair" }, sign(a, 16), bar(p, styleOf(a)))) : bar(value, "yes");
+      const cells =
+        n > 2
+          ? normal.map((p, a) => el("span", { class: "pair" }, sign(a, 16), bar(p, styleOf(a))))
+          : bar(value, "yes");
       return el("tr", {}, el("th", { scope: "row" }, sign(own, 18), ` If it would ${words[own]}`), el("td", {}, cells));
     });
     const heading = n > 2 ? `What it believes ${you()} will do` : `What it believes: ${you()} will cooperate`;
@@ -637,7 +701,10 @@
   }
 
   function planOf(thought, width) {
-    const ends = thought.futures.flat().map((rewards) => rewards.reduce((all, reward) => [...all, all.at(-1) + reward], [0])).flat();
+    const ends = thought.futures
+      .flat()
+      .map((rewards) => rewards.reduce((all, reward) => [...all, all.at(-1) + reward], [0]))
+      .flat();
     const [low, high] = [Math.floor(Math.min(...ends)), Math.ceil(Math.max(...ends))];
     const best = thought.q.indexOf(Math.max(...thought.q));
     const each = n > 2 ? width : (width - 16) / 2;
@@ -649,7 +716,13 @@
         "div",
         { class: n > 2 ? "fans tall" : "fans" },
         thought.futures.map((futures, a) =>
-          el("div", { class: "fan" }, el("p", {}, sign(a, 18), ` ${words[a]}`), el("p", {}, el("strong", {}, `Q = ${signed(thought.q[a])}`), a === best ? ", the best" : ""), fan(each, futures, low, high, a)),
+          el(
+            "div",
+            { class: "fan" },
+            el("p", {}, sign(a, 18), ` ${words[a]}`),
+            el("p", {}, el("strong", {}, `Q = ${signed(thought.q[a])}`), a === best ? ", the best" : ""),
+            fan(each, futures, { low, high, style: styleOf(a), word: words[a] }),
+          ),
         ),
       ),
     );
@@ -665,25 +738,76 @@
         el("td", {}, bar(p, styleOf(a))),
       ),
     );
-    const head = thought.prior ? el("thead", {}, el("tr", {}, el("td"), el("th", { scope: "col" }, "prior"), el("th", { scope: "col" }, "improved"))) : null;
-    return el("table", { class: "thought" }, el("caption", {}, thought.prior ? "What it will do: by habit (prior), and after planning (improved)" : "What it will do"), head, el("tbody", {}, rows));
+    const head = thought.prior
+      ? el(
+          "thead",
+          {},
+          el("tr", {}, el("td"), el("th", { scope: "col" }, "prior"), el("th", { scope: "col" }, "improved")),
+        )
+      : null;
+    return el(
+      "table",
+      { class: "thought" },
+      el(
+        "caption",
+        {},
+        thought.prior ? "What it will do: by habit (prior), and after planning (improved)" : "What it will do",
+      ),
+      head,
+      el("tbody", {}, rows),
+    );
   }
 
   function kindOf(at, k, width) {
     const rounds = Array.from({ length: at + 1 }, (_, t) => expected(t, k));
     const styles = ["s1", "s2", "s3", "s4"];
-    const series = pairs.map((pair, joint) => ({ name: pair, style: styles[joint], values: rounds.map((row) => row[joint]) }));
-    const breaks = table.match.episodes > 1 ? rounds.map((_, t) => t).filter((t) => t && t % table.match.rounds === 0) : [];
+    const series = pairs.map((pair, joint) => ({
+      name: pair,
+      style: styles[joint],
+      values: rounds.map((row) => row[joint]),
+    }));
+    const breaks =
+      table.match.episodes > 1 ? rounds.map((_, t) => t).filter((t) => t && t % table.match.rounds === 0) : [];
     const parts = [
-      el("figcaption", {}, `Whom it takes ${you()} for: the cooperation that it expects after each pair of moves, ${table.watching ? "the other's" : "yours"} first`),
-      lineChart(width, { series, low: 0, high: 1, label: "Cooperation that it expects after each pair of moves, over the rounds", breaks }),
+      el(
+        "figcaption",
+        {},
+        `Whom it takes ${you()} for: the cooperation that it expects after each pair of moves, ${table.watching ? "the other's" : "yours"} first`,
+      ),
+      lineChart(width, {
+        series,
+        low: 0,
+        high: 1,
+        label: "Cooperation that it expects after each pair of moves, over the rounds",
+        breaks,
+      }),
     ];
     const near = Mind.nearest(rounds.at(-1), data.kinds);
     if (near.length) {
       const path = rounds.map((row) => Mind.nearest(row, data.kinds)[0].name);
       const turns = path.map((name, t) => [name, t]).filter(([name, t]) => t === 0 || name !== path[t - 1]);
-      parts.push(el("p", { class: "verdict" }, "Nearest to ", el("strong", {}, near[0].name), ` (distance ${share(near[0].distance)}), then ${near[1].name} (${share(near[1].distance)}).`));
-      if (turns.length > 1) parts.push(el("details", {}, el("summary", {}, `Its belief has moved ${turns.length - 1} times`), el("ol", { class: "turns" }, turns.map(([name, t]) => el("li", {}, `from round ${t + 1}: ${name}`)))));
+      parts.push(
+        el(
+          "p",
+          { class: "verdict" },
+          "Nearest to ",
+          el("strong", {}, near[0].name),
+          ` (distance ${share(near[0].distance)}), then ${near[1].name} (${share(near[1].distance)}).`,
+        ),
+      );
+      if (turns.length > 1)
+        parts.push(
+          el(
+            "details",
+            {},
+            el("summary", {}, `Its belief has moved ${turns.length - 1} times`),
+            el(
+              "ol",
+              { class: "turns" },
+              turns.map(([name, t]) => el("li", {}, `from round ${t + 1}: ${name}`)),
+            ),
+          ),
+        );
     }
     return el("figure", { class: "kind" }, parts);
   }
@@ -692,7 +816,11 @@
 
   function fillEnd(host) {
     if (hidden()) {
-      const guess = choice(0, data.players.map(({ name }, i) => [i, name]), () => {});
+      const guess = choice(
+        0,
+        data.players.map(({ name }, i) => [i, name]),
+        () => {},
+      );
       host.append(
         el(
           "form",
@@ -712,7 +840,8 @@
     }
     const width = Math.max(280, Math.min(host.clientWidth, 1080));
     host.append(el("hr"), el("h2", {}, "How it went"));
-    if (table.verdict) host.append(el("p", { class: "verdict", id: "verdict" }, table.verdict), aboutPlayer(table.sides[1]));
+    if (table.verdict)
+      host.append(el("p", { class: "verdict", id: "verdict" }, table.verdict), aboutPlayer(table.sides[1]));
     host.append(resultsOf(width), signatureOf(), worthOf());
   }
 
@@ -720,14 +849,12 @@
     table.guessed = true;
     table.ending = null;
     const name = data.players[table.sides[1]].name;
-    table.verdict = guessed === table.sides[1] ? `Right: it was ${name}.` : `It was ${name}. You guessed ${data.players[guessed].name}.`;
+    table.verdict =
+      guessed === table.sides[1]
+        ? `Right: it was ${name}.`
+        : `It was ${name}. You guessed ${data.players[guessed].name}.`;
     show(true);
     announce(table.verdict);
-  }
-
-  function running(values) {
-    let total = 0;
-    return values.map((value, i) => (total += value) / (i + 1));
   }
 
   function resultsOf(width) {
@@ -739,21 +866,62 @@
     const moves = [0, 1].map((k) => played.map((round) => (round.actions[k] === game.cooperation ? 1 : 0)));
     const sums = rewards.map((row) => running(row).map((value, t) => value * (t + 1)));
     const all = [0, ...sums.flat()];
-    const lines = (values) => [0, 1].map((k) => ({ name: short(nameOf(k)), style: k ? "s2" : "s1", values: values[k] }));
-    const cells = (k) => [nameOf(k), points(Mind.sum(rewards[k])), signed(Mind.mean(rewards[k])), share(Mind.mean(moves[k]))];
+    const lines = (values) =>
+      [0, 1].map((k) => ({ name: short(nameOf(k)), style: k ? "s2" : "s1", values: values[k] }));
+    const cells = (k) => [
+      nameOf(k),
+      points(Mind.sum(rewards[k])),
+      signed(Mind.mean(rewards[k])),
+      share(Mind.mean(moves[k])),
+    ];
     const parts = [
       el(
         "table",
         { class: "numbers", id: "numbers" },
         el("caption", {}, "The match in numbers"),
-        el("thead", {}, el("tr", {}, ["player", "points", "per round", "cooperation"].map((text) => el("th", { scope: "col" }, text)))),
-        el("tbody", {}, [0, 1].map((k) => el("tr", {}, cells(k).map((text, i) => (i ? el("td", {}, text) : el("th", { scope: "row" }, text)))))),
+        el(
+          "thead",
+          {},
+          el(
+            "tr",
+            {},
+            ["player", "points", "per round", "cooperation"].map((text) => el("th", { scope: "col" }, text)),
+          ),
+        ),
+        el(
+          "tbody",
+          {},
+          [0, 1].map((k) =>
+            el(
+              "tr",
+              {},
+              cells(k).map((text, i) => (i ? el("td", {}, text) : el("th", { scope: "row" }, text))),
+            ),
+          ),
+        ),
       ),
       el(
         "div",
         { class: "charts" },
-        el("figure", {}, el("figcaption", {}, "Points so far"), lineChart(half, { series: lines(sums), low: Math.min(...all), high: Math.max(...all), format: (value) => (value === null ? "–" : points(Math.round(value * 100) / 100)), label: "Points so far", breaks })),
-        el("figure", {}, el("figcaption", {}, "Cooperation so far, as a share of the rounds"), lineChart(half, { series: lines(moves.map(running)), low: 0, high: 1, label: "Cooperation so far", breaks })),
+        el(
+          "figure",
+          {},
+          el("figcaption", {}, "Points so far"),
+          lineChart(half, {
+            series: lines(sums),
+            low: Math.min(...all),
+            high: Math.max(...all),
+            format: (value) => (value === null ? "–" : points(Math.round(value * 100) / 100)),
+            label: "Points so far",
+            breaks,
+          }),
+        ),
+        el(
+          "figure",
+          {},
+          el("figcaption", {}, "Cooperation so far, as a share of the rounds"),
+          lineChart(half, { series: lines(moves.map(running)), low: 0, high: 1, label: "Cooperation so far", breaks }),
+        ),
       ),
     ];
     if (episodes > 1) parts.push(byEpisode(rewards, moves));
@@ -765,31 +933,40 @@
     const { episodes, rounds } = table.match;
     const part = (values, i) => Mind.mean(values.slice(i * rounds, (i + 1) * rounds));
     const rows = Array.from({ length: episodes }, (_, i) =>
-      el("tr", {}, el("th", { scope: "row" }, String(i + 1)), [0, 1].map((k) => [el("td", {}, signed(part(rewards[k], i))), el("td", {}, share(part(moves[k], i)))])),
+      el(
+        "tr",
+        {},
+        el("th", { scope: "row" }, String(i + 1)),
+        [0, 1].map((k) => [el("td", {}, signed(part(rewards[k], i))), el("td", {}, share(part(moves[k], i)))]),
+      ),
     );
-    const head = [0, 1].map((k) => [el("th", { scope: "col" }, `${nameOf(k)}: per round`), el("th", { scope: "col" }, `${nameOf(k)}: cooperation`)]);
-    return el("div", { class: "wide", tabindex: 0, role: "region", "aria-label": "Episode by episode" }, el("table", { class: "numbers" }, el("caption", {}, "Episode by episode: who shapes whom?"), el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "episode"), head)), el("tbody", {}, rows)));
-  }
-
-  const short = (text) => (text.length > 9 ? `${text.slice(0, 8)}…` : text);
-
-  /** Four shares as columns, in words too. */
-  function columns(rates) {
-    const told = rates.map((rate, joint) => `after ${pairs[joint]} ${rate === null ? "unknown" : share(rate)}`).join(", ");
-    return svg(
-      "svg",
-      { viewBox: "0 0 100 34", width: 100, height: 34, role: "img", "aria-label": told, class: "columns" },
-      rates.map((rate, joint) => [
-        svg("rect", { x: 4 + joint * 25, y: 2, width: 16, height: 30, class: rate === null ? "frame unknown" : "frame" }),
-        rate !== null && svg("rect", { x: 4 + joint * 25, y: 31 - 29 * rate, width: 16, height: 1 + 29 * rate, class: "fill" }),
-      ]).flat(),
+    const head = [0, 1].map((k) => [
+      el("th", { scope: "col" }, `${nameOf(k)}: per round`),
+      el("th", { scope: "col" }, `${nameOf(k)}: cooperation`),
+    ]);
+    return el(
+      "div",
+      { class: "wide", tabindex: 0, role: "region", "aria-label": "Episode by episode" },
+      el(
+        "table",
+        { class: "numbers" },
+        el("caption", {}, "Episode by episode: who shapes whom?"),
+        el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "episode"), head)),
+        el("tbody", {}, rows),
+      ),
     );
   }
 
   function signatureOf() {
     const found = [0, 1].map((k) => Mind.signature(table.match.played, k, game));
-    const part = el("section", { class: "signature", "aria-label": "Signature" }, el("h3", {}, table.watching ? "Signatures" : "Your signature"));
-    part.append(el("p", { class: "quiet" }, "How often a player cooperates after each pair of moves, its own move first."));
+    const part = el(
+      "section",
+      { class: "signature", "aria-label": "Signature" },
+      el("h3", {}, table.watching ? "Signatures" : "Your signature"),
+    );
+    part.append(
+      el("p", { class: "quiet" }, "How often a player cooperates after each pair of moves, its own move first."),
+    );
     const row = (k) => [
       el("th", { scope: "row" }, nameOf(k)),
       found[k].map(({ rate, count }) => el("td", {}, share(rate), el("small", {}, count ? ` of ${count}` : " never"))),
@@ -798,7 +975,25 @@
       el(
         "div",
         { class: "wide", tabindex: 0, role: "region", "aria-label": "Signatures in numbers" },
-        el("table", { class: "numbers", id: "signature" }, el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "player"), pairs.map((pair) => el("th", { scope: "col" }, `after ${pair}`)))), el("tbody", {}, [0, 1].map((k) => el("tr", {}, row(k))))),
+        el(
+          "table",
+          { class: "numbers", id: "signature" },
+          el(
+            "thead",
+            {},
+            el(
+              "tr",
+              {},
+              el("th", { scope: "col" }, "player"),
+              pairs.map((pair) => el("th", { scope: "col" }, `after ${pair}`)),
+            ),
+          ),
+          el(
+            "tbody",
+            {},
+            [0, 1].map((k) => el("tr", {}, row(k))),
+          ),
+        ),
       ),
     );
     for (const k of table.watching ? [0, 1] : [0]) {
@@ -815,11 +1010,26 @@
     return el(
       "div",
       { class: "ladder" },
-      el("p", { class: "verdict" }, table.watching ? `${nameOf(k)} is` : "You are", " nearest to ", el("strong", {}, near[0].name), `, at a distance of ${share(near[0].distance)}.`),
+      el(
+        "p",
+        { class: "verdict" },
+        table.watching ? `${nameOf(k)} is` : "You are",
+        " nearest to ",
+        el("strong", {}, near[0].name),
+        `, at a distance of ${share(near[0].distance)}.`,
+      ),
       el(
         "ol",
         {},
-        rows.map(({ name, probabilities, distance, own }) => el("li", { class: own ? "own" : "" }, el("span", { class: "ladder-name" }, name), columns(probabilities), el("span", { class: "number" }, own ? pairs.join(" ") : share(distance)))),
+        rows.map(({ name, probabilities, distance, own }) =>
+          el(
+            "li",
+            { class: own ? "own" : "" },
+            el("span", { class: "ladder-name" }, name),
+            columns(probabilities, pairs),
+            el("span", { class: "number" }, own ? pairs.join(" ") : share(distance)),
+          ),
+        ),
       ),
     );
   }
@@ -828,7 +1038,13 @@
 
   /** All who meet in the table: the person, imitated by a memory-1 player of the person's signature, and everybody. */
   function guests() {
-    const found = data.players.map((about, i) => ({ name: about.name, mind: data.minds[i], seat: about.seat, lasting: Boolean(about.lasting), slow: trained(about) }));
+    const found = data.players.map((about, i) => ({
+      name: about.name,
+      mind: data.minds[i],
+      seat: about.seat,
+      lasting: Boolean(about.lasting),
+      slow: trained(about),
+    }));
     if (table.watching) return found;
     const { played } = table.match;
     const rates = Mind.signature(played, 0, game).map(({ rate }) => rate);
@@ -836,20 +1052,27 @@
     const opened = played.filter((_, t) => t % table.match.rounds === 0);
     const first = Mind.mean(opened.map(({ actions }) => (actions[0] === game.cooperation ? 1 : 0)));
     const seat = game.symmetric ? null : table.match.seats[0];
-    return [{ name: "You, imitated", mind: Mind.asPlayer(first, rates, game), seat, lasting: false, slow: false, own: true }, ...found];
+    return [
+      { name: "You, imitated", mind: Mind.asPlayer(first, rates, game), seat, lasting: false, slow: false, own: true },
+      ...found,
+    ];
   }
 
   /** Matches of a pair, a round at a time; gives the mean rewards per round of both. */
   function* meet(one, other, seed) {
     const totals = [0, 0];
-    const [rounds, matches] = [table.match.rounds, one.slow || other.slow ? MATCHES.trained : MATCHES.fixed];
-    const seats = one.seat !== null ? [one.seat, 1 - one.seat] : other.seat !== null ? [1 - other.seat, other.seat] : [0, 1];
+    const { rounds } = table.match;
+    const lasting = [one.lasting, other.lasting];
+    const episodes = lasting.some(Boolean) ? table.match.episodes : 1;
+    const matches = one.slow || other.slow ? MATCHES.trained : MATCHES.fixed;
+    const seats =
+      one.seat !== null ? [one.seat, 1 - one.seat] : other.seat !== null ? [1 - other.seat, other.seat] : [0, 1];
     for (let i = 0; i < matches; i++) {
       const chances = [0, 1].map((k) => Mind.chanceOf(Mind.random(seed, 100 + 2 * i + k)));
-      const match = new Mind.Match(game, [one.mind, other.mind], { seats, chances, rounds });
+      const match = new Mind.Match(game, [one.mind, other.mind], { seats, chances, rounds, episodes, lasting });
       while (!match.over) {
         const { rewards } = match.play();
-        rewards.forEach((reward, k) => (totals[k] += reward / (rounds * matches)));
+        rewards.forEach((reward, k) => (totals[k] += reward / (match.total * matches)));
         yield null;
       }
     }
@@ -860,18 +1083,34 @@
     const all = guests();
     const cells = all.map(() => all.map(() => el("td", {}, "…")));
     const means = all.map(() => el("td", { class: "mean" }, "…"));
-    const rows = all.map(({ name, own }, i) => el("tr", { class: own ? "own" : "" }, el("th", { scope: "row" }, name), means[i], cells[i]));
+    const rows = all.map(({ name, own }, i) =>
+      el("tr", { class: own ? "own" : "" }, el("th", { scope: "row" }, name), means[i], cells[i]),
+    );
     const body = el("tbody", {}, rows);
     const progress = el("p", { class: "quiet", id: "worth-progress" }, "Everybody meets everybody…");
-    const head = el("tr", {}, el("th", { scope: "col" }, "earns"), el("th", { scope: "col" }, "in the mean"), all.map(({ name }) => el("th", { scope: "col" }, name)));
+    const head = el(
+      "tr",
+      {},
+      el("th", { scope: "col" }, "earns"),
+      el("th", { scope: "col" }, "in the mean"),
+      all.map(({ name }) => el("th", { scope: "col" }, name)),
+    );
     workOut(all, cells, means, rows, body, progress);
     return el(
       "section",
       { "aria-label": "Who would have earned how much against whom" },
       el("h3", {}, "Who would have earned how much against whom"),
-      el("p", { class: "quiet" }, `Rewards per round of the player of the row against the player of the column, in matches of ${table.match.rounds} rounds.`),
+      el(
+        "p",
+        { class: "quiet" },
+        `Rewards per round of the player of the row against the player of the column, in matches of ${table.match.rounds} rounds.`,
+      ),
       progress,
-      el("div", { class: "wide", tabindex: 0, role: "region", "aria-label": "Rewards of every pair" }, el("table", { class: "numbers worth", id: "worth" }, el("thead", {}, head), body)),
+      el(
+        "div",
+        { class: "wide", tabindex: 0, role: "region", "aria-label": "Rewards of every pair" },
+        el("table", { class: "numbers worth", id: "worth" }, el("thead", {}, head), body),
+      ),
     );
   }
 
@@ -908,7 +1147,12 @@
       const scores = values.map((row) => Mind.mean(row.filter((value) => value !== null)));
       values.forEach((row, i) => row.forEach((value, j) => value === null && (cells[i][j].textContent = "–")));
       scores.forEach((score, i) => (means[i].textContent = signed(score)));
-      body.append(...rows.map((row, i) => [row, scores[i]]).sort((one, other) => other[1] - one[1]).map(([row]) => row));
+      body.append(
+        ...rows
+          .map((row, i) => [row, scores[i]])
+          .sort((one, other) => other[1] - one[1])
+          .map(([row]) => row),
+      );
       progress.textContent = `Each pair with a trained player met ${MATCHES.trained} times, every other pair ${MATCHES.fixed} times. Best first.`;
     };
     setTimeout(step);
@@ -920,7 +1164,8 @@
   byId("trouble").hidden = true;
   byId("trouble").textContent = "";
   app.hidden = false;
-  if (n > 2) byId("lead").textContent += ` Each has ${n} actions; action ${game.cooperation + 1} counts as cooperation.`;
+  if (n > 2)
+    byId("lead").textContent += ` Each has ${n} actions; action ${game.cooperation + 1} counts as cooperation.`;
   if (recall()) show(false);
   else setup();
 

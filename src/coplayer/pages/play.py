@@ -23,7 +23,7 @@ from coplayer.runs.files import write_atomically
 
 FORMAT = 1
 """The form of the data inside a page."""
-FILES = {"style": "play.css", "mind": "mind.js", "play": "play.js"}
+STYLE, SCRIPTS = "play.css", ("mind", "draw", "play")
 CLAIMS = (2.0, 3.0, 5.0)  # chi of the extortioners
 
 
@@ -112,18 +112,18 @@ def page_of(data: Mapping[str, Any]) -> str:
     """The page as text. Only the page's own scripts can run: the browser is told their hashes, and every text in `data`
     is kept from ending the element that it stands in.
     """
-    files = {name: _file(file) for name, file in FILES.items()}
+    style, scripts = _file(STYLE), {name: _file(f"{name}.js") for name in SCRIPTS}
     text = json.dumps(data, allow_nan=False).translate({ord(c): f"\\u{ord(c):04x}" for c in "<>&"})
     policy = "; ".join(
         (
             "default-src 'none'",
-            f"style-src {_hash(files['style'])}",
-            f"script-src {_hash(files['mind'])} {_hash(files['play'])}",
+            f"style-src {_hash(style)}",
+            f"script-src {' '.join(map(_hash, scripts.values()))}",
             "base-uri 'none'",
             "form-action 'none'",
         )
     )
-    parts = files | {"data": text, "check": f"{zlib.crc32(text.encode()):08x}", "policy": policy}
+    parts = scripts | {"style": style, "data": text, "check": f"{zlib.crc32(text.encode()):08x}", "policy": policy}
     return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], _file("play.html"))
 
 

@@ -1,0 +1,210 @@
+// What the page is made of: elements, controls, numbers as text, charts. Every text is set as text, never as HTML.
+"use strict";
+
+const Draw = (() => {
+  // ---- Elements ----
+
+  function fill(node, attributes, children) {
+    for (const [name, value] of Object.entries(attributes)) {
+      if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+      else if (value === true) node.setAttribute(name, "");
+      else if (value !== false && value !== null && value !== undefined) node.setAttribute(name, value);
+    }
+    node.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+    return node;
+  }
+
+  const el = (tag, attributes = {}, ...children) => fill(document.createElement(tag), attributes, children);
+  const svg = (tag, attributes = {}, ...children) =>
+    fill(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
+
+  const signed = (value, digits = 2) => (value < 0 ? `−${Math.abs(value).toFixed(digits)}` : value.toFixed(digits));
+  const share = (value) => (value === null ? "–" : value.toFixed(2));
+  const points = (value) => signed(value, Number.isInteger(Math.round(value * 1e6) / 1e6) ? 0 : 2);
+  const capital = (text) => text[0].toUpperCase() + text.slice(1);
+
+  // ---- Controls ----
+
+  function field(label, control, help = null) {
+    const id = `field-${label.toLowerCase().replace(/\W+/g, "-")}`;
+    control.id = id;
+    if (help) control.setAttribute("aria-describedby", `${id}-help`);
+    return el(
+      "div",
+      { class: "field" },
+      el("label", { for: id }, label),
+      control,
+      help && el("small", { id: `${id}-help` }, help),
+    );
+  }
+
+  function choice(value, options, onchange) {
+    const control = el("select", { onchange: (event) => onchange(event.target.value) });
+    for (const [key, text] of options)
+      control.append(el("option", { value: key, selected: String(key) === String(value) }, text));
+    return control;
+  }
+
+  function number(value, most, onchange) {
+    return el("input", {
+      type: "number",
+      inputmode: "numeric",
+      min: 1,
+      max: most,
+      value,
+      onchange: (event) => {
+        const asked = Math.round(Number(event.target.value));
+        event.target.value = Number.isFinite(asked) ? Math.min(most, Math.max(1, asked)) : value;
+        onchange(Number(event.target.value));
+      },
+    });
+  }
+
+  // ---- Charts ----
+
+  function running(values) {
+    let total = 0;
+    return values.map((value, i) => (total += value) / (i + 1));
+  }
+
+  const short = (text) => (text.length > 9 ? `${text.slice(0, 8)}…` : text);
+
+  /** Labels at the ends of lines, moved apart. */
+  function spread(places, gap, low, high) {
+    const order = places.map((y, i) => [y, i]).sort((one, other) => one[0] - other[0]);
+    let last = low - gap;
+    for (const item of order) last = item[0] = Math.max(item[0], last + gap);
+    let next = high + gap;
+    for (const item of order.reverse()) next = item[0] = Math.min(item[0], next - gap);
+    return order.sort((one, other) => one[1] - other[1]).map(([y]) => y);
+  }
+
+  /** Lines over rounds. A series: {name, values, style}; a value may be null. `breaks`: rounds where episodes begin. */
+  function lineChart(width, { series, low, high, label, format = share, mark = null, breaks = [], height = 210 }) {
+    const [left, right, top, bottom] = [38, 104, 10, 24];
+    const count = Math.max(...series.map(({ values }) => values.length), 2);
+    const x = (t) => left + ((width - left - right) * t) / (count - 1);
+    const y = (value) => top + ((height - top - bottom) * (high - value)) / (high - low || 1);
+    const parts = [low, (low + high) / 2, high].map((value) => [
+      svg("line", { x1: left, x2: width - right, y1: y(value), y2: y(value), class: "grid" }),
+      svg("text", { x: left - 6, y: y(value) + 4, "text-anchor": "end" }, format(value)),
+    ]);
+    for (const t of breaks)
+      parts.push(svg("line", { x1: x(t), x2: x(t), y1: top, y2: height - bottom, class: "break" }));
+    if (mark !== null)
+      parts.push(svg("line", { x1: x(mark), x2: x(mark), y1: top, y2: height - bottom, class: "mark" }));
+    for (const t of [0, count - 1])
+      parts.push(svg("text", { x: x(t), y: height - 6, "text-anchor": "middle" }, String(t + 1)));
+    parts.push(svg("text", { x: (left + width - right) / 2, y: height - 6, "text-anchor": "middle" }, "round"));
+    const ends = [];
+    for (const { values, style } of series) {
+      const shown = values.map((value, t) => [value, t]).filter(([value]) => value !== null);
+      const d = shown.map(([value, t], i) => `${i ? "L" : "M"}${x(t).toFixed(1)} ${y(value).toFixed(1)}`).join("");
+      if (shown.length > 1) parts.push(svg("path", { d, class: `line ${style}` }));
+      for (const [value, t] of shown.slice(-1))
+        parts.push(svg("circle", { cx: x(t), cy: y(value), r: 3.2, class: `dot ${style}` }));
+      ends.push(shown.length ? y(shown.at(-1)[0]) : y((low + high) / 2));
+    }
+    spread(ends, 15, top + 4, height - bottom).forEach((place, i) => {
+      const last = series[i].values.findLast((value) => value !== null);
+      parts.push(
+        svg(
+          "text",
+          { x: width - right + 10, y: place + 4, class: `name ${series[i].style}` },
+          `${series[i].name} ${format(last ?? null)}`,
+        ),
+      );
+    });
+    const told = series
+      .map(({ name, values }) => `${name} ${format(values.findLast((value) => value !== null) ?? null)}`)
+      .join(", ");
+    return svg(
+      "svg",
+      { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": `${label}. At the end: ${told}.` },
+      parts.flat(),
+    );
+  }
+
+  /** The imagined futures of an action: what each adds up to, round by round, and their mean. */
+  function fan(width, futures, { low, high, style, word }) {
+    const [left, right, top, bottom, height] = [30, 8, 8, 22, 150];
+    const sums = futures.map((rewards) => rewards.reduce((all, reward) => [...all, all.at(-1) + reward], [0]));
+    const count = sums[0].length;
+    const middle = sums[0].map((_, t) => Mind.mean(sums.map((row) => row[t])));
+    const x = (t) => left + ((width - left - right) * t) / (count - 1);
+    const y = (value) => top + ((height - top - bottom) * (high - value)) / (high - low || 1);
+    const path = (row) => row.map((value, t) => `${t ? "L" : "M"}${x(t).toFixed(1)} ${y(value).toFixed(1)}`).join("");
+    const ticks = [...new Set([low, 0, high])].map((value) => [
+      svg("line", { x1: left, x2: width - right, y1: y(value), y2: y(value), class: "grid" }),
+      svg("text", { x: left - 5, y: y(value) + 4, "text-anchor": "end" }, points(value)),
+    ]);
+    const label = `${sums.length} imagined futures if it would ${word}: over ${count - 1} rounds they add up to ${signed(middle.at(-1))} in the mean, from ${signed(Math.min(...sums.map((row) => row.at(-1))))} to ${signed(Math.max(...sums.map((row) => row.at(-1))))}.`;
+    return svg(
+      "svg",
+      { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": label },
+      ticks.flat(),
+      sums.map((row) => svg("path", { d: path(row), class: `future ${style}` })),
+      svg("path", { d: path(middle), class: `line ${style}` }),
+      svg("circle", { cx: x(count - 1), cy: y(middle.at(-1)), r: 3.5, class: `dot ${style}` }),
+      svg(
+        "text",
+        { x: (left + width - right) / 2, y: height - 5, "text-anchor": "middle" },
+        `${count - 1} imagined rounds`,
+      ),
+    );
+  }
+
+  /** A share from 0 to 1 as a bar, with its number. */
+  function bar(value, style = "") {
+    const inside = el("span", { class: `bar-fill ${style}` });
+    inside.style.width = `${100 * Math.min(1, Math.max(0, value))}%`;
+    return el(
+      "span",
+      { class: "bar-row" },
+      el("span", { class: "bar", "aria-hidden": "true" }, inside),
+      el("span", { class: "number" }, share(value)),
+    );
+  }
+
+  /** Four shares as columns, in words too. */
+  function columns(rates, pairs) {
+    const told = rates
+      .map((rate, joint) => `after ${pairs[joint]} ${rate === null ? "unknown" : share(rate)}`)
+      .join(", ");
+    return svg(
+      "svg",
+      { viewBox: "0 0 100 34", width: 100, height: 34, role: "img", "aria-label": told, class: "columns" },
+      rates
+        .map((rate, joint) => [
+          svg("rect", {
+            x: 4 + joint * 25,
+            y: 2,
+            width: 16,
+            height: 30,
+            class: rate === null ? "frame unknown" : "frame",
+          }),
+          rate !== null &&
+            svg("rect", { x: 4 + joint * 25, y: 31 - 29 * rate, width: 16, height: 1 + 29 * rate, class: "fill" }),
+        ])
+        .flat(),
+    );
+  }
+
+  return {
+    bar,
+    capital,
+    choice,
+    columns,
+    el,
+    fan,
+    field,
+    lineChart,
+    number,
+    points,
+    running,
+    share,
+    short,
+    signed,
+    svg,
+  };
+})();
