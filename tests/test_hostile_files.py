@@ -270,18 +270,45 @@ def test_an_archive_whose_metrics_are_a_bomb_or_cut_short(run, tmp_path):
     [
         ("[1, 2]", "line 1 must be an object"),
         ("3", "line 1 must be an object"),
+        ('{"phase": 1, "seed": 0, "learner": 0, "reward": "1"}', "line 1 must be an object of numbers"),
+        ('{"phase": 1, "seed": 0, "learner": 0, "reward": {}}', "line 1 must be an object of numbers"),
         ("{", "line 1 is unreadable"),
         ("[" * 200_000, "line 1 is unreadable"),
         ('{"phase": 1, "seed": 0, "learner": 0, "reward": NaN}', "line 1 is unreadable"),
         ('{"phase": 1, "seed": 0, "learner": 0, "reward": -Infinity}', "line 1 is unreadable"),
         ('{"phase": 1, "seed": 0, "reward": 1.0}', "line 1 lacks its phase, seed or learner"),
-        ('{"phase": "../..", "seed": 0, "learner": 0}', "line 1 lacks its phase, seed or learner"),
+        ('{"phase": 1.5, "seed": 0, "learner": 0}', "line 1 lacks its phase, seed or learner"),
+        ('{"phase": "../..", "seed": 0, "learner": 0}', "line 1 must be an object of numbers"),
     ],
-    ids=range(8),
+    ids=range(11),
 )
 def test_metrics_that_are_no_rows(run, line, said):
     run.metrics_file.write_text(line + "\n")
     assert said in refusal(run.metrics)
+
+
+def test_times_that_are_no_rows(run):
+    run.timing_file.write_text('{"step": 1}\n')
+    assert "line 1 lacks its step or seconds" in refusal(run.timing)
+
+
+def test_runs_to_be_joined_with_other_arrays_or_without_rows(trained, tmp_path):
+    first, second = (RunFolder(shutil.copytree(trained, tmp_path / name)) for name in ("first", "second"))
+    stored = second.config()
+    stored["settings"]["run"]["seed"] = stored["settings"]["run"]["seeds"]
+    second.config_file.write_text(json.dumps(stored))
+    file = agents_file(second)
+    head, arrays = checkpoint.load(file)
+    name, changed = next(iter(arrays)), {"more": np.zeros((2, 2))}
+    for others in (arrays | changed, {}, arrays | {name: arrays[name][..., None]}, arrays | {name: np.zeros(2)}):
+        file.write_bytes(checkpoint.dump(others, head))
+        text = refusal(cp.join, [first.path, second.path], tmp_path / "out")
+        assert "its agents have other arrays" in text
+    state = checkpoint.newest(second.checkpoints)
+    state.path.write_bytes(checkpoint.dump(state.arrays, {"step": state.step, "rows": 0}))
+    second.metrics_file.write_bytes(b"")
+    assert "has 0 of the run's 0 rows" in refusal(cp.join, [first.path, second.path], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def config(run, **changes):

@@ -89,6 +89,9 @@ def test_every_panel_is_of_its_own_metric_by_training_and_by_inner_episode(name,
             assert lead[1] == pytest.approx(-0.1 * (i + 1), abs=6e-4)
             more = metric.startswith(("reward", "apples"))
             assert lead[3] == ("at least 0 in 0 of 2" if more else "at most 0 in 2 of 2")
+    compared = (made.table.parent / "comparison.md").read_text()
+    assert compared.count("| IQM |") == len(metrics)  # each metric with its pairs
+    assert all(compared.count(f"| COALA-PG over {rival} |") == len(metrics) for rival in list(LABELS.values())[1:])
     told = rows.get("COALA-PG, how much more its naive learners clean")
     assert (told is None) == (pool == "mixed")
     if told:

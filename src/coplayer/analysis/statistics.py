@@ -6,7 +6,7 @@ shows it beside the mean and beside the worst seed, never alone.
 """
 
 from collections.abc import Mapping, Sequence
-from itertools import permutations
+from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
@@ -90,7 +90,7 @@ class Comparison(NamedTuple):
         lines = [f"| {measured} | mean | 95% interval | IQM | least | greatest | seeds |", "| --- " * 7 + "|"]
         lines += [f"| {method} | {' | '.join(self._cells(method))} |" for method in self.by_method]
         lines += ["", "| greater value | probability | 95% interval |", "| --- " * 3 + "|"]
-        for one, two in permutations(self.by_method, 2):
+        for one, two in combinations(self.by_method, 2):
             sides = self.defined(one), self.defined(two)
             several = all(len(side) > 1 for side in sides)
             spread = "{:.2f} to {:.2f}".format(*improvement_interval(*sides)) if several else ""

@@ -94,14 +94,23 @@ def _joint_state(settings: Any, parts: list[Any], saved: list[Checkpoint]) -> di
 def _joint_agents(files: list[Path]) -> bytes:
     """The bytes of an agents file with the seeds of all these."""
     loaded = [checkpoint.load(file) for file in files]
+    forms = [{name: _without_seeds(array) for name, array in agents.items()} for _, agents in loaded]
+    for file, form in zip(files, forms, strict=True):
+        require(form == forms[0], f"{file}: its agents have other arrays than those in {files[0]}")
     together = {name: np.concatenate([agents[name] for _, agents in loaded], SEED_AXIS) for name in loaded[0][1]}
     return checkpoint.dump(together, loaded[0][0])
+
+
+def _without_seeds(array: np.ndarray) -> tuple[tuple[int, ...], str]:
+    """The shape of an array of agents but for the number of seeds, and its dtype."""
+    return array.shape[:SEED_AXIS] + array.shape[SEED_AXIS + 1 :], str(array.dtype)
 
 
 def _metrics(folder: RunFolder, saved: Checkpoint) -> list[dict]:
     """All rows of a finished run."""
     rows = folder.metrics()
-    require(len(rows) == saved.rows, f"{folder.metrics_file}: has {len(rows)} of the run's {saved.rows} rows")
+    whole = len(rows) == saved.rows > 0
+    require(whole, f"{folder.metrics_file}: has {len(rows)} of the run's {saved.rows} rows")
     return rows
 
 

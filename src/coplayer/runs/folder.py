@@ -111,12 +111,16 @@ class RunFolder:
         """All complete rows of metrics.jsonl. Raises `CoplayerError` for a row that does not say of whom it is."""
         rows = rows_of(self.metrics_bytes(), self.metrics_file)
         for number, row in enumerate(rows, 1):
-            named = all(isinstance(row.get(name), int) for name in ("phase", "seed", "learner"))
+            named = all(type(row.get(name)) is int for name in ("phase", "seed", "learner"))
             require(named, f"{self.metrics_file}: line {number} lacks its phase, seed or learner")
         return rows
 
     def timing(self) -> list[dict]:
-        return rows_of(_contents(self.timing_file), self.timing_file)
+        """All complete rows of timing.jsonl. Raises `CoplayerError` for a row without its step or its seconds."""
+        rows = rows_of(_contents(self.timing_file), self.timing_file)
+        for number, row in enumerate(rows, 1):
+            require({"step", "seconds"} <= row.keys(), f"{self.timing_file}: line {number} lacks its step or seconds")
+        return rows
 
     def phases(self) -> list[int]:
         """The phases whose agents are kept."""
@@ -158,7 +162,8 @@ def rows_of(data: bytes, path: Path) -> list[dict]:
             rows.append(loads(line))
         except JSON_ERRORS as error:
             raise CoplayerError(f"{path}: line {number} is unreadable") from error
-        require(isinstance(rows[-1], dict), f"{path}: line {number} must be an object")
+        numbers = isinstance(rows[-1], dict) and all(type(value) in (int, float) for value in rows[-1].values())
+        require(numbers, f"{path}: line {number} must be an object of numbers")
     return rows
 
 
