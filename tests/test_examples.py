@@ -69,6 +69,7 @@ def test_two_learners_hunt_a_stag(capsys):
     ]
 
 
+@pytest.mark.long
 def test_a_meta_agent_meets_a_learning_rule_of_ones_own(capsys):
     example("your_own_learning_rule", ITERATIONS=10)["main"]()
     first, last = capsys.readouterr().out.splitlines()
@@ -93,6 +94,7 @@ def test_advantage_alignment_against_its_double_sum():
         np.testing.assert_allclose(found[t], own[t] + beta * gamma * past * others[t], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.long
 def test_two_agents_align_their_advantages(capsys):
     example("advantage_alignment", ITERATIONS=10)["main"]()
     lines = capsys.readouterr().out.splitlines()

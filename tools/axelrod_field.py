@@ -2,11 +2,11 @@
 
     python tools/axelrod_field.py src/coplayer/reproduce/data/axelrod_field.csv
 
-Needs the `axelrod` package (see the extra `axelrod` in pyproject.toml), and an hour. Writes one row for each strategy,
-number of rounds and noise: the mean reward per round over the held-out strategies, in the payoffs of coplayer's
-prisoner's dilemma (1, -1, 2, 0). Deterministic pairs play once where there is no noise. Strategies that the library
-marks as slow (`long_run_time`) are left out on both sides. A strategy is not told how long the match is. A strategy is
-told the library's own payoffs, since some cannot play with others.
+Needs the `axelrod` package (see the extra `axelrod` in pyproject.toml), and half an hour. Writes one row for each
+strategy, number of rounds and noise: the mean reward per round over the held-out strategies, in the payoffs of
+coplayer's prisoner's dilemma (1, -1, 2, 0). Deterministic pairs play once where there is no noise. Strategies that the
+library marks as slow (`long_run_time`) are left out on both sides. A strategy is not told how long the match is. A
+strategy is told the library's own payoffs, since some cannot play with others.
 """
 
 import argparse
@@ -61,7 +61,7 @@ def means(rounds: int, noise: float, matches: int) -> Iterator[tuple[str, float]
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("out", type=Path)
-    parser.add_argument("--rounds", type=int, nargs="+", default=[100, 200])
+    parser.add_argument("--rounds", type=int, nargs="+", default=[100])
     parser.add_argument("--noise", type=float, nargs="+", default=[0.0, 0.01])
     parser.add_argument("--matches", type=int, default=5)
     options = parser.parse_args()

@@ -39,6 +39,6 @@ def split(automata) -> dict[str, list[str]]:
 
 
 if __name__ == "__main__":
-    automata = json.loads(DATA.read_text())["automata"]
+    automata = json.loads(DATA.read_text(encoding="utf-8"))["automata"]
     made = {"axelrod": axelrod.__version__, "seed": SEED} | split(automata)
-    Path(sys.argv[1]).write_text(json.dumps(made, indent=1, ensure_ascii=False) + "\n")
+    Path(sys.argv[1]).write_text(json.dumps(made, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

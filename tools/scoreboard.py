@@ -14,10 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from coplayer.analysis.statistics import interval
-
 RESULTS = Path(__file__).parent.parent / "results"
 ENOUGH = 0.8  # of the seeds
+LEAST = 3  # seeds for a verdict
 HEADINGS = (
     "panel",
     "claim",
@@ -33,8 +32,8 @@ BEFORE = """# Scoreboard
 What the two papers claim, panel by panel, and what comes out here. All rows are of the `quick` presets on two CPU
 cores, unless they say otherwise. A claim *comes out* where at least four in five seeds keep the bound that the verdict
 names. Some claims are about a mean or a difference: they come out where the mean, or the whole interval, keeps the
-bound. The bounds are ours where the paper gives no number. The interval is a bootstrap of the mean over n seeds, or
-over n learners that never meet each other.
+bound. With fewer than three seeds a claim is *open*. The bounds are ours where the paper gives no number. The interval
+is a bootstrap of the mean over n seeds, or over n learners that never meet each other; older tables have none.
 
 `make results` writes this page from the tables of the pages it links.
 """
@@ -54,7 +53,7 @@ class Found(NamedTuple):
 def found(page: Path, quantity: str) -> Found:
     """The row of a page's first table that has this quantity."""
     headings = None
-    for line in page.read_text().splitlines():
+    for line in page.read_text(encoding="utf-8").splitlines():
         cells = [cell.strip() for cell in line.strip().strip("|").split("|")] if line.startswith("|") else []
         if cells[:1] == ["quantity"]:
             headings = cells
@@ -66,28 +65,28 @@ def found(page: Path, quantity: str) -> Found:
 def _read(row: dict[str, str]) -> Found:
     ours, seeds = row["ours (mean ± sd)"], row["by seed"]
     values = None if "quartiles" in seeds else np.array([float(word) for word in seeds.split() if word != "-"])
-    known = row.get("95% interval") or _interval(values)
     n = int(row["n"]) if row.get("n") else len(values)
-    return Found(ours, float(ours.split()[0]), values, known, n, row["verdict"])
-
-
-def _interval(values: np.ndarray | None) -> str:
-    return "" if values is None or len(values) < 2 else "{:.3f} to {:.3f}".format(*interval(values))
+    return Found(ours, float(ours.split()[0]), values, row.get("95% interval", ""), n, row["verdict"])
 
 
 def verdict(row: dict, ours: Found) -> str:
     """Whether a claim comes out, and by which bound."""
+    if "short" in row:
+        return f"short: {row['short']}"
     words, share = f"at {'least' if 'at_least' in row else 'most'}", None  # share: how many keep it, of how many
     bound = row.get("at_least", row.get("at_most"))
+    if "at_least" in row and "at_most" in row:
+        words, bound = f"{row['at_least']:g} to", row["at_most"]
 
     def kept(values: np.ndarray) -> np.ndarray:
-        return values >= bound if "at_least" in row else values <= bound
+        return (values >= row.get("at_least", -np.inf)) & (values <= row.get("at_most", np.inf))
 
     if row.get("mean"):
         met = bool(kept(np.array(ours.mean)))
         return f"{'comes out' if met else 'short'}: mean {words} {bound:g} asked"
     if row.get("interval"):
-        met = bool(kept(np.array([float(end) for end in ours.interval.split(" to ")])).all())
+        ends = np.array([float(end) for end in ours.interval.split(" to ")])
+        met = bool((kept(ends) & (ends != bound)).all())  # an end on the bound may lie beyond it: tables round
         return f"{'comes out' if met else 'short'}: interval {words} {bound:g} asked"
     named = re.fullmatch(rf"{words} ([\d.]+) in (\d+) of (\d+)", ours.verdict)
     if named and float(named[1]) == bound:
@@ -96,8 +95,8 @@ def verdict(row: dict, ours: Found) -> str:
         share = (int(kept(ours.by_seed).sum()), len(ours.by_seed))
     if share is None:
         raise SystemExit(f"{row['page']}: {row['quantity']!r} does not say how many seeds are {words} {bound:g}")
-    met = share[0] >= ENOUGH * share[1]
-    return f"{'comes out' if met else 'short'}: {words} {bound:g} in {share[0]} of {share[1]}"
+    met = "comes out" if share[0] >= ENOUGH * share[1] else "short"
+    return f"{met if share[1] >= LEAST else 'open'}: {words} {bound:g} in {share[0]} of {share[1]}"
 
 
 def line(row: dict) -> str:
@@ -110,7 +109,7 @@ def line(row: dict) -> str:
 
 def scoreboard() -> str:
     lines, counts = [], [0, 0]
-    for part in tomllib.loads((RESULTS / "scoreboard.toml").read_text())["part"]:
+    for part in tomllib.loads((RESULTS / "scoreboard.toml").read_text(encoding="utf-8"))["part"]:
         rows = [line(row) for row in part["row"]]
         counts[0] += sum("| comes out: " in row for row in rows)
         counts[1] += len(rows)
@@ -121,4 +120,4 @@ def scoreboard() -> str:
 
 
 if __name__ == "__main__":
-    (RESULTS / "README.md").write_text(scoreboard())
+    (RESULTS / "README.md").write_text(scoreboard(), encoding="utf-8")

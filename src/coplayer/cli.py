@@ -3,6 +3,7 @@
 import io
 import os
 import re
+import shlex
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack, redirect_stderr
@@ -322,7 +323,8 @@ def say_where(console: Console, **made: str | Path) -> None:
 def finish(folder: Path, console: Console) -> None:
     """Report on a finished run: its training, and its last agents, who play anew."""
     evaluate(Evaluate(folder=folder, phases="last"), console)
-    console.print(f"earlier agents too: coplayer evaluate {folder}", highlight=False, soft_wrap=True)
+    command = shlex.join(("coplayer", "evaluate", str(folder)))
+    console.print(f"earlier agents too: {command}", highlight=False, soft_wrap=True, markup=False)
 
 
 def evaluate(command: Evaluate, console: Console) -> None:

@@ -35,5 +35,7 @@ def test_nothing_is_overwritten_and_nobody_is_refused(tmp_path):
     (tmp_path / "file").write_text("kept")
     with pytest.raises(CoplayerError, match="exists already"):
         take(players_of(("tit_for_tat",)), GAME, tmp_path)
+    with pytest.raises(CoplayerError, match="exists already"):
+        take(players_of(("tit_for_tat",)), GAME, tmp_path / "file")
     with pytest.raises(CoplayerError, match="needs at least one"):
         take({}, GAME, tmp_path / "out")

@@ -3,7 +3,7 @@ automatic analysis of prisoner's dilemma strategies").
 
 The player meets a family of probes, one for each point (x, y) of the unit square. The probe is tit-for-tat disturbed:
 it cooperates with probability x, defects with probability y, and else plays tit-for-tat. Above the line x + y = 1,
-where that is no probability, the probe is the dual: the probe of (1 - x, 1 - y) made from the opposite of tit-for-tat.
+where that is no probability, the probe is the dual of the probe of (1 - x, 1 - y): it does the opposite of that one.
 The fingerprint is the player's mean reward per round at each point. Two players with unlike fingerprints are unlike.
 """
 
@@ -51,9 +51,9 @@ def ashlock(
 ) -> Float[Array, "points points"]:
     """Mean reward per round of a player against the probe of each point: `[x, y]`, both from 0 to 1 in `steps` steps.
 
-    `matches`: matches of `game.rounds` rounds at each point. `inner_episodes`: matches in a row, each of them, for
-    players with a longer memory. Raises `CoplayerError` for another game than one of two actions, of which action 0
-    cooperates.
+    `matches`: matches of `game.rounds` rounds at each point. `inner_episodes`: how many such matches follow one another
+    in each of them, for players with a longer memory. Raises `CoplayerError` for another game than one of two actions,
+    of which action 0 cooperates.
     """
     require_kind("player", player, Player)
     require_key(key)

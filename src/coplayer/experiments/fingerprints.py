@@ -13,7 +13,7 @@ from coplayer.errors import require
 from coplayer.figures.fingerprints import draw_fingerprints
 from coplayer.games.matrix import MatrixGame
 from coplayer.play.player import Player
-from coplayer.runs.files import write_atomically
+from coplayer.runs.files import require_new_folder, write_atomically
 
 
 class Taken(NamedTuple):
@@ -37,7 +37,7 @@ def take(
     fingerprints.csv, with a row for each player and point, and a picture of all.
     """
     require(bool(players), "players: needs at least one")
-    require(not out.exists() or not any(out.iterdir()), f"out: {out} exists already; name a new folder")
+    require_new_folder(out)
     size = {"steps": steps, "matches": matches, "inner_episodes": inner_episodes}
     found = {
         name: np.asarray(ashlock(player, game, jax.random.fold_in(jax.random.key(seed), number), **size))

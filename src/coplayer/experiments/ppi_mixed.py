@@ -409,7 +409,9 @@ def play_block(
     game, split = settings.game, settings.block
     tables = mixed_pool.tables_for(game, split)
     player = PPIPlayer(trainee.learner.model, planner, block_identities(settings, key), own_payoffs(settings))
-    others = block_players(settings, key) if trainee.frozen is None else trainee.frozen
+    others = trainee.frozen
+    if others is None and split.against_tabular:
+        others = block_players(settings, key)
     chance = keys_of_rounds(jax.random.fold_in(key, ROUNDS), jnp.arange(game.rounds), game.num_players)
     return mixed_pool.play_batch(tables, player, others, split, chance, key).records
 

@@ -20,7 +20,7 @@ from coplayer.figures.tournaments import draw_matrices, draw_population, draw_ra
 from coplayer.games.matrix import MatrixGame
 from coplayer.play.player import Player
 from coplayer.players.automaton import axelrod_automata, named_automaton
-from coplayer.runs.files import write_atomically
+from coplayer.runs.files import require_new_folder, write_atomically
 
 ALL = "axelrod"
 TIME = 50.0  # of the replicator dynamics
@@ -76,7 +76,7 @@ def hold(
     `population`: players of each type in a Moran process whose payoffs are the rewards (fitness exp(reward)); its
     shares of runs and the replicator dynamics, from equal shares on, are written too. 0: no population.
     """
-    require(not out.exists() or not any(out.iterdir()), f"out: {out} exists already; name a new folder")
+    require_new_folder(out)
     for name, value, least in (("matches", matches, 1), ("population", population, 0)):
         require_whole(name, value, at_least=least)
     key, later = jax.random.split(jax.random.key(seed))

@@ -23,8 +23,10 @@ def draw_fingerprints(path: Path, fingerprints: Mapping[str, Float[np.ndarray, "
     for axis in axes.flat[len(fingerprints) :]:
         axis.axis("off")
     for axis, (name, rewards) in zip(axes.flat, fingerprints.items(), strict=False):
+        half = 0.5 / max(1, len(rewards) - 1)  # of a cell, whose middle is its point
+        edges = (-half, 1 + half, -half, 1 + half)
         picture = axis.imshow(
-            rewards.T, origin="lower", extent=(0, 1, 0, 1), vmin=low, vmax=high, cmap="viridis", aspect="equal"
+            rewards.T, origin="lower", extent=edges, vmin=low, vmax=high, cmap="viridis", aspect="equal"
         )
         axis.set_title(name, fontsize=9)
         axis.set_xlabel("x, the probe's cooperation", fontsize=8)

@@ -119,6 +119,8 @@ class EnvGame(abc.ABC):
         measured = {name: self._info(infos, name) for name in self.infos}
         after = TableState(theirs, self._by_seat(seen), jnp.asarray(dones["__all__"]), measured)
         after = jax.tree.map(lambda new, old: jnp.where(state.over, old, _like(new, old)), after, state)
+        nothing = {name: jnp.where(state.over, 0.0, values) for name, values in after.infos.items()}
+        after = after._replace(infos=nothing)  # measured once, not in each round after the end
         return after, jnp.where(state.over, 0.0, self._by_seat(rewards)[:, 0])
 
     def observe(self, state: TableState, player: int | Int[Array, ""]) -> Float[Array, " size"]:

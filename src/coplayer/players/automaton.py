@@ -215,7 +215,7 @@ def axelrod_parts() -> Mapping[str, tuple[str, ...]]:
     """All strategies of the Axelrod library (version 4.13) by name, automata or not, in two parts: "training", which
     training may use, and "held_out", which is for tests of what was trained. tools/axelrod_split.py drew the parts.
     """
-    text = resources.files("coplayer.players").joinpath("data/axelrod_split.json").read_text()
+    text = resources.files("coplayer.players").joinpath("data/axelrod_split.json").read_text(encoding="utf-8")
     found = json.loads(text)
     return {part: tuple(found[part]) for part in ("training", "held_out")}
 

@@ -24,7 +24,6 @@ from coplayer.players.automaton import (
     memory,
     named_automaton,
     of_memory1,
-    random_automata,
     random_memory,
     stacked,
     trembling,
@@ -93,14 +92,17 @@ def _names(entry: str) -> tuple[str, ...]:
 
 def _automaton(entry: str) -> Automaton:
     """The automaton of a name, or of five probabilities."""
-    if "," not in entry:
-        return named_automaton("Random" if entry == "random" else entry)
     try:
+        if "," not in entry:
+            return named_automaton("Random" if entry == "random" else entry)
         return of_memory1(cooperation([float(word) for word in entry.split(",")]))
     except ValueError as error:
         names = ", ".join((*FRESH, AXELROD, *PRISONERS_DILEMMA_STRATEGIES))
-        reason = f" ({error})" if isinstance(error, CoplayerError) else ""
-        raise CoplayerError(f"pool: {entry!r} is not {names}, nor five probabilities{reason}") from error
+        reason = f" ({error})" if "," in entry and isinstance(error, CoplayerError) else ""
+        raise CoplayerError(
+            f"pool: {entry!r} is not {names}, a strategy of the Axelrod library that is an automaton, nor five "
+            f"probabilities{reason}"
+        ) from error
 
 
 @cache
@@ -137,11 +139,12 @@ def _fresh(name: str, key: PRNGKeyArray, batch: int) -> Automaton:
 def _fresh_automata(key: PRNGKeyArray, batch: int) -> Automaton:
     """Random automata of 1 to `MOST_STATES` states, each number equally likely. Half of them are deterministic."""
     sizing, choosing, making = jax.random.split(key, 3)
+    moving, acting = jax.random.split(making)
     sizes = jax.random.randint(sizing, (batch, 1, 1), 1, MOST_STATES + 1)
-    drawn = random_automata(making, batch, MOST_STATES, deterministic=False)
-    following = jnp.floor(drawn.next / MOST_STATES * sizes).astype(jnp.int32)
+    following = jax.random.randint(moving, (batch, MOST_STATES, JOINT), 0, sizes)
+    chance = jax.random.uniform(acting, (batch, MOST_STATES))
     sure = jax.random.bernoulli(choosing, shape=(batch, 1))
-    return Automaton(following, jnp.where(sure, jnp.round(drawn.p_cooperate), drawn.p_cooperate))
+    return Automaton(following, jnp.where(sure, jnp.round(chance), chance))
 
 
 def _together(batches: list[Automaton]) -> Automaton:

@@ -228,7 +228,7 @@ STUDIES = {
         draw_rivals,
     ),
     "meulemans-fig12": Study(
-        "In COALA-PG's gradient future episodes weigh as much as the current one, throughout; in the baselines' little",
+        "In COALA-PG's gradient future episodes weigh about as much as the current one; in the baselines' less",
         "Meulemans et al. 2025, figure 12",
         {"quick": 120, "paper": None},
         balance_runs,

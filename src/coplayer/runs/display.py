@@ -17,7 +17,7 @@ CURVES = tuple(
     for measure in ("cooperation", "reward")
     for whom in ("learner", "frozen", "naive", "tabular")
 )
-"""Metrics that the curve may show; the first of them that a run has."""
+"""Metrics that the curve may show; the first of them that has been measured so far."""
 COLUMNS, LINES = 60, 6  # of the curve
 EIGHTHS = " ▁▂▃▄▅▆▇█"
 
@@ -27,7 +27,7 @@ def curve(values: list[float], low: float, high: float) -> str:
     in a row. A bar has full height for `high` and none for `low`. The fewer the bars, the wider.
     """
     parts = np.array_split(np.array(values, float), min(COLUMNS, len(values)))
-    share = (np.array([part.mean() for part in parts]) - low) / max(high - low, 1e-9)
+    share = np.nan_to_num((np.array([part.mean() for part in parts]) - low) / max(high - low, 1e-9))
     eighths = np.clip(np.round(share * LINES * 8), 0, LINES * 8).astype(int)
     rows = [np.clip(eighths - 8 * line, 0, 8) for line in reversed(range(LINES))]
     return "\n".join("".join(EIGHTHS[level] * (COLUMNS // len(row)) for level in row) for row in rows)
@@ -89,7 +89,9 @@ class Display:
             self._console.print(f"phase {chunk.phase}: {self._line()}{', ' + left if left else ''}", soft_wrap=True)
 
     def _add_to_curve(self, fresh: dict[str, dict[int, list[float]]]) -> None:
-        self._curved = self._curved or next((name for name in CURVES if name in fresh), None)
+        first = next((name for name in CURVES if name in fresh or name == self._curved), None)
+        if first != self._curved:  # a metric that counts more, as when the learners meet
+            self._curved, self._curve = first, []
         if self._curved in fresh:
             self._curve.append(float(np.mean(list(fresh[self._curved].values()))))
 

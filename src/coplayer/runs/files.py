@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from coplayer.errors import CoplayerError
+from coplayer.errors import CoplayerError, require
 
 FREELY = 2**28  # bytes that a compressed file may always unpack to, whatever its own size
 TIMES = 20  # its own size that it may unpack to beyond that; weights hardly shrink
@@ -49,6 +49,12 @@ def jsonable(array: np.ndarray, digits: int) -> list:
     """Nested lists with every number rounded to `digits` digits, and None for NaN, which JSON does not have."""
     rounded = np.round(array, digits)
     return np.where(np.isnan(rounded), None, rounded).tolist()
+
+
+def require_new_folder(out: Path) -> None:
+    """Refuse a folder for results that holds files already, or that is a file."""
+    new = not out.exists() or (out.is_dir() and not any(out.iterdir()))
+    require(new, f"out: {out} exists already; name a new folder")
 
 
 def write_atomically(path: Path, data: bytes) -> None:
