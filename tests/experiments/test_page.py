@@ -55,9 +55,11 @@ def test_agents_of_every_kind_of_run_beside_a_strategy_by_name(runs, tmp_path, c
         *("planner", "actor-critic", "actor-critic", "table")
     ]
     assert kinds["ppi 1"] == "planner" and kinds["Grudger"] == "automaton" and kinds["tit for tat"] == "table"
-    assert data["episodes"] == 4 and data["game"]["rounds"] == 5
-    lasting = {each["name"] for each in data["players"] if each.get("lasting")}
-    assert lasting == {"coala 0", "coala 1"}
+    episodes = {
+        each["name"]: (each["rounds"], each["episodes"], each.get("lasting", False)) for each in data["players"]
+    }
+    assert episodes["ppi 0"] == (5, 1, False) and episodes["tit for tat"] == (None, 1, False)
+    assert episodes["coala 0"] == episodes["coala 1"] == (5, 4, True)
     about = next(each["about"] for each in data["players"] if each["name"] == "ppi 1")
     assert about == (
         "Agent 1 of the ppi-mixed run ppi, seed 0, after phase 2. Before every move it imagines 2 futures of 3 rounds "

@@ -64,8 +64,11 @@ def planner(game=PD, key=0):
 def made(tmp_path_factory):
     path = tmp_path_factory.mktemp("pages") / "play.html"
     lasting = RecurrentPlayer(ActorCritic(PD, 6, core="hawk", key=jax.random.key(2)), lasting=True)
-    players = {"mind": Seated(planner(), "A planner."), "shaper": Seated(lasting, "It remembers.")}
-    write_page(path, PD, players, episodes=3)
+    players = {
+        "mind": Seated(planner(), "A planner.", None, 100),
+        "shaper": Seated(lasting, "It remembers.", None, 12, 3),
+    }
+    write_page(path, PD, players)
     return path
 
 
@@ -243,6 +246,26 @@ def test_two_players_are_watched(view, made):
     assert [row[0] for row in cells(page, "numbers")] == ["mind", "tit for tat"]
 
 
+def test_rounds_and_episodes_suit_who_is_met_unless_others_are_asked_for(view, made):
+    page = view(made)
+    met = page.get_by_label("You meet", exact=True)
+
+    def told():
+        episodes = page.get_by_label("Episodes")
+        return page.get_by_label("Rounds").input_value(), episodes.is_visible() and episodes.input_value()
+
+    assert told() == ("30", False)
+    met.select_option(label="shaper")
+    assert told() == ("12", "3")
+    assert "Trained in episodes of 12." in page.locator(".fields").inner_text()
+    page.get_by_label("Rounds").fill("7")
+    met.select_option(label="mind")
+    assert told() == ("7", False)
+    page.get_by_label("Rounds").fill("1000")
+    page.get_by_label("Rounds").blur()
+    assert told() == ("300", False)
+
+
 def test_episodes_in_a_row_against_a_player_who_remembers_them(view, made):
     page = view(made)
     begin(page, "shaper", 2)
@@ -312,6 +335,7 @@ def test_hostile_names_are_shown_as_they_are_and_never_run(view, tmp_path):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_on_a_telephone_nothing_sticks_out_and_fingers_find_the_buttons(view, made, scheme):
     page = view(made, width=390, color_scheme=scheme)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
     begin(page, "mind", 8)
     for key in "ccddccd":
         page.keyboard.press(key)

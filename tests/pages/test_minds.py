@@ -79,9 +79,9 @@ def chances(players, key, game, episodes) -> list[list[dict]]:
     return [[numbers(player, each, game) for each in own] for player, own in zip(players, keys, strict=True)]
 
 
-def page_of(players, game, path, episodes=1):
+def page_of(players, game, path):
     named = {f"player {i}": Seated(player, "", None) for i, player in enumerate(players)}
-    write_page(path / "play.html", game, named, episodes=episodes)
+    write_page(path / "play.html", game, named)
     return path / "play.html"
 
 
@@ -129,7 +129,7 @@ def test_whole_matches_move_by_move(name, tmp_path):
     match = play_match(players, game, key, inner_episodes=episodes)
     views = [match.view(k) for k in range(2)]
     seated = {f"player {k}": Seated(player, "", None if game.symmetric else k) for k, player in enumerate(players)}
-    write_page(tmp_path / "play.html", game, seated, episodes=episodes)
+    write_page(tmp_path / "play.html", game, seated)
     task = {"task": "match", "players": [0, 1], "rounds": game.rounds, "episodes": episodes, "seats": [0, 1]}
     (played,) = run(tmp_path / "play.html", task | {"chances": chances(players, key, game, episodes)})
     assert len(played) == game.rounds * episodes

@@ -40,8 +40,7 @@ def make_page(
         twice = sorted(added.keys() & players.keys())
         require(not twice, f"agents: {', '.join(twice)} named twice")
         players |= added
-    episodes = max(_episodes(word) for word in folders)
-    write_page(out, game, players, episodes=episodes)
+    write_page(out, game, players)
     return out
 
 
@@ -50,11 +49,6 @@ def _is_run(word: str) -> bool:
     found = (Path(word) / "config.json").exists()
     require(found or not (Path(word).is_dir() or os.sep in word), f"agents: {word} is not the folder of a run")
     return found
-
-
-def _episodes(word: str) -> int:
-    experiment, settings = registry.settings_of_folder(RunFolder.open(word))
-    return experiment.match_episodes(settings)
 
 
 def _strategy(word: str) -> dict[str, Seated]:
@@ -72,10 +66,12 @@ def _agents(word: str, phase: int | None, seed: int | None, learner: int | None)
         f"learner: {word} has learners 0 to {len(agents) - 1}, got {learner}",
     )
     called, found = folder.path.resolve().name, {}
+    trained = {"rounds": settings.game.rounds, "episodes": experiment.match_episodes(settings)}
     for number in range(len(agents)) if learner is None else [learner]:
         where = f"Agent {number} of the {experiment.NAME} run {called}, seed {seed}, after phase {phase}."
         seat = None if settings.game.symmetric else number % 2
-        found[f"{called} {number}"] = Seated(agents[number], f"{where} {_how(agents[number])}".strip(), seat)
+        about = f"{where} {_how(agents[number])}".strip()
+        found[f"{called} {number}"] = Seated(agents[number], about, seat, **trained)
     return found
 
 

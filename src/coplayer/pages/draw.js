@@ -45,19 +45,17 @@ const Draw = (() => {
     return control;
   }
 
-  function number(value, most, onchange) {
-    return el("input", {
-      type: "number",
-      inputmode: "numeric",
-      min: 1,
-      max: most,
-      value,
-      onchange: (event) => {
-        const asked = Math.round(Number(event.target.value));
-        event.target.value = Number.isFinite(asked) ? Math.min(most, Math.max(1, asked)) : value;
-        onchange(Number(event.target.value));
-      },
+  /** A field for a whole number from 1 to `most`. What lies outside is put inside once the field is left. */
+  function number(most, onchange) {
+    const control = el("input", { type: "number", inputmode: "numeric", min: 1, max: most });
+    control.addEventListener("input", () => {
+      const asked = Number(control.value);
+      if (Number.isInteger(asked) && asked >= 1 && asked <= most) onchange(asked);
     });
+    control.addEventListener("change", () =>
+      onchange(Math.min(most, Math.max(1, Math.round(Number(control.value)) || 1))),
+    );
+    return control;
   }
 
   // ---- Charts ----

@@ -21,6 +21,7 @@
   } = Draw;
   const STORE = "coplayer-match";
   const MOST_ROUNDS = 300;
+  const MOST_EPISODES = 100;
   const SHOWN_ROUNDS = 30; // of a match, unless more are asked for
   const SLICE = 25; // milliseconds of work between two looks at the page
   const MATCHES = { fixed: 40, trained: 4 }; // of each pair in the table at the end
@@ -104,8 +105,8 @@
     met: 0, // by the person
     one: 0, // of two who are watched
     other: Math.min(1, data.players.length - 1),
-    rounds: Math.min(game.rounds, SHOWN_ROUNDS),
-    episodes: data.episodes,
+    rounds: null, // null: as suits the players
+    episodes: null,
     thoughts: "after",
     letters: true,
   };
@@ -126,6 +127,18 @@
 
   const sidesOf = (met) => (settings.mode === "watch" ? [settings.one, settings.other] : [null, met]);
 
+  /** As many rounds, and episodes in a row, as the players know from their training. */
+  function suited() {
+    const players = { play: [settings.met], watch: [settings.one, settings.other], guess: [] }[settings.mode];
+    const known = players.map((i) => data.players[i]).filter(({ rounds }) => rounds !== null);
+    const rounds = known.map((about) => (about.lasting ? about.rounds : Math.min(about.rounds, SHOWN_ROUNDS)));
+    return {
+      known,
+      rounds: settings.rounds ?? Math.min(SHOWN_ROUNDS, ...rounds),
+      episodes: settings.episodes ?? Math.max(1, ...known.map(({ episodes }) => episodes)),
+    };
+  }
+
   /** Whether the two who would be watched have different seats. */
   function canMeet() {
     const [one, other] = [settings.one, settings.other].map((i) => data.players[i].seat);
@@ -137,6 +150,7 @@
     const pick = Mind.random(seed, 9)();
     const met = settings.mode === "guess" ? Math.floor(pick * data.players.length) : settings.met;
     const sides = sidesOf(met);
+    const { rounds, episodes } = suited();
     const lasting = sides.map((i) => i !== null && Boolean(data.players[i].lasting));
     const match = new Mind.Match(
       game,
@@ -144,8 +158,8 @@
       {
         seats: seatsOf(...sides),
         chances: sides.map((_, k) => Mind.chanceOf(Mind.random(seed, k))),
-        rounds: settings.rounds,
-        episodes: settings.mode !== "guess" && lasting.some(Boolean) ? settings.episodes : 1, // more would tell who it is
+        rounds,
+        episodes: settings.mode !== "guess" && lasting.some(Boolean) ? episodes : 1, // more would tell who it is
         lasting,
       },
     );
@@ -219,11 +233,22 @@
     };
     const players = { play: ["met"], watch: ["one", "other"], guess: [] }[mode];
     const names = { met: "You meet", one: "First player", other: "Second player" };
+    const counts = {
+      rounds: number(MOST_ROUNDS, set("rounds")),
+      episodes: number(MOST_EPISODES, set("episodes")),
+    };
+    const rounds = field("Rounds", counts.rounds, " ");
     const episodes = field(
       "Episodes",
-      number(settings.episodes, 100, set("episodes")),
+      counts.episodes,
       "So many in a row. A player who shapes others remembers all of them.",
     );
+    follows.push(() => {
+      const now = suited();
+      for (const key of ["rounds", "episodes"]) counts[key].value = now[key];
+      const trained = [...new Set(now.known.map((about) => about.rounds))].join(" and ");
+      rounds.lastElementChild.textContent = trained ? `Trained in episodes of ${trained}.` : "";
+    });
     const payoffs = el("div");
     const apart = el("p", { class: "about", role: "alert" });
     follows.push(() => (episodes.hidden = !players.some((key) => data.players[settings[key]].lasting)));
@@ -250,11 +275,7 @@
           { class: "about" },
           `It will be one of ${data.players.length}: ${data.players.map(({ name }) => name).join(", ")}.`,
         ),
-      field(
-        "Rounds",
-        number(settings.rounds, MOST_ROUNDS, set("rounds")),
-        `Trained players know episodes of ${game.rounds}.`,
-      ),
+      rounds,
       episodes,
       mode === "play" && field("Show what it thinks", choice(settings.thoughts, when, set("thoughts", false))),
       mode !== "watch" && keysField(),

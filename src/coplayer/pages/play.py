@@ -35,19 +35,23 @@ class Seated(NamedTuple):
     """A sentence for people: what the player is and where it comes from."""
     seat: int | None = None
     """The one seat that it can take; None: either."""
+    rounds: int | None = None
+    """Rounds of an episode in its training, if it was trained."""
+    episodes: int = 1
+    """Episodes in a row in its training, of a player who remembers them."""
 
 
-def write_page(path: Path, game: MatrixGame, players: Mapping[str, Seated], *, episodes: int = 1) -> None:
+def write_page(path: Path, game: MatrixGame, players: Mapping[str, Seated]) -> None:
     """Write the page of these players and the named strategies to `path`, a file that does not exist yet.
 
-    `episodes`: in a row of a match, of players who remember more than one. Raises `CoplayerError` where a player does
-    not fit the game or a page (see `minds.described`), or where the file exists.
+    Raises `CoplayerError` where a player does not fit the game or a page (see `minds.described`), or where the file
+    exists.
     """
     require(not path.exists(), f"out: {path} exists already; name a new file")
-    write_atomically(path, page_of(data_of(game, players, episodes=episodes)).encode())
+    write_atomically(path, page_of(data_of(game, players)).encode())
 
 
-def data_of(game: MatrixGame, players: Mapping[str, Seated], *, episodes: int = 1) -> dict[str, Any]:
+def data_of(game: MatrixGame, players: Mapping[str, Seated]) -> dict[str, Any]:
     """All that the page's JavaScript is given, as JSON."""
     shown = [_entry(name, seated, game) for name, seated in players.items()]
     taken = {entry["name"] for entry in shown}
@@ -58,10 +62,8 @@ def data_of(game: MatrixGame, players: Mapping[str, Seated], *, episodes: int = 
             "payoffs": game.tables.reshape(2, -1).tolist(),
             "actions": game.num_actions,
             "cooperation": game.cooperation,
-            "rounds": game.rounds,
             "symmetric": game.symmetric,
         },
-        "episodes": episodes,
         "players": shown + [_entry(name, seated, game) for name, seated in fixed.items()],
         "kinds": [
             {"name": name, "probabilities": np.asarray(seated.player.probabilities)[1:, 0].tolist()}
@@ -105,7 +107,8 @@ def _entry(name: str, seated: Seated, game: MatrixGame) -> dict[str, Any]:
         mind = described(seated.player, game)
     except CoplayerError as error:
         raise CoplayerError(f"{name}: {str(error).removeprefix('player: ')}") from error
-    return {"name": name, "about": seated.about, "seat": seated.seat, **mind}
+    seated_as = {"seat": seated.seat, "rounds": seated.rounds, "episodes": seated.episodes}
+    return {"name": name, "about": seated.about, **seated_as, **mind}
 
 
 def page_of(data: Mapping[str, Any]) -> str:
