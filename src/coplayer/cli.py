@@ -164,8 +164,9 @@ class Page(Reading):
     """Write a web page, one file, on which a person plays a matrix game against agents and sees what they think."""
 
     agents: tyro.conf.Positional[tuple[str, ...]]
-    """Folders of runs, for their agents, and names of further opponents such as Grudger. The strategies tit_for_tat,
-    always_defect and so on are on every page of a game in which they have a meaning."""
+    """Folders of runs, for their agents, names of agents that come with the package, such as ppi-mixed, and names of
+    further opponents such as Grudger. The strategies tit_for_tat, always_defect and so on are on every page of a game
+    in which they have a meaning."""
     out: Path = Path("play.html")
     """File for the page. A file that exists already is refused."""
     phase: int | None = None

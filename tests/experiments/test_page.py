@@ -124,3 +124,10 @@ def test_a_file_that_exists_is_kept(runs, tmp_path, capsys):
     out.write_text("mine")
     assert page(runs / "ppi", "--out", out) == 2
     assert "exists already" in capsys.readouterr().err and out.read_text() == "mine"
+
+
+def test_agents_of_the_package_are_on_a_page_by_their_name(tmp_path):
+    assert page("ppi-mixed", "Grudger", "--learner", 1, "--out", tmp_path / "play.html") == 0
+    players = {each["name"]: each for each in data_of(tmp_path / "play.html")["players"]}
+    assert players["ppi-mixed 1"]["kind"] == "planner" and "ppi-mixed 0" not in players
+    assert "seed 0, after phase 20" in players["ppi-mixed 1"]["about"]
