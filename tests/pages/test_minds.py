@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from coplayer.errors import CoplayerError
-from coplayer.games.matrix import START, MatrixGame, prisoners_dilemma
+from coplayer.games.matrix import MatrixGame, prisoners_dilemma
 from coplayer.networks.actor_critic import ActorCritic
 from coplayer.networks.world_model import RoundModel, TokenModel
 from coplayer.pages import minds
@@ -140,15 +140,13 @@ def test_whole_matches_move_by_move(name, tmp_path):
     assert len({tuple(each["actions"]) for each in played}) > 1  # the numbers decide
 
 
-def seen(player, game, length, key):
-    """A player's states and observations along random rounds."""
-    joint = jax.random.randint(key, (length,), 0, game.num_joint)
-    observations = jnp.concatenate([jnp.array([START]), 1 + joint])
-    state, states = player.begin(key, 1), []
-    for observation in observations:
-        state = player.see(state, observation[None])
-        states.append(state)
-    return observations, states
+@eqx.filter_jit
+def told(player, state, observation, key):
+    """The state in which a planner acts, and what it knows there: logits, Q, replies to each action."""
+    state = player.see(state, observation)
+    q = estimate_q(player.model, state, jax.random.fold_in(key, 0), player.settings)
+    logs = [player.model.reply_logs(state, jnp.array([own])) for own in range(player.model.game.num_actions)]
+    return state, player.model.action_logits(state)[:, 0], q[:, 0], jnp.exp(jnp.stack(logs))[..., 0]
 
 
 @needs_node
@@ -165,20 +163,17 @@ def test_logits_q_policy_and_beliefs(how, tmp_path):
     page = page_of(players, game, tmp_path)
     task = {"task": "match", "players": [0, 1], "rounds": game.rounds, "episodes": 1, "seats": [0, 1]}
     (played,) = run(page, task | {"chances": chances(players, key, game, 1)})
-    keys, state, told = keys_of_rounds(key, jnp.arange(game.rounds), 2)[0], player.begin(key, 1), []
+    keys, state, all_q = keys_of_rounds(key, jnp.arange(game.rounds), 2)[0], player.begin(key, 1), []
     for t in range(game.rounds):
-        state = player.see(state, match.view(0).observations[t])
-        logits = player.model.action_logits(state)
-        q = estimate_q(player.model, state, jax.random.fold_in(keys[t], 0), player.settings)
-        logs = [player.model.reply_logs(state, jnp.array([own])) for own in range(game.num_actions)]
-        told.append((logits[:, 0], q[:, 0], jnp.exp(jnp.stack(logs))[..., 0]))
+        state, logits, q, replies = told(player, state, match.view(0).observations[t], keys[t])
         thought = played[t]["thoughts"][0]
-        np.testing.assert_allclose(thought["logits"], told[-1][0], atol=TOLERANCE)
-        np.testing.assert_allclose(thought["q"], told[-1][1], atol=TOLERANCE, rtol=TOLERANCE)
-        np.testing.assert_allclose(thought["replies"], told[-1][2], atol=TOLERANCE)
+        np.testing.assert_allclose(thought["logits"], logits, atol=TOLERANCE)
+        np.testing.assert_allclose(thought["q"], q, atol=TOLERANCE)
+        np.testing.assert_allclose(thought["replies"], replies, atol=TOLERANCE)
         imagined = np.array(thought["futures"]).sum(-1).mean(-1)  # what is drawn is what Q is the mean of
         np.testing.assert_allclose(imagined, thought["q"], atol=1e-9)
-    assert np.std([q for _, q, _ in told], axis=0).min() > 0.01  # Q depends on what was seen
+        all_q.append(q)
+    assert np.std(all_q, axis=0).min() > 0.01  # Q depends on what was seen
 
 
 @needs_node
