@@ -34,6 +34,10 @@ const TASKS = {
     }));
   },
   signature: ({ played, player }) => Mind.signature(played, player, data.game),
+  imitation({ played, player, observations }) {
+    const imitated = Mind.imitation(played, player, data.game);
+    return observations.map((observation) => imitated.act(null, observation, 0, { move: () => 0.5 })[2].policy);
+  },
   nearest: ({ rates }) => Mind.nearest(rates, data.kinds),
   random({ seed, stream, count }) {
     const next = Mind.random(seed, stream);

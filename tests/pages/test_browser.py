@@ -323,7 +323,7 @@ def again(text: str) -> str:
 def test_hostile_names_are_shown_as_they_are_and_never_run(view, tmp_path):
     write_page(tmp_path / "play.html", PD, {HOSTILE: Seated(planner(), HOSTILE)})
     page = view(tmp_path / "play.html")
-    assert page.locator(".about").inner_text() == HOSTILE
+    assert page.locator(".about").inner_text() == f"{HOSTILE} Its mind is 4,010 numbers."
     begin(page, HOSTILE, 2)
     for key in "cd":
         page.keyboard.press(key)

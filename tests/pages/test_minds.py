@@ -226,6 +226,19 @@ def test_signature_counts_what_followed_each_pair_within_an_episode(tmp_path):
 
 
 @needs_node
+def test_an_imitation_does_as_often_what_was_done_after_each_pair(tmp_path):
+    page = page_of([planner(THREE)], THREE, tmp_path)
+    moves = [(0, 1), (2, 1), (0, 1), (1, 2), (0, 0), (2, 0)]
+    played = [{"actions": pair, "episode": t // 4} for t, pair in enumerate(moves)]
+    mine = [0, 1 + 1, 1 + 7, 1 + 0, 1 + 5]  # START, after 01, after 21, after 00, after 12
+    task = {"task": "imitation", "played": played}
+    one, other = run(page, *(task | {"player": k, "observations": seen} for k, seen in ((0, mine), (1, [0, 1 + 3]))))
+    never = [pytest.approx(1 / 3)] * 3
+    assert one == [[1, 0, 0], [0, 0.5, 0.5], [1, 0, 0], [0, 0, 1], never]
+    assert other == [[0.5, 0.5, 0], [0, 0.5, 0.5]]
+
+
+@needs_node
 def test_nearest_kind_over_the_situations_that_were_seen(tmp_path):
     page = page_of([planner(PD)], PD, tmp_path)
     exact, partly, none = run(

@@ -38,11 +38,13 @@ const Draw = (() => {
     );
   }
 
-  function choice(value, options, onchange) {
-    const control = el("select", { onchange: (event) => onchange(event.target.value) });
-    for (const [key, text] of options)
-      control.append(el("option", { value: key, selected: String(key) === String(value) }, text));
-    return control;
+  /** A list to choose from: `groups` of options [value, text] by the group's name; "" for no group. */
+  function choice(value, groups, onchange) {
+    const option = ([key, text]) => el("option", { value: key, selected: String(key) === String(value) }, text);
+    const parts = Object.entries(groups).map(([label, options]) =>
+      label ? el("optgroup", { label }, options.map(option)) : options.map(option),
+    );
+    return el("select", { onchange: (event) => onchange(event.target.value) }, parts);
   }
 
   /** A field for a whole number from 1 to `most`. What lies outside is put inside once the field is left. */

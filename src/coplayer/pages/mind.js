@@ -508,21 +508,27 @@ const Mind = (() => {
     return placed.sort((one, other) => one.distance - other.distance);
   }
 
-  /** The memory-1 player of these rates in a game of two actions; where a rate is unknown, it tosses a coin. */
-  function asPlayer(first, rates, game) {
-    const rows = [first, ...rates].map((rate) => {
-      const cooperate = rate ?? 0.5;
-      return game.cooperation === 0 ? [cooperate, 1 - cooperate] : [1 - cooperate, cooperate];
+  /**
+   * The memory-1 player who does after each joint action what player k did, as often. Where something never happened,
+   * every action is as likely as any other.
+   */
+  function imitation(played, k, game) {
+    const n = game.actions;
+    const counts = Array.from({ length: 1 + n * n }, () => new Array(n).fill(0));
+    played.forEach(({ actions, episode }, t) => {
+      const before = t > 0 && played[t - 1].episode === episode ? played[t - 1].actions : null;
+      const observation = before ? 1 + before[k] * n + before[1 - k] : START;
+      counts[observation][actions[k]]++;
     });
-    return tabular(rows);
+    return tabular(counts.map((row) => row.map((count) => (sum(row) ? count / sum(row) : 1 / n))));
   }
 
   return {
     START,
     Match,
-    asPlayer,
     chanceOf,
     check,
+    imitation,
     improve,
     mean,
     nearest,

@@ -96,7 +96,7 @@ def packed(weights: Any) -> Any:
 
 
 def count(described: dict[str, Any]) -> int:
-    """How many numbers the weights of a player on a page are; 0 for one without weights."""
+    """How many numbers the weights of a described player are; 0 for one without weights."""
 
     def numbers(node: Any) -> int:
         if isinstance(node, dict) and isinstance(node.get("data"), str):

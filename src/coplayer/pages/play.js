@@ -208,12 +208,19 @@
   // ---- Setting up ----
 
   function describe(i) {
-    const { about, told } = data.players[i];
-    return told ? `${about} It was trained to be told whom it meets; here it is told that it meets a learner.` : about;
+    const { about, told, numbers } = data.players[i];
+    const parts = [about];
+    if (numbers) parts.push(`Its mind is ${numbers.toLocaleString("en")} numbers.`);
+    if (told) parts.push("It was trained to be told whom it meets; here it is told that it meets a learner.");
+    return parts.join(" ");
   }
 
   const aboutPlayer = (i) => el("p", { class: "about" }, describe(i));
   const everybody = data.players.map(({ name }, i) => [i, name]);
+  const byKind = {
+    "Trained players": everybody.filter(([i]) => trained(data.players[i])),
+    "Players who follow a rule": everybody.filter(([i]) => !trained(data.players[i])),
+  };
 
   /** The fields of a mode, each of which changes a setting in place. */
   function fields() {
@@ -229,7 +236,7 @@
     const player = (key, label) => {
       const about = el("p", { class: "about" });
       follows.push(() => (about.textContent = describe(settings[key])));
-      return [field(label, choice(settings[key], everybody, set(key))), about];
+      return [field(label, choice(settings[key], byKind, set(key))), about];
     };
     const players = { play: ["met"], watch: ["one", "other"], guess: [] }[mode];
     const names = { met: "You meet", one: "First player", other: "Second player" };
@@ -277,7 +284,7 @@
         ),
       rounds,
       episodes,
-      mode === "play" && field("Show what it thinks", choice(settings.thoughts, when, set("thoughts", false))),
+      mode === "play" && field("Show what it thinks", choice(settings.thoughts, { "": when }, set("thoughts", false))),
       mode !== "watch" && keysField(),
     ];
     follow();
@@ -662,7 +669,7 @@
           "Whose mind",
           choice(
             table.mind,
-            [0, 1].map((k) => [k, `${nameOf(k)} (${k ? "second" : "first"})`]),
+            { "": [0, 1].map((k) => [k, `${nameOf(k)} (${k ? "second" : "first"})`]) },
             (value) => ((table.mind = Number(value)), show(false)),
           ),
         ),
@@ -837,11 +844,7 @@
 
   function fillEnd(host) {
     if (hidden()) {
-      const guess = choice(
-        0,
-        data.players.map(({ name }, i) => [i, name]),
-        () => {},
-      );
+      const guess = choice(0, byKind, () => {});
       host.append(
         el(
           "form",
@@ -1067,16 +1070,9 @@
       slow: trained(about),
     }));
     if (table.watching) return found;
-    const { played } = table.match;
-    const rates = Mind.signature(played, 0, game).map(({ rate }) => rate);
-    if (n > 2) return found; // what else was done than cooperate is not known
-    const opened = played.filter((_, t) => t % table.match.rounds === 0);
-    const first = Mind.mean(opened.map(({ actions }) => (actions[0] === game.cooperation ? 1 : 0)));
     const seat = game.symmetric ? null : table.match.seats[0];
-    return [
-      { name: "You, imitated", mind: Mind.asPlayer(first, rates, game), seat, lasting: false, slow: false, own: true },
-      ...found,
-    ];
+    const mind = Mind.imitation(table.match.played, 0, game);
+    return [{ name: "You, imitated", mind, seat, lasting: false, slow: false, own: true }, ...found];
   }
 
   /** Matches of a pair, a round at a time; gives the mean rewards per round of both. */

@@ -16,7 +16,7 @@ import numpy as np
 from coplayer.analysis.zero_determinant import extortion, largest_phi
 from coplayer.errors import CoplayerError, require
 from coplayer.games.matrix import MatrixGame
-from coplayer.pages.minds import described
+from coplayer.pages.minds import count, described
 from coplayer.play.player import Player
 from coplayer.players.memory1 import PRISONERS_DILEMMA_STRATEGIES, Memory1, fits_named_strategies, named_strategy
 from coplayer.runs.files import write_atomically
@@ -107,7 +107,7 @@ def _entry(name: str, seated: Seated, game: MatrixGame) -> dict[str, Any]:
         mind = described(seated.player, game)
     except CoplayerError as error:
         raise CoplayerError(f"{name}: {str(error).removeprefix('player: ')}") from error
-    seated_as = {"seat": seated.seat, "rounds": seated.rounds, "episodes": seated.episodes}
+    seated_as = {"seat": seated.seat, "numbers": count(mind), "rounds": seated.rounds, "episodes": seated.episodes}
     return {"name": name, "about": seated.about, **seated_as, **mind}
 
 
