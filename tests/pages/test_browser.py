@@ -372,3 +372,16 @@ def test_a_game_of_three_actions_in_two_seats(view, tmp_path):
     others = page.locator(".history button").evaluate_all("all => all.map((one) => one.getAttribute('aria-label'))")
     moves = [int(re.search(r"mind took action (\d)", label)[1]) - 1 for label in others]
     assert total == sum(game.tables[0][own][other] for own, other in enumerate(moves))
+
+
+def test_a_turned_telephone_draws_anew_and_keeps_what_was_worked_out(view, made):
+    page = view(made, width=390)
+    begin(page, "tit for tat", 3)
+    for key in "cdc":
+        page.keyboard.press(key)
+    page.locator("#worth-progress", has_text="Each pair with a trained player").wait_for(timeout=60_000)
+    narrow = page.locator(".charts svg").first.bounding_box()["width"]
+    page.set_viewport_size({"width": 844, "height": 390})
+    driver.expect(page.locator(".charts svg").first).not_to_have_attribute("width", f"{narrow:g}")
+    assert page.locator(".charts svg").first.bounding_box()["width"] != narrow
+    assert page.locator("#worth-progress").inner_text().startswith("Each pair")

@@ -164,7 +164,17 @@
       },
     );
     for (const move of moves) match.play(move);
-    table = { match, sides, seed, watching, chosen: null, mind: 1, guessed: settings.mode !== "guess", ending: null };
+    table = {
+      match,
+      sides,
+      seed,
+      watching,
+      chosen: null,
+      mind: 1,
+      guessed: settings.mode !== "guess",
+      ending: null,
+      worth: null,
+    };
     match.choose();
   }
 
@@ -866,7 +876,7 @@
     host.append(el("hr"), el("h2", {}, "How it went"));
     if (table.verdict)
       host.append(el("p", { class: "verdict", id: "verdict" }, table.verdict), aboutPlayer(table.sides[1]));
-    host.append(resultsOf(width), signatureOf(), worthOf());
+    host.append(resultsOf(width), signatureOf(), (table.worth ??= worthOf()));
   }
 
   function reveal(guessed) {
@@ -1050,8 +1060,8 @@
             "li",
             { class: own ? "own" : "" },
             el("span", { class: "ladder-name" }, name),
-            columns(probabilities, pairs),
-            el("span", { class: "number" }, own ? pairs.join(" ") : share(distance)),
+            columns(probabilities, pairs, own),
+            el("span", { class: "number" }, own ? "" : share(distance)),
           ),
         ),
       ),
