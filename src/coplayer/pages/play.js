@@ -146,6 +146,7 @@
   }
 
   function begin(seed = Math.floor(Math.random() * 2 ** 48), moves = []) {
+    stop();
     const watching = settings.mode === "watch";
     const pick = Mind.random(seed, 9)();
     const met = settings.mode === "guess" ? Math.floor(pick * data.players.length) : settings.met;
@@ -174,6 +175,7 @@
       guessed: settings.mode !== "guess",
       ending: null,
       worth: null,
+      open: window.innerWidth > 900, // what a round pays
     };
     match.choose();
   }
@@ -403,9 +405,14 @@
 
   // ---- A match ----
 
-  function stop() {
+  function pause() {
     clearInterval(timer);
     timer = 0;
+  }
+
+  /** Leave a match: nothing of it is worked out any more. */
+  function stop() {
+    pause();
     meeting++;
   }
 
@@ -430,22 +437,19 @@
   }
 
   function watchOn() {
-    if (timer) {
-      stop();
-      return show(false);
-    }
-    timer = setInterval(() => {
-      play();
-      if (table.match.over) {
-        stop();
-        show(true);
-      }
-    }, STEP);
+    if (timer) pause();
+    else
+      timer = setInterval(() => {
+        play();
+        if (!table.match.over) return;
+        pause();
+        byId("title").focus();
+      }, STEP);
     show(false);
   }
 
   function toTheEnd() {
-    stop();
+    pause();
     while (!table.match.over) table.match.play();
     remember();
     show(true);
@@ -485,11 +489,7 @@
         "div",
         { class: "moves" },
         el("button", { class: "primary", id: "next", onclick: () => play() }, "Next round"),
-        el(
-          "button",
-          { id: "run", "aria-pressed": String(Boolean(timer)), onclick: watchOn },
-          timer ? "Pause" : "Play on",
-        ),
+        el("button", { id: "run", onclick: watchOn }, timer ? "Pause" : "Play on"),
         el("button", { id: "end", onclick: toTheEnd }, "To the end"),
       );
     return el(
@@ -584,7 +584,7 @@
       !match.over &&
         el(
           "details",
-          { open: window.innerWidth > 900 },
+          { open: table.open, ontoggle: (event) => (table.open = event.target.open) },
           el("summary", {}, "What a round pays"),
           payoffTable(match.seats),
         ),
@@ -602,11 +602,7 @@
       el("button", { id: "leave", onclick: () => (forget(), setup(), byId("begin").focus()) }, "Choose another match"),
       !table.watching &&
         !hidden() &&
-        el(
-          "button",
-          { id: "toggle", "aria-pressed": String(shown), onclick: toggle },
-          shown ? "Hide what it thinks" : "Show what it thinks",
-        ),
+        el("button", { id: "toggle", onclick: toggle }, shown ? "Hide what it thinks" : "Show what it thinks"),
     );
     app.replaceChildren(
       el("div", { class: shown ? "stage with-mind" : "stage" }, board, mind),
