@@ -243,7 +243,22 @@ def test_two_players_are_watched(view, made):
     driver.expect(page.locator("#title")).to_have_text("Round 3 of 8")
     page.get_by_role("button", name="Pause").click()
     page.get_by_role("button", name="To the end").click()
+    assert page.evaluate("document.activeElement.id") == "title"
     assert [row[0] for row in cells(page, "numbers")] == ["mind", "tit for tat"]
+
+
+def test_a_match_that_is_watched_to_its_end_is_worked_out_and_played_once_more(view, made):
+    page = view(made)
+    page.get_by_label("Watch").check()
+    page.get_by_label("Second player").select_option(label="grim trigger")
+    page.get_by_label("Rounds").fill("2")
+    page.get_by_role("button", name="Begin").click()
+    page.get_by_role("button", name="Play on").click()
+    driver.expect(page.locator("#title")).to_have_text("The match is over")
+    page.locator("#worth-progress", has_text="Each pair with a trained player").wait_for(timeout=60_000)
+    page.get_by_role("button", name="Once more").click()
+    assert page.locator("#title").inner_text() == "Round 1 of 2"
+    assert page.locator("#worth").count() == 0
 
 
 def test_rounds_and_episodes_suit_who_is_met_unless_others_are_asked_for(view, made):
@@ -372,3 +387,16 @@ def test_a_game_of_three_actions_in_two_seats(view, tmp_path):
     others = page.locator(".history button").evaluate_all("all => all.map((one) => one.getAttribute('aria-label'))")
     moves = [int(re.search(r"mind took action (\d)", label)[1]) - 1 for label in others]
     assert total == sum(game.tables[0][own][other] for own, other in enumerate(moves))
+
+
+def test_a_turned_telephone_draws_anew_and_keeps_what_was_worked_out(view, made):
+    page = view(made, width=390)
+    begin(page, "tit for tat", 3)
+    for key in "cdc":
+        page.keyboard.press(key)
+    page.locator("#worth-progress", has_text="Each pair with a trained player").wait_for(timeout=60_000)
+    narrow = page.locator(".charts svg").first.bounding_box()["width"]
+    page.set_viewport_size({"width": 844, "height": 390})
+    driver.expect(page.locator(".charts svg").first).not_to_have_attribute("width", f"{narrow:g}")
+    assert page.locator(".charts svg").first.bounding_box()["width"] != narrow
+    assert page.locator("#worth-progress").inner_text().startswith("Each pair")

@@ -166,28 +166,19 @@ const Draw = (() => {
     );
   }
 
-  /** Four shares as columns, in words too. */
-  function columns(rates, pairs) {
-    const told = rates
-      .map((rate, joint) => `after ${pairs[joint]} ${rate === null ? "unknown" : share(rate)}`)
-      .join(", ");
-    return svg(
-      "svg",
-      { viewBox: "0 0 100 34", width: 100, height: 34, role: "img", "aria-label": told, class: "columns" },
-      rates
-        .map((rate, joint) => [
-          svg("rect", {
-            x: 4 + joint * 25,
-            y: 2,
-            width: 16,
-            height: 30,
-            class: rate === null ? "frame unknown" : "frame",
-          }),
-          rate !== null &&
-            svg("rect", { x: 4 + joint * 25, y: 31 - 29 * rate, width: 16, height: 1 + 29 * rate, class: "fill" }),
-        ])
-        .flat(),
-    );
+  /** Four shares as columns, in words too; `named`: with the pairs of moves below. */
+  function columns(rates, pairs, named) {
+    const told = rates.map((rate, joint) => `after ${pairs[joint]} ${rate === null ? "unknown" : share(rate)}`);
+    const column = (rate, joint) => {
+      const place = { x: 4 + joint * 25, width: 16 };
+      return [
+        svg("rect", { ...place, y: 2, height: 30, class: rate === null ? "frame unknown" : "frame" }),
+        rate !== null && svg("rect", { ...place, y: 31 - 29 * rate, height: 1 + 29 * rate, class: "fill" }),
+        named && svg("text", { x: place.x + 8, y: 46, "text-anchor": "middle" }, pairs[joint]),
+      ];
+    };
+    const size = { width: 100, height: named ? 50 : 34, viewBox: named ? "0 0 100 50" : "0 0 100 34" };
+    return svg("svg", { ...size, role: "img", "aria-label": told.join(", "), class: "columns" }, rates.map(column));
   }
 
   return {

@@ -146,6 +146,7 @@
   }
 
   function begin(seed = Math.floor(Math.random() * 2 ** 48), moves = []) {
+    stop();
     const watching = settings.mode === "watch";
     const pick = Mind.random(seed, 9)();
     const met = settings.mode === "guess" ? Math.floor(pick * data.players.length) : settings.met;
@@ -164,7 +165,18 @@
       },
     );
     for (const move of moves) match.play(move);
-    table = { match, sides, seed, watching, chosen: null, mind: 1, guessed: settings.mode !== "guess", ending: null };
+    table = {
+      match,
+      sides,
+      seed,
+      watching,
+      chosen: null,
+      mind: 1,
+      guessed: settings.mode !== "guess",
+      ending: null,
+      worth: null,
+      open: window.innerWidth > 900, // what a round pays
+    };
     match.choose();
   }
 
@@ -393,9 +405,14 @@
 
   // ---- A match ----
 
-  function stop() {
+  function pause() {
     clearInterval(timer);
     timer = 0;
+  }
+
+  /** Leave a match: nothing of it is worked out any more. */
+  function stop() {
+    pause();
     meeting++;
   }
 
@@ -420,22 +437,19 @@
   }
 
   function watchOn() {
-    if (timer) {
-      stop();
-      return show(false);
-    }
-    timer = setInterval(() => {
-      play();
-      if (table.match.over) {
-        stop();
-        show(true);
-      }
-    }, STEP);
+    if (timer) pause();
+    else
+      timer = setInterval(() => {
+        play();
+        if (!table.match.over) return;
+        pause();
+        byId("title").focus();
+      }, STEP);
     show(false);
   }
 
   function toTheEnd() {
-    stop();
+    pause();
     while (!table.match.over) table.match.play();
     remember();
     show(true);
@@ -475,11 +489,7 @@
         "div",
         { class: "moves" },
         el("button", { class: "primary", id: "next", onclick: () => play() }, "Next round"),
-        el(
-          "button",
-          { id: "run", "aria-pressed": String(Boolean(timer)), onclick: watchOn },
-          timer ? "Pause" : "Play on",
-        ),
+        el("button", { id: "run", onclick: watchOn }, timer ? "Pause" : "Play on"),
         el("button", { id: "end", onclick: toTheEnd }, "To the end"),
       );
     return el(
@@ -574,7 +584,7 @@
       !match.over &&
         el(
           "details",
-          { open: window.innerWidth > 900 },
+          { open: table.open, ontoggle: (event) => (table.open = event.target.open) },
           el("summary", {}, "What a round pays"),
           payoffTable(match.seats),
         ),
@@ -592,11 +602,7 @@
       el("button", { id: "leave", onclick: () => (forget(), setup(), byId("begin").focus()) }, "Choose another match"),
       !table.watching &&
         !hidden() &&
-        el(
-          "button",
-          { id: "toggle", "aria-pressed": String(shown), onclick: toggle },
-          shown ? "Hide what it thinks" : "Show what it thinks",
-        ),
+        el("button", { id: "toggle", onclick: toggle }, shown ? "Hide what it thinks" : "Show what it thinks"),
     );
     app.replaceChildren(
       el("div", { class: shown ? "stage with-mind" : "stage" }, board, mind),
@@ -866,7 +872,7 @@
     host.append(el("hr"), el("h2", {}, "How it went"));
     if (table.verdict)
       host.append(el("p", { class: "verdict", id: "verdict" }, table.verdict), aboutPlayer(table.sides[1]));
-    host.append(resultsOf(width), signatureOf(), worthOf());
+    host.append(resultsOf(width), signatureOf(), (table.worth ??= worthOf()));
   }
 
   function reveal(guessed) {
@@ -1050,8 +1056,8 @@
             "li",
             { class: own ? "own" : "" },
             el("span", { class: "ladder-name" }, name),
-            columns(probabilities, pairs),
-            el("span", { class: "number" }, own ? pairs.join(" ") : share(distance)),
+            columns(probabilities, pairs, own),
+            el("span", { class: "number" }, own ? "" : share(distance)),
           ),
         ),
       ),
