@@ -200,3 +200,10 @@ def test_the_parts_of_the_library_are_all_of_it_once():
         half = (len(shuffled) + 1) // 2
         assert set(shuffled[:half]) <= set(parts["training"]), json.dumps(kind)
         assert set(shuffled[half:]) <= set(parts["held_out"]), json.dumps(kind)
+
+
+def test_a_pool_of_memory_1_players_does_not_read_the_library(monkeypatch):
+    """Reading takes most of a second, which a training without Axelrod's strategies should not spend."""
+    monkeypatch.setattr(strangers, "axelrod_automata", lambda: pytest.fail("the library was read"))
+    for words in (("uniform", "random"), ("tit_for_tat", "1,1,0,1,0"), ("uniform", "memory2", "automata")):
+        strangers.pool_of(words, GAME)

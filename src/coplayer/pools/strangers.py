@@ -79,8 +79,10 @@ def pool_of(entries: tuple[str, ...], game: Game, noise: float = 0.0) -> Pool:
 
 
 def _is_longer(entry: object) -> bool:
-    """Whether a word means strangers that need not be memory-1 players."""
-    return isinstance(entry, str) and (entry in (*FRESH[1:], AXELROD) or entry in axelrod_automata())
+    """Whether a word means strangers that need not be memory-1 players. The library's table is read last, if at all."""
+    if not isinstance(entry, str) or entry in ("uniform", "random", *PRISONERS_DILEMMA_STRATEGIES) or "," in entry:
+        return False
+    return entry in (*FRESH[1:], AXELROD) or entry in axelrod_automata()
 
 
 def _names(entry: str) -> tuple[str, ...]:
