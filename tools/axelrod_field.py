@@ -10,8 +10,6 @@ strategy is told the library's own payoffs, since some cannot play with others.
 """
 
 import argparse
-import csv
-import io
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +17,7 @@ from pathlib import Path
 import axelrod
 
 from coplayer.players.automaton import axelrod_parts
-from coplayer.runs.files import write_atomically
+from coplayer.runs.files import write_rows
 
 PAYOFFS = {"CC": 1.0, "CD": -1.0, "DC": 2.0, "DD": 0.0}
 SEED = 2026
@@ -66,15 +64,13 @@ def main() -> None:
     parser.add_argument("--matches", type=int, default=5)
     options = parser.parse_args()
     warnings.filterwarnings("ignore")
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("rounds", "noise", "strategy", "reward"))
+    rows = [("rounds", "noise", "strategy", "reward")]
     for rounds in options.rounds:
         for noise in options.noise:
             for name, reward in means(rounds, noise, options.matches):
-                writer.writerow((rounds, f"{noise:g}", name, f"{reward:.4f}"))
+                rows.append((rounds, f"{noise:g}", name, f"{reward:.4f}"))
                 print(rounds, noise, name, flush=True)
-    write_atomically(options.out, text.getvalue().encode())
+    write_rows(options.out, rows)
 
 
 if __name__ == "__main__":

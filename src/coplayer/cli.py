@@ -219,54 +219,48 @@ class Recompute(Computing):
     """Folders that "coplayer reproduce" wrote, or folders above them."""
 
 
-@dataclass(frozen=True)
-class Tournament(Computing):
-    """Let every player meet every other and itself in the prisoner's dilemma; write a ranking, matrices, pictures."""
+@dataclass(frozen=True, kw_only=True)
+class Matches(Computing):
+    """A command that lets players of the prisoner's dilemma meet."""
 
     players: tyro.conf.Positional[tuple[str, ...]]
     """Names of strategies such as tit_for_tat or "Tit For Tat" (the Axelrod library's name), "axelrod" for all its
     strategies that are finite automata, folders of runs for their agents, and names of agents that come with the
     package, such as ppi-mixed."""
-    out: Path = Path("runs/tournament")
-    """Folder for the results. A folder that already holds files is refused."""
     rounds: int = 100
     """Rounds of a match."""
     payoffs: tuple[float, float, float, float] = (1.0, -1.0, 2.0, 0.0)
     """Own reward after CC, CD, DC and DD, own action first. Axelrod's: 3 0 5 1."""
-    matches: int = 20
-    """Matches of each pair."""
     inner_episodes: int = 1
     """Matches in a row that agents with a longer memory remember."""
+    seed: int = 0
+    """Seed of all random numbers."""
+
+
+@dataclass(frozen=True)
+class Tournament(Matches):
+    """Let every player meet every other and itself in the prisoner's dilemma; write a ranking, matrices, pictures."""
+
+    out: Path = Path("runs/tournament")
+    """Folder for the results. A folder that already holds files is refused."""
+    matches: int = 20
+    """Matches of each pair."""
     noise: float = 0.0
     """Probability that a player's move is changed."""
     population: int = 0
     """Players of each type at the start of a Moran process with these payoffs. 0: no population."""
-    seed: int = 0
-    """Seed of all random numbers."""
 
 
 @dataclass(frozen=True)
-class Fingerprint(Computing):
+class Fingerprint(Matches):
     """Draw Ashlock fingerprints: each player's reward against tit-for-tat, disturbed in all ways; write a table too."""
 
-    players: tyro.conf.Positional[tuple[str, ...]]
-    """Names of strategies such as tit_for_tat or "Tit For Tat" (the Axelrod library's name), "axelrod" for all its
-    strategies that are finite automata, folders of runs for their agents, and names of agents that come with the
-    package, such as ppi-mixed."""
     out: Path = Path("runs/fingerprints")
     """Folder for the results. A folder that already holds files is refused."""
-    rounds: int = 100
-    """Rounds of a match."""
-    payoffs: tuple[float, float, float, float] = (1.0, -1.0, 2.0, 0.0)
-    """Own reward after CC, CD, DC and DD, own action first. Axelrod's: 3 0 5 1."""
     steps: int = 20
     """Steps from 0 to 1 along each side of the square."""
     matches: int = 10
     """Matches with the probe of each point."""
-    inner_episodes: int = 1
-    """Matches in a row that agents with a longer memory remember."""
-    seed: int = 0
-    """Seed of all random numbers."""
 
 
 def train(command: Train, settings: Any, console: Console) -> None:

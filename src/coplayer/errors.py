@@ -1,5 +1,6 @@
 """The one exception users see: a single clear line naming the setting at fault and what is allowed."""
 
+import importlib
 from numbers import Integral
 from typing import Any
 
@@ -8,6 +9,17 @@ import jax
 
 class CoplayerError(ValueError):
     """Bad input, or a run that cannot go on. The command line prints its message on one line and exits with 2."""
+
+
+def imported(module: str, extra: str, *, setting: str = "") -> Any:
+    """A module that an extra of the package brings. Raises `CoplayerError`, which says how to install the extra, where
+    the module is not installed. `setting`: the setting that asks for the module, if one does.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        asked = f"{setting}: {extra}" if setting else f"{extra}:"
+        raise CoplayerError(f"{asked} is not installed; pip install 'coplayer[{extra}]'") from error
 
 
 def require(condition: bool, message: str) -> None:

@@ -1,7 +1,5 @@
 """Ashlock's fingerprints of players by name and of trained agents, written to a folder."""
 
-import csv
-import io
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +11,7 @@ from coplayer.errors import require
 from coplayer.figures.fingerprints import draw_fingerprints
 from coplayer.games.matrix import MatrixGame
 from coplayer.play.player import Player
-from coplayer.runs.files import require_new_folder, write_atomically
+from coplayer.runs.files import require_new_folder, write_rows
 
 
 class Taken(NamedTuple):
@@ -43,14 +41,12 @@ def take(
         name: np.asarray(ashlock(player, game, jax.random.fold_in(jax.random.key(seed), number), **size))
         for number, (name, player) in enumerate(players.items())
     }
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("player", "x", "y", "reward"))
+    rows = [("player", "x", "y", "reward")]
     for name, rewards in found.items():
         for (i, j), reward in np.ndenumerate(rewards):
-            writer.writerow((name, f"{i / steps:.4g}", f"{j / steps:.4g}", f"{reward:.4f}"))
+            rows.append((name, f"{i / steps:.4g}", f"{j / steps:.4g}", f"{reward:.4f}"))
     table = out / "fingerprints.csv"
-    write_atomically(table, text.getvalue().encode())
+    write_rows(table, rows)
     title = f"Ashlock fingerprints: {matches} matches of {game.rounds} rounds with each probe of tit-for-tat"
     draw_fingerprints(out / "fingerprints", found, title)
     return Taken(table, out / "fingerprints.png")

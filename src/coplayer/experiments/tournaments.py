@@ -1,7 +1,5 @@
 """Tournaments of players by name and of trained agents, written to a folder: tables, pictures, populations."""
 
-import csv
-import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +18,7 @@ from coplayer.figures.tournaments import draw_matrices, draw_population, draw_ra
 from coplayer.games.matrix import MatrixGame
 from coplayer.play.player import Player
 from coplayer.players.automaton import axelrod_automata, named_automaton
-from coplayer.runs.files import require_new_folder, write_atomically
+from coplayer.runs.files import require_new_folder, write_rows
 
 ALL = "axelrod"
 TIME = 50.0  # of the replicator dynamics
@@ -88,10 +86,10 @@ def hold(
         low, high = interval(scores[i]) if matches > 1 else (scores[i, 0],) * 2
         measured = (values[i].mean() for values in held.measures.values())
         rows.append((place, names[i], *(f"{value:.4f}" for value in (scores[i].mean(), low, high, *measured))))
-    _write(out / "ranking.csv", rows)
+    write_rows(out / "ranking.csv", rows)
     for name, values in {"rewards": held.rewards, **held.measures}.items():
         cells = [(names[i], *(f"{value:.4f}" for value in values[i])) for i in range(len(names))]
-        _write(out / f"{name}.csv", [("player", *names), *cells])
+        write_rows(out / f"{name}.csv", [("player", *names), *cells])
     title = f"{len(names)} players, {matches} matches of {game.rounds} rounds per pair"
     title += f", noise {noise:g}" if noise else ""
     draw_ranking(out / "ranking", held, title)
@@ -113,13 +111,7 @@ def _populate(held: Tournament, out: Path, size: int, key: jax.Array) -> None:
         rows.append((names[i], *(f"{number:.4f}" for number in numbers)))
     open_ = (ran.fixed < 0).mean()
     rows.append(("(nobody yet)", f"{open_:.4f}", "", "", "", ""))
-    _write(out / "population.csv", rows)
+    write_rows(out / "population.csv", rows)
     title = f"{count} types, {size} players each at first; {RUNS} runs"
     title += f", {open_:.0%} of them not at an end after {MOST_STEPS} births" if open_ else ""
     draw_population(out / "population", names, times, shares, fixation, title)
-
-
-def _write(path: Path, rows: list[tuple]) -> None:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    write_atomically(path, text.getvalue().encode())

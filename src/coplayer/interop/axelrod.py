@@ -8,7 +8,6 @@ An agent as an `axelrod.Player` runs in its matches, tournaments, fingerprints a
     axelrod.Tournament([Agent(), axelrod.TitForTat()]).play()
 """
 
-import importlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from coplayer.errors import CoplayerError, require, require_key, require_kind, require_whole
+from coplayer.errors import imported, require, require_key, require_kind, require_whole
 from coplayer.games.game import Game
 from coplayer.games.matrix import DEFECT, START, observe
 from coplayer.play.actor import act_at_once
@@ -28,10 +27,7 @@ from coplayer.players.memory1 import fits_named_strategies
 
 def library() -> Any:
     """The module `axelrod`. Raises `CoplayerError` where it is not installed."""
-    try:
-        return importlib.import_module("axelrod")
-    except ImportError as error:
-        raise CoplayerError("axelrod: is not installed; pip install 'coplayer[axelrod]'") from error
+    return imported("axelrod", "axelrod")
 
 
 class _Memory:

@@ -27,7 +27,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from coplayer.errors import CoplayerError, require
+from coplayer.errors import imported, require
 from coplayer.games.game import Game, Symbol, Vector, check_game
 
 
@@ -192,10 +192,7 @@ def _actions(env: Env, agent: Any, name: str) -> int:
 
 def library() -> Any:
     """The module `jaxmarl`. Raises `CoplayerError` where it is not installed."""
-    try:
-        return importlib.import_module("jaxmarl")
-    except ImportError as error:
-        raise CoplayerError("jaxmarl: is not installed; pip install 'coplayer[jaxmarl]'") from error
+    return imported("jaxmarl", "jaxmarl")
 
 
 class GameState(NamedTuple):

@@ -7,21 +7,17 @@ Only payoffs are taken. Every game of two players with the same number of action
     game = as_matrix_game("matrix_sh", rounds=20)  # the stag hunt
 """
 
-import importlib
 from typing import Any
 
 import numpy as np
 
-from coplayer.errors import CoplayerError, first_line, require
+from coplayer.errors import CoplayerError, first_line, imported, require
 from coplayer.games.matrix import COOPERATE, MatrixGame
 
 
 def library() -> Any:
     """The module `pyspiel`. Raises `CoplayerError` where it is not installed."""
-    try:
-        return importlib.import_module("pyspiel")
-    except ImportError as error:
-        raise CoplayerError("openspiel: is not installed; pip install 'coplayer[openspiel]'") from error
+    return imported("pyspiel", "openspiel")
 
 
 def matrix_games() -> tuple[str, ...]:

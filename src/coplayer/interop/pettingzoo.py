@@ -24,16 +24,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, PRNGKeyArray
 
-from coplayer.errors import CoplayerError, require, require_whole
+from coplayer.errors import imported, require, require_whole
 from coplayer.games.game import Game, Symbol, check_game
 
 
 def library() -> Any:
     """The module `pettingzoo`. Raises `CoplayerError` where it is not installed."""
-    try:
-        return importlib.import_module("pettingzoo")
-    except ImportError as error:
-        raise CoplayerError("pettingzoo: is not installed; pip install 'coplayer[pettingzoo]'") from error
+    return imported("pettingzoo", "pettingzoo")
 
 
 def as_env(game: Game) -> Any:

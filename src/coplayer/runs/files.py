@@ -3,10 +3,13 @@ in them is run, and none makes a small file into a large allocation.
 """
 
 import contextlib
+import csv
 import errno
+import io
 import json
 import os
 import zlib
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +52,13 @@ def jsonable(array: np.ndarray, digits: int) -> list:
     """Nested lists with every number rounded to `digits` digits, and None for NaN, which JSON does not have."""
     rounded = np.round(array, digits)
     return np.where(np.isnan(rounded), None, rounded).tolist()
+
+
+def write_rows(path: Path, rows: Iterable[Sequence]) -> None:
+    """Write rows, the headings first, as a CSV file."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    write_atomically(path, text.getvalue().encode())
 
 
 def require_new_folder(out: Path) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from coplayer.errors import CoplayerError, in_short, require
+from coplayer.errors import CoplayerError, imported, in_short, require
 from coplayer.runs.files import JSON_ERRORS, loads, write_atomically
 from coplayer.runs.folder import RunFolder
 from coplayer.runs.training import Chunk, Reporter, Silence
@@ -104,7 +104,7 @@ class Tracked:
     def __init__(self, path: str | Path, names: Collection[str], reporter: Reporter | None = None):
         for name in names:
             require(name in TRACKERS, f"log: must be of {', '.join(TRACKERS)}, got {name!r}")
-            _require_installed(name)
+            imported(TRACKERS[name].MODULE, name, setting="log")
         self._path, self._names, self._reporter = Path(path), tuple(names), reporter or Silence()
         self._trackers: dict[str, Tracker] | None = None  # opened at the first report, since the folder is new
         self._updates: set[tuple[int, int]] = set()  # chunks of updates so far
@@ -168,14 +168,6 @@ class Tracked:
             raise CoplayerError(
                 f"log: {name} failed ({in_short(error)}); 'coplayer resume {self._path}' goes on without it"
             ) from error
-
-
-def _require_installed(name: str) -> None:
-    module = TRACKERS[name].MODULE
-    try:
-        importlib.import_module(module)
-    except ImportError as error:
-        raise CoplayerError(f"log: {name} is not installed; pip install 'coplayer[{name}]'") from error
 
 
 def _known(folder: RunFolder) -> dict[str, str]:
