@@ -15,7 +15,7 @@ from coplayer.analysis.zero_determinant import fit_extortion
 from coplayer.errors import CoplayerError
 from coplayer.games.matrix import MatrixGame, prisoners_dilemma
 from coplayer.networks.world_model import RoundModel
-from coplayer.pages import play
+from coplayer.pages import grid, play
 from coplayer.pages.play import Seated, data_of, fixed_players, page_of, write_page
 from coplayer.players.memory1 import cooperation
 from coplayer.players.planner import PlannerSettings, PPIPlayer
@@ -34,7 +34,7 @@ def scripts(page: str) -> list[str]:
 
 def test_texts_end_no_element_and_come_back_as_they_were():
     page = page_of(data_of(PD, {HOSTILE: agent()._replace(about=HOSTILE)}))
-    assert page.count("<script") == page.count("</script>") == 4 and "<img" not in page and "<!--" not in page
+    assert page.count("<script") == page.count("</script>") == 5 and "<img" not in page and "<!--" not in page
     data = json.loads(scripts(page)[0])
     assert data["players"][0]["name"] == data["players"][0]["about"] == HOSTILE
 
@@ -56,7 +56,7 @@ def test_only_the_pages_own_scripts_and_style_may_run_and_nothing_is_loaded():
 
 
 def test_the_scripts_make_no_code_and_no_elements_of_texts():
-    for name in ("mind.js", "draw.js", "play.js"):
+    for name in {*play.MATRIX.scripts, *grid.CLEANUP.scripts}:
         script = resources.files(play.__package__).joinpath(name).read_text()
         assert not re.search(
             r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|Function\(|srcdoc", script
