@@ -104,7 +104,7 @@ def test_agents_of_a_game_with_two_tables_have_their_seats(runs, tmp_path):
         (["ppi", "ppi"], "agents: ppi 0, ppi 1 named twice"),
         (["ppi", "stag"], "agents: .*stag and .*ppi are runs of different games"),
         (["coin", "ppi"], "agents: .*ppi and .*coin are runs of different games"),
-        (["coin", "Grudger"], "Grudger: needs a game"),
+        (["coin", "Grudger"], "Grudger: an automaton plays matrix games of two actions"),
         (["ppi", "Nobody"], "strategy: 'Nobody' is not one of always_cooperate"),
         (["nowhere/at-all"], "agents: nowhere/at-all is not the folder of a run"),
         (["ppi", "--phase", "9"], "phase: .* has phases 1 to 2, got 9"),

@@ -30,8 +30,8 @@ CLEANUP = Form(
 COIN = Form(
     "The coin game, a game of two",
     "Whose coin is it?",
-    "Any coin is worth a point to the player who takes it. A coin of the other one's costs the other two. Will you leave "
-    "it lying, and will the other one leave yours?",
+    "Any coin is worth a point to the player who takes it. A coin of the other one's costs the other two. Will you "
+    "leave it lying, and will the other one leave yours?",
     STYLES,
     SCRIPTS,
 )
@@ -102,8 +102,8 @@ def form_of(game: Game) -> Form:
 
 
 def written(replay: Replay) -> dict[str, Any]:
-    """An episode in few characters: see `recorded` in `grid.js`, which reads it. A scene is a list of whole numbers: the
-    cells of both players, a bit for each who is frozen, and for each thing its cell and kind in one.
+    """An episode in few characters; `recorded` in `grid.js` reads it. A scene is a list of whole numbers: the cells of
+    both players, a bit for each who is frozen, and for each thing its cell and kind in one.
     """
     kinds = sorted({kind for scene in replay.scenes for kind in scene.things.values()})
     columns = replay.scenes[0].size[0]
