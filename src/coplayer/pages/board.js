@@ -228,7 +228,8 @@ const Board = (() => {
           : measures[1 - k].zapped
             ? `zapped ${other}`
             : "zapped in vain";
-    const acts = measures[k].zapped ? (action === game.zap ? [act, "was hit"] : ["was hit"]) : [act];
+    const hit = names[k] === "You" ? "were hit" : "was hit";
+    const acts = measures[k].zapped ? (action === game.zap ? [act, hit] : [hit]) : [act];
     return `${names[k]} ${listed(game.name === "coin" ? [...acts, ...gains] : [...gains, ...acts])}`;
   }
 

@@ -580,7 +580,7 @@
       el(
         "section",
         { "aria-label": "Results" },
-        Draw.numbers(
+        scrolled(
           "numbers",
           "The match in numbers",
           ["player", "points", "per round", ...Object.values(COUNTED)],
@@ -613,12 +613,16 @@
       ]),
     ]);
     const head = called.flatMap((name) => [`${name}: points`, `${name}: ${COUNTED[first]}`]);
-    return el(
-      "div",
-      { class: "wide", tabindex: 0, role: "region", "aria-label": "Episode by episode" },
-      Draw.numbers("by-episode", "Episode by episode: who shapes whom?", ["episode", ...head], rows),
-    );
+    return scrolled("by-episode", "Episode by episode: who shapes whom?", ["episode", ...head], rows);
   }
+
+  /** A table of numbers that scrolls sideways where it is too wide. */
+  const scrolled = (id, caption, head, rows) =>
+    el(
+      "div",
+      { class: "wide", tabindex: 0, role: "region", "aria-label": caption },
+      Draw.numbers(id, caption, head, rows),
+    );
 
   /** The match that is over, to be looked at once more. */
   function again(called, rounds) {
