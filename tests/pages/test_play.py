@@ -118,6 +118,11 @@ def luminance(colour: str) -> float:
     return float(np.dot(linear, [0.2126, 0.7152, 0.0722]))
 
 
+def contrast(one: str, other: str) -> float:
+    low, high = sorted([luminance(one), luminance(other)])
+    return (high + 0.05) / (low + 0.05)
+
+
 def test_all_texts_stand_out_from_the_paper_in_light_and_dark():
     style = resources.files(play.__package__).joinpath("play.css").read_text()
     for block in re.findall(r":root \{(.*?)\}", style, re.DOTALL):
@@ -125,5 +130,20 @@ def test_all_texts_stand_out_from_the_paper_in_light_and_dark():
         assert set(colours) == {"paper", "raised", "ink", "soft", "rule", "yes", "no", "third", "fourth"}
         for paper in ("paper", "raised"):
             for text in ("ink", "soft", "yes", "no", "third", "fourth"):
-                low, high = sorted([luminance(colours[paper]), luminance(colours[text])])
-                assert (high + 0.05) / (low + 0.05) >= 4.5, (paper, text)
+                assert contrast(colours[paper], colours[text]) >= 4.5, (paper, text)
+
+
+def test_things_stand_out_from_the_ground_of_a_grid_in_light_and_dark():
+    """By 3 to 1, which WCAG 2 asks of pictures."""
+    styles = [resources.files(play.__package__).joinpath(name).read_text() for name in grid.STYLES]
+    for blocks in zip(*(re.findall(r":root \{(.*?)\}", style, re.DOTALL) for style in styles), strict=True):
+        colours = dict(re.findall(r"--(\w+): (#\w{6});", "".join(blocks)))
+        for ground, things in {
+            "orchard": ("fruit", "yes", "no"),
+            "river": ("mud", "yes", "no", "flash"),
+            "meadow": ("yes", "no", "flash", "mud"),
+            "raised": ("ice", "yes", "no"),
+        }.items():
+            for thing in things:
+                assert contrast(colours[ground], colours[thing]) >= 3, (ground, thing)
+        assert contrast(colours["paper"], colours["ice"]) >= 4.5  # of a text

@@ -115,8 +115,8 @@ def _agents(run: Run, learner: int | None) -> dict[str, Seated]:
 
 
 def _replays(run: Run, learner: int) -> list[Replay]:
-    """Episodes of an agent with a naive learner, where the run has some, and with another agent of the run or a copy of
-    its own. Of many inner episodes they are the first, the middle and the last.
+    """Episodes of an agent with another agent of the run or a copy of its own, and with a naive learner, where the run
+    has some. Of many inner episodes they are the first, the middle and the last.
     """
     order = [learner, *(number for number in range(len(run.agents)) if number != learner)]
     agents, names = [run.agents[i] for i in order], [f"{run.name} {i}" for i in order]
@@ -125,7 +125,7 @@ def _replays(run: Run, learner: int) -> list[Replay]:
     key = jax.random.fold_in(jax.random.key(EVALUATION_SEED), run.seed)
     inner = run.experiment.match_episodes(run.settings)
     found = []
-    for naive in (True, False) if watch.meets_naive(run.settings) else (False,):
+    for naive in (False, True) if watch.meets_naive(run.settings) else (False,):
         met = "a naive learner" if naive else names[1]
         for title, seen in watch.inner_episodes(run.settings, agents, key, naive, inner).items():
             measures = {name: values for name, values in seen.measures.items() if values.dtype == bool}

@@ -164,7 +164,7 @@ const Board = (() => {
     const things = Object.entries(scene.things).flatMap(([kind, cells]) =>
       cells.map((cell) => {
         const [column, row] = place(game, cell);
-        const beside = scene.players.includes(cell) ? 25 : 0; // whoever stands there is seen too
+        const beside = scene.players.includes(cell) ? 22 : 0; // whoever stands there is seen too
         return moved(middle(column) + beside, middle(row) + beside, THINGS[kind](letters), beside ? 0.8 : 1);
       }),
     );

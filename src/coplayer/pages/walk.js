@@ -35,6 +35,7 @@
         [3, "Down", "↓", "ArrowDown"],
         [0, "Right", "→", "ArrowRight"],
       ];
+  const HOST = cleanup ? "grid-host" : "grid-host square";
   const wordOf = (action) => buttons.find(([one]) => one === action)[1].toLowerCase();
   const COUNTED = cleanup
     ? { cleaning: "patches cleaned", zapped: "times hit by a zap" }
@@ -410,9 +411,9 @@
     const grid = el(
       "div",
       table.watching || match.over
-        ? { class: "grid-host" }
+        ? { class: HOST }
         : {
-            class: "grid-host",
+            class: HOST,
             id: "grid",
             tabindex: 0,
             role: "application",
@@ -655,7 +656,7 @@
     const letters = lettersOf(called);
     let at = start;
     let clock = 0;
-    const picture = el("div", { class: "grid-host" });
+    const picture = el("div", { class: HOST });
     const sides = el("div", { class: "sides" });
     const said = el("p", { class: "said", role: "status", "aria-live": "polite" });
     const title = el("p", { class: "round-title" });
