@@ -20,21 +20,18 @@
   const { game, rules } = data;
   const app = byId("app");
   const cleanup = game.name === "cleanup-lite";
-  const buttons = cleanup // an action, its word, its sign, its key
-    ? [
-        [2, "Up", "↑", "ArrowUp"],
-        [1, "Left", "←", "ArrowLeft"],
-        [3, "Down", "↓", "ArrowDown"],
-        [0, "Right", "→", "ArrowRight"],
-        [game.zap, "Zap", "Z", "Z"],
-        [game.zap + 1, "Nothing", "space", "Space"],
-      ]
-    : [
-        [2, "Up", "↑", "ArrowUp"],
-        [1, "Left", "←", "ArrowLeft"],
-        [3, "Down", "↓", "ArrowDown"],
-        [0, "Right", "→", "ArrowRight"],
-      ];
+  const buttons = [
+    [2, "Up", "↑", "ArrowUp"], // an action, its word, its sign, its key
+    [1, "Left", "←", "ArrowLeft"],
+    [3, "Down", "↓", "ArrowDown"],
+    [0, "Right", "→", "ArrowRight"],
+    ...(cleanup
+      ? [
+          [game.zap, "Zap", "Z", "Z"],
+          [game.zap + 1, "Nothing", "space", "Space"],
+        ]
+      : []),
+  ];
   const HOST = cleanup ? "grid-host" : "grid-host square";
   const wordOf = (action) => buttons.find(([one]) => one === action)[1].toLowerCase();
   const COUNTED = cleanup
@@ -170,11 +167,7 @@
     if (settings.mode === "replay")
       return [
         field("Episode", choice(settings.replay, replaysByPair(), set("replay"))),
-        el(
-          "p",
-          { class: "about" },
-          "These episodes were played when the page was made, each with the one before in mind.",
-        ),
+        el("p", { class: "about" }, "These episodes were played when the page was made."),
       ];
     const player = (key, label) => {
       const about = el("p", { class: "about" });
@@ -252,7 +245,7 @@
     const modes = [
       ["play", "Play", "You walk the grid with an agent."],
       ["watch", "Watch", "Two agents meet now, and you look on."],
-      data.replays.length && ["replay", "Replay", "Episodes of the agents and of naive learners, round by round."],
+      data.replays.length && ["replay", "Replay", "Episodes that agents played before, round by round."],
     ].filter(Boolean);
     const change = (mode) => {
       settings.mode = mode;
@@ -286,8 +279,8 @@
     );
   }
 
-  const away = (text = "Choose something else") =>
-    el("button", { id: "leave", onclick: () => (forget(), setup(), byId("begin").focus()) }, text);
+  const away = () =>
+    el("button", { id: "leave", onclick: () => (forget(), setup(), byId("begin").focus()) }, "Choose something else");
 
   // ---- A side, and its points ----
 
@@ -673,7 +666,6 @@
     const back = button("back", "‹", "One round back", () => (stop(), go(at - 1)));
     const on = button("on", "›", "One round on", () => (stop(), go(at + 1)));
     const run = el("button", { id: "play", class: "primary", onclick: () => (clock ? stop() : proceed()) }, "Play");
-    const chart = el("div", { class: "strip" });
 
     function stop() {
       clearInterval(clock);
@@ -723,7 +715,6 @@
         title,
         sides,
         said,
-        chart,
         el("div", { class: "slide" }, back, slider, on),
         el("p", { class: "moves" }, run),
         el(
@@ -775,7 +766,7 @@
       if (action === undefined) return;
       event.preventDefault();
       if (!event.repeat) play(action);
-    } else if (looking && !walking) {
+    } else if (looking && (!table || at.closest?.(".viewer"))) {
       const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
       if (!by && event.key !== " ") return;
       event.preventDefault();
