@@ -15,6 +15,7 @@ import numpy as np
 
 from coplayer.analysis.zero_determinant import extortion, largest_phi
 from coplayer.errors import CoplayerError, require
+from coplayer.games.game import Game
 from coplayer.games.matrix import MatrixGame
 from coplayer.pages.minds import count, described
 from coplayer.play.player import Player
@@ -23,8 +24,27 @@ from coplayer.runs.files import write_atomically
 
 FORMAT = 1
 """The form of the data inside a page."""
-STYLE, SCRIPTS = "play.css", ("mind", "draw", "play")
 CLAIMS = (2.0, 3.0, 5.0)  # chi of the extortioners
+
+
+class Form(NamedTuple):
+    """What all pages of one kind have."""
+
+    eyebrow: str
+    title: str
+    lead: str
+    styles: tuple[str, ...]  # files, as are the scripts
+    scripts: tuple[str, ...]
+
+
+MATRIX = Form(
+    "An iterated game",
+    "Play against it, and see what it thinks",
+    "Two players choose at the same time, round after round. Neither is told who the other is. What would you do, and "
+    "what does the other one make of you?",
+    ("play.css",),
+    ("mind.js", "draw.js", "frame.js", "play.js"),
+)
 
 
 class Seated(NamedTuple):
@@ -47,13 +67,18 @@ def write_page(path: Path, game: MatrixGame, players: Mapping[str, Seated]) -> N
     Raises `CoplayerError` where a player does not fit the game or a page (see `minds.described`), or where the file
     exists.
     """
+    write_new(path, page_of(data_of(game, players)))
+
+
+def write_new(path: Path, page: str) -> None:
+    """Write a page to a file that does not exist yet."""
     require(not path.exists(), f"out: {path} exists already; name a new file")
-    write_atomically(path, page_of(data_of(game, players)).encode())
+    write_atomically(path, page.encode())
 
 
 def data_of(game: MatrixGame, players: Mapping[str, Seated]) -> dict[str, Any]:
     """All that the page's JavaScript is given, as JSON."""
-    shown = [_entry(name, seated, game) for name, seated in players.items()]
+    shown = [entry_of(name, seated, game) for name, seated in players.items()]
     taken = {entry["name"] for entry in shown}
     fixed = {name: seated for name, seated in fixed_players(game).items() if name not in taken}
     return {
@@ -64,7 +89,7 @@ def data_of(game: MatrixGame, players: Mapping[str, Seated]) -> dict[str, Any]:
             "cooperation": game.cooperation,
             "symmetric": game.symmetric,
         },
-        "players": shown + [_entry(name, seated, game) for name, seated in fixed.items()],
+        "players": shown + [entry_of(name, seated, game) for name, seated in fixed.items()],
         "kinds": [
             {"name": name, "probabilities": np.asarray(seated.player.probabilities)[1:, 0].tolist()}
             for name, seated in fixed_players(game).items()
@@ -102,7 +127,8 @@ def _rule(player: Memory1) -> str:
     return f"It cooperates with probability {first:.2f} at first, {parts} (its own move first)."
 
 
-def _entry(name: str, seated: Seated, game: MatrixGame) -> dict[str, Any]:
+def entry_of(name: str, seated: Seated, game: Game) -> dict[str, Any]:
+    """A player of a page, as JSON."""
     try:
         mind = described(seated.player, game)
     except CoplayerError as error:
@@ -111,22 +137,31 @@ def _entry(name: str, seated: Seated, game: MatrixGame) -> dict[str, Any]:
     return {"name": name, "about": seated.about, **seated_as, **mind}
 
 
-def page_of(data: Mapping[str, Any]) -> str:
+def page_of(data: Mapping[str, Any], form: Form = MATRIX) -> str:
     """The page as text. Only the page's own scripts can run: the browser is told their hashes, and every text in `data`
     is kept from ending the element that it stands in.
     """
-    style, scripts = _file(STYLE), {name: _file(f"{name}.js") for name in SCRIPTS}
+    style, scripts = "\n".join(map(_file, form.styles)), list(map(_file, form.scripts))
     text = json.dumps(data, allow_nan=False).translate({ord(c): f"\\u{ord(c):04x}" for c in "<>&"})
     policy = "; ".join(
         (
             "default-src 'none'",
             f"style-src {_hash(style)}",
-            f"script-src {' '.join(map(_hash, scripts.values()))}",
+            f"script-src {' '.join(map(_hash, scripts))}",
             "base-uri 'none'",
             "form-action 'none'",
         )
     )
-    parts = scripts | {"style": style, "data": text, "check": f"{zlib.crc32(text.encode()):08x}", "policy": policy}
+    parts = {
+        "eyebrow": form.eyebrow,
+        "title": form.title,
+        "lead": form.lead,
+        "style": style,
+        "scripts": "\n".join(f"<script>{script}</script>" for script in scripts),
+        "data": text,
+        "check": f"{zlib.crc32(text.encode()):08x}",
+        "policy": policy,
+    }
     return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], _file("play.html"))
 
 
