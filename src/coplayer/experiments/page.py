@@ -18,6 +18,7 @@ from coplayer.pages.play import Seated, write_page
 from coplayer.play.player import Player
 from coplayer.players.automaton import named_automaton
 from coplayer.players.planner import PPIPlayer
+from coplayer.runs.files import require_new_file
 from coplayer.runs.folder import RunFolder
 
 
@@ -31,9 +32,10 @@ def make_page(
     `experiments.pretrained`), and names of strategies (see `players.automaton.named_automaton`). `phase` and `seed` are
     those of `registry.load`, for all runs. `learner`: the one agent of each run or name; None: all.
 
-    Raises `CoplayerError` for a word that means no player, for a player named twice, for runs of different games, and
+    Raises `CoplayerError` for a file that exists already, for a word that means no player, for a player named twice, for runs of different games, and
     for agents whose kind a page cannot play.
     """
+    require_new_file(out)
     trained = {word: folder for word in words if (folder := _folder(word)) is not None}
     names = ", ".join(pretrained.list())
     require(bool(trained), f"agents: needs the folder of at least one run, or one of {names}")

@@ -20,7 +20,7 @@ from coplayer.games.matrix import MatrixGame
 from coplayer.pages.minds import count, described
 from coplayer.play.player import Player
 from coplayer.players.memory1 import PRISONERS_DILEMMA_STRATEGIES, Memory1, fits_named_strategies, named_strategy
-from coplayer.runs.files import write_atomically
+from coplayer.runs.files import require_new_file, write_atomically
 
 FORMAT = 1
 """The form of the data inside a page."""
@@ -72,7 +72,7 @@ def write_page(path: Path, game: MatrixGame, players: Mapping[str, Seated]) -> N
 
 def write_new(path: Path, page: str) -> None:
     """Write a page to a file that does not exist yet."""
-    require(not path.exists(), f"out: {path} exists already; name a new file")
+    require_new_file(path)
     write_atomically(path, page.encode())
 
 
