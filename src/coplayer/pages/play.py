@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from coplayer.analysis.zero_determinant import extortion, largest_phi
-from coplayer.errors import CoplayerError, require
+from coplayer.errors import CoplayerError
 from coplayer.games.game import Game
 from coplayer.games.matrix import MatrixGame
 from coplayer.pages.minds import count, described
