@@ -22,10 +22,11 @@ def map_learners_and_seeds(function: Callable, *, num_learners: int, seed_batch:
 
     The learners are spread over as many devices as there are, if these suffice for all of them, and are vmapped on one
     device otherwise. Further devices take a share of the seeds each, where these can be parted evenly. The devices are
-    those of all processes. The learners of a seed are on devices side by side, of one host where it has enough. On a
-    device seeds go `seed_batch` at a time through vmap: all together on a GPU, one by one on a CPU, whose caches hold one
-    seed's working set and not many. One by one means without vmap: an axis of length 1 makes every product a batched
-    one, which XLA compiles to slower code on a CPU (measured: PPI 8 %, A2C half the speed).
+    those of all processes. The learners of a seed are on devices side by side, of one host where it has enough.
+
+    On a device seeds go `seed_batch` at a time through vmap: all together on a GPU, one by one on a CPU, whose caches
+    hold one seed's working set and not many. One by one means without vmap: an axis of length 1 makes every product a
+    batched one, which XLA compiles to slower code on a CPU (measured: PPI 8 %, A2C half the speed).
     """
 
     def over_seeds(mapped, shared):

@@ -294,7 +294,7 @@ def _mean(values: Array) -> Float[Array, ""]:
 
 def metric_rows(run: RunSettings, values: dict[str, Any], **where: int) -> list[dict]:
     """One row of metrics.jsonl per seed and learner, from arrays `[learner, seed]`."""
-    values = {name: hosts.on_host(array) for name, array in values.items()}
+    values = hosts.by_name_on_host(values)
     return [
         {**where, "seed": run.seed + seed, "learner": learner}
         | {name: float(array[learner, seed]) for name, array in values.items()}

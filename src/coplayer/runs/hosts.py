@@ -8,11 +8,12 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
 
@@ -162,6 +163,22 @@ def on_host(array: Any) -> np.ndarray:
     ends = [rows * part // count for part in range(count + 1)]
     parts = [array[:, :, begin:end] for begin, end in pairwise(ends)]
     return np.concatenate([multihost_utils.process_allgather(part, tiled=True) for part in parts], axis=2)
+
+
+def by_name_on_host(arrays: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Numbers `[learner, seed]` by name, whole on every process; those that are spread are sent all at once."""
+    if not any(map(is_spread, arrays.values())):
+        return {name: np.asarray(array) for name, array in arrays.items()}
+    return dict(zip(arrays, on_host(jnp.stack(list(arrays.values()), axis=-1)).transpose(2, 0, 1), strict=True))
+
+
+def meet(state: Any) -> None:
+    """Let all processes exchange a little of the arrays that are spread over them. CPUs need this before long work: a
+    process whose first contact with the others takes more than 30 seconds gives up (Gloo, in JAX 0.10).
+    """
+    spread = [leaf for leaf in jax.tree.leaves(state) if is_spread(leaf) and not is_key(leaf)]
+    if spread:
+        on_host(min(spread, key=lambda leaf: leaf.size))
 
 
 def is_key(leaf: Any) -> bool:

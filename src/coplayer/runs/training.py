@@ -101,6 +101,7 @@ def train(training: Training, folder: RunFolder, reporter: Reporter, *, checkpoi
 def _train(training: Training, folder: RunFolder, reporter: Reporter, checkpoint_seconds: float) -> None:
     first, saved = hosts.is_first(), _newest(folder)
     state = training.unpack(saved.arrays) if saved else training.initial_state()
+    hosts.meet(state)
     step, rows = (saved.step, saved.rows) if saved else (0, 0)
     with hosts.together():
         if first:
@@ -116,13 +117,12 @@ def _train(training: Training, folder: RunFolder, reporter: Reporter, checkpoint
         with hosts.together():
             if first:
                 _record(folder, chunk, {"step": step, "seconds": time.monotonic() - begin, **chunk.timing})
-        if chunk.agents is not None or hosts.first_says(time.monotonic() - last_save >= checkpoint_seconds):
-            arrays = training.pack(state)
-            with hosts.together():
-                if first:
-                    checkpoint.write(folder.checkpoints, step, rows, arrays)
-            last_save = time.monotonic()
+        due = chunk.agents is not None or hosts.first_says(time.monotonic() - last_save >= checkpoint_seconds)
+        arrays = training.pack(state) if due else {}
         with hosts.together():
+            if first and due:
+                checkpoint.write(folder.checkpoints, step, rows, arrays)
+                last_save = time.monotonic()
             if first:
                 reporter.advanced(chunk, training.progress(state))
 
