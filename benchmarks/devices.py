@@ -1,0 +1,92 @@
+"""One run over devices and processes: agent steps a second of A2C learners, who exchange an action in every round.
+
+All contestants have the same two cores, or the first of them. Two runs apart, of half the seeds each, exchange nothing:
+no run over two devices can be faster.
+"""
+
+import socket
+from collections.abc import Iterator, Mapping
+from functools import partial
+
+from benchmarks.tables import Section
+from benchmarks.timing import Contestant, Process, Setup, Timing, Work, take_turns
+from coplayer import runtime
+from coplayer.experiments.a2c_mixed import PRESETS, Trainer
+from coplayer.runs import hosts
+from coplayer.settings import adjust
+
+SEEDS, WORK = 4, "interval"
+SETTINGS = adjust(PRESETS["quick"], seeds=SEEDS, tabular_iterations=0, log_every=2)
+ALONE, APART = "1 device, 1 core", "2 runs apart, a core each"
+
+
+def ours(
+    *, devices: int, seeds: int = SEEDS, processes: int = 1, process: int = 0, port: int = 0
+) -> Mapping[str, Work]:
+    """Set-up of a process with so many devices, alone or as one of several."""
+    runtime.configure(cpu_devices=devices)
+    if processes > 1:
+        hosts.connect(f"127.0.0.1:{port}", processes, process)
+    trainer = Trainer(adjust(SETTINGS, seeds=seeds))
+    state = trainer.initial_state()
+
+    def work() -> None:
+        nonlocal state
+        state = trainer.advance(state).state._replace(iteration=0)
+
+    return {WORK: work}
+
+
+def _joined(devices: int, *cores: tuple[int, ...]) -> list[tuple[Setup, tuple[int, ...]]]:
+    """Processes that train one run, each on its own cores."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    how = {"devices": devices, "coordinator": address, "processes": len(cores)}
+    return [(partial(ours, process=number, **how), of_one) for number, of_one in enumerate(cores)]
+
+
+def measure(*, cores: tuple[int, ...], turns: int, turn_seconds: float) -> Iterator[Section]:
+    """One section. Needs two cores."""
+    first, both = cores[:1], cores[:2]
+    setups: dict[str, list[tuple[Setup, tuple[int, ...]]]] = {
+        ALONE: [(partial(ours, devices=1), first)],
+        APART: [(partial(ours, devices=1, seeds=SEEDS // 2), (core,)) for core in both],
+        "1 process of 2 devices, 2 cores": [(partial(ours, devices=2), both)],
+        "2 processes of 1 device, a core each": _joined(1, *[(core,) for core in both]),
+        "1 process of 4 devices, 2 cores": [(partial(ours, devices=4), both)],
+        "2 processes of 2 devices, 2 cores": _joined(2, both, both),
+    }
+    contestants = {name: Contestant(WORK, tuple(Process(*setup) for setup in group)) for name, group in setups.items()}
+    for contestant in contestants.values():  # all are built before the first is timed
+        for process in contestant.processes:
+            process.names  # noqa: B018
+    yield _section(take_turns(contestants, turns=turns, turn_seconds=turn_seconds))
+    for contestant in contestants.values():
+        for process in reversed(contestant.processes):  # the first would wait for the others, and they for it
+            process.end(seconds=0)
+
+
+def _section(timings: Mapping[str, Timing]) -> Section:
+    learners, run, game = SETTINGS.co_players.learners, SETTINGS.run, SETTINGS.game
+    steps = learners * run.seeds * run.log_every * SETTINGS.data.episodes * game.rounds
+    rows = [
+        {
+            "contestant": name,
+            "agent steps / s": steps / timing.median,
+            "spread": f"{steps / timing.high:,.0f} to {steps / timing.low:,.0f}",
+            "1 core = 1": timings[ALONE].median / timing.median,
+            "runs apart = 1": timings[APART].median / timing.median,
+            "first call, s": timing.first,
+        }
+        for name, timing in timings.items()
+    ]
+    return Section(
+        title="One run over devices and processes",
+        text=f"A2C, quick preset, {learners} learners and {SEEDS} seeds, from the first iteration on with each other; "
+        f"{SETTINGS.data.episodes} episodes of {game.rounds} rounds. A process of 1 device has one learner of every "
+        "seed; one of 2 devices has both learners of half the seeds. Four devices on two cores cannot be faster than "
+        "two: they show what dividing costs.",
+        rows=rows,
+        verdict="",
+    )
