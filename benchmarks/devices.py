@@ -2,20 +2,32 @@
 
 All contestants have the same two cores, or the first of them. Two runs apart, of half the seeds each, exchange nothing:
 no run over two devices can be faster.
+
+Beside it, what a run of a thousand devices sends and saves, from the shapes of its arrays.
 """
 
+import math
 import socket
+import time
 from collections.abc import Iterator, Mapping
 from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
 
 from benchmarks.tables import Section
 from benchmarks.timing import Contestant, Process, Setup, Timing, Work, take_turns
 from coplayer import runtime
-from coplayer.experiments.a2c_mixed import PRESETS, Trainer
-from coplayer.runs import hosts
+from coplayer.experiments import ppi_mixed
+from coplayer.experiments.a2c_mixed import PRESETS, Trainer, new_network
+from coplayer.learning.optimisation import new_state
+from coplayer.runs import checkpoint, hosts, packing
 from coplayer.settings import adjust
 
 SEEDS, WORK = 4, "interval"
+MANY, SAMPLE = 1000, 8 * 10**6  # learners; bytes that are compressed
+ACTION = 4  # bytes of an action
 SETTINGS = adjust(PRESETS["quick"], seeds=SEEDS, tabular_iterations=0, log_every=2)
 ALONE, APART = "1 device, 1 core", "2 runs apart, a core each"
 
@@ -47,7 +59,8 @@ def _joined(devices: int, *cores: tuple[int, ...]) -> list[tuple[Setup, tuple[in
 
 
 def measure(*, cores: tuple[int, ...], turns: int, turn_seconds: float) -> Iterator[Section]:
-    """One section. Needs two cores."""
+    """Sizes, then speeds. The speeds need two cores."""
+    yield _sizes()
     first, both = cores[:1], cores[:2]
     setups: dict[str, list[tuple[Setup, tuple[int, ...]]]] = {
         ALONE: [(partial(ours, devices=1), first)],
@@ -65,6 +78,50 @@ def measure(*, cores: tuple[int, ...], turns: int, turn_seconds: float) -> Itera
     for contestant in contestants.values():
         for process in reversed(contestant.processes):  # the first would wait for the others, and they for it
             process.end(seconds=0)
+
+
+def _bytes(tree: Any) -> int:
+    leaves = [leaf for leaf in jax.tree.leaves(tree) if not hosts.is_key(leaf)]
+    return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in leaves)
+
+
+def _sizes() -> Section:
+    """Bytes of each of a thousand learners, a device each, and seconds of process 0 for a checkpoint of all."""
+    data = np.random.default_rng(0).integers(256, size=SAMPLE, dtype=np.uint8)
+    begin = time.process_time()
+    checkpoint.dump({"episodes": data}, {})
+    per_byte = (time.process_time() - begin) / SAMPLE
+    rows = []
+    for name in ("quick", "paper"):
+        ppi, a2c = ppi_mixed.PRESETS[name], PRESETS[name]
+        key = jax.random.key(0)
+        learner = jax.eval_shape(partial(ppi_mixed.new_trainee, ppi, ppi_mixed.DataSet.of(ppi)), key)
+        state = jax.eval_shape(lambda key, a2c=a2c: new_state(new_network(a2c, key), a2c.optimiser), key)
+        played = ppi.run.phases * ppi.data.episodes * ppi.game.rounds
+        of_ppi = ppi.block, _bytes(ppi_mixed.without_data(learner)), played
+        for recipe, (split, weights, rounds) in {
+            "ppi-mixed": of_ppi,
+            "a2c-mixed": (a2c.split, _bytes(state), 0),
+        }.items():
+            saved = weights + rounds * packing.bits_per_round(ppi.game.num_joint) // 8
+            rows.append(
+                {
+                    "preset": f"{recipe}, {name}",
+                    "sent in a round, bytes": ACTION * split.against_learners,
+                    "weights and optimiser, bytes": weights,
+                    "saved at the end, bytes": saved,
+                    f"saved of {MANY:,} learners, GB": MANY * saved / 1e9,
+                    "gathered for it, GB": MANY * (weights + rounds) / 1e9,
+                    "to compress it, s": MANY * saved * per_byte,
+                }
+            )
+    return Section(
+        title=f"A run of {MANY:,} learners, a device each",
+        text="By shapes, of each learner unless said. Sent: its actions, to the other learner of its seed. Saved: the "
+        "last checkpoint before compression, with two bits for each round played. Gathered: what every process then "
+        f"has in memory. Compressing: {1e-6 / per_byte:.0f} MB of random bytes per second of one core, measured.",
+        rows=rows,
+    )
 
 
 def _section(timings: Mapping[str, Timing]) -> Section:
