@@ -32,13 +32,11 @@ SETTINGS = adjust(PRESETS["quick"], seeds=SEEDS, tabular_iterations=0, log_every
 ALONE, APART = "1 device, 1 core", "2 runs apart, a core each"
 
 
-def ours(
-    *, devices: int, seeds: int = SEEDS, processes: int = 1, process: int = 0, port: int = 0
-) -> Mapping[str, Work]:
-    """Set-up of a process with so many devices, alone or as one of several."""
+def ours(*, devices: int, seeds: int = SEEDS, **joined: int | str) -> Mapping[str, Work]:
+    """Set-up of a process with so many devices, alone or joined to others (see `hosts.connect`)."""
     runtime.configure(cpu_devices=devices)
-    if processes > 1:
-        hosts.connect(f"127.0.0.1:{port}", processes, process)
+    if joined:
+        hosts.connect(**joined)
     trainer = Trainer(adjust(SETTINGS, seeds=seeds))
     state = trainer.initial_state()
 

@@ -46,8 +46,8 @@ def connect(coordinator: str | None = None, processes: int | None = None, proces
         jax.distributed.initialize(*given, **how)
     except (ValueError, RuntimeError) as error:
         raise CoplayerError(
-            f"distributed: the processes did not find one another ({first_line(error).rstrip('.')}); name --coordinator "
-            "HOST:PORT, --processes and --process, or start them on a cluster that JAX knows, such as Slurm"
+            f"distributed: the processes did not find one another ({first_line(error).rstrip('.')}); name "
+            "--coordinator HOST:PORT, --processes and --process, or use a cluster that JAX knows, such as Slurm"
         ) from error
 
 
