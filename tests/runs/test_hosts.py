@@ -58,18 +58,26 @@ hosts.disconnect()
 assert not hosts.connected() and float(jnp.ones(3).sum()) == 3
 """
 TRAIN = """
+from coplayer.errors import CoplayerError
 from coplayer.experiments import registry
+from coplayer.runs.training import Silence
 from coplayer.settings import adjust
-from stopping import StopAfter
 from tiny import TINY, TINY_A2C, TINY_COALA
 
 path, verb, chunks = sys.argv[1:]
-settings = {settings}
+
+class Stop(Silence):
+    left = int(chunks)
+
+    def advanced(self, chunk, progress):
+        self.left -= 1
+        if self.left == 0:
+            raise CoplayerError("stop")
+
 try:
-    stop = StopAfter(int(chunks)) if hosts.is_first() else None
-    registry.train(settings, path, reporter=stop) if verb == "train" else registry.resume(path)
-except (KeyboardInterrupt, hosts.Stopped):
-    assert int(chunks)
+    registry.train({settings}, path, reporter=Stop()) if verb == "train" else registry.resume(path)
+except CoplayerError as error:
+    assert str(error) == "stop" and int(chunks)
 hosts.disconnect()
 """
 PPI = "adjust(TINY, seeds=2, phases=2)"
