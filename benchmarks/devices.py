@@ -139,9 +139,9 @@ def _section(timings: Mapping[str, Timing]) -> Section:
     return Section(
         title="One run over devices and processes",
         text=f"A2C, quick preset, {learners} learners and {SEEDS} seeds, from the first iteration on with each other; "
-        f"{SETTINGS.data.episodes} episodes of {game.rounds} rounds. Of two processes, each has one "
-        "learner of every seed with 1 device, and both learners of half the seeds with 2 devices. Four devices on two cores cannot be faster than "
-        "two: they show what dividing costs.",
+        f"{SETTINGS.data.episodes} episodes of {game.rounds} rounds. Of two processes, each has one learner of every "
+        "seed with 1 device, and both learners of half the seeds with 2 devices. Four devices on two cores cannot be "
+        "faster than two: they show what dividing costs.",
         rows=rows,
         verdict="",
     )
