@@ -107,7 +107,9 @@ def test_two_processes_train_what_one_does_to_the_bit(tmp_path):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("settings", [PPI, "TINY_A2C", "adjust(TINY_COALA, meta_agents=4, seeds=1)"])
+@pytest.mark.parametrize(
+    "settings", [PPI, "TINY_A2C", "adjust(TINY_COALA, meta_agents=4, methods=('coala',), seeds=1)"]
+)
 def test_a_run_stopped_in_one_process_goes_on_in_two_and_the_other_way_round(settings, tmp_path):
     """With one seed, four agents of COALA-PG exchange their actions over both processes."""
     train(settings, tmp_path / "whole", count=1)
