@@ -29,6 +29,7 @@ PARTS = (
     "segments",
     "games",
     "automata",
+    "devices",
 )  # "paper" is for a GPU
 
 
@@ -99,7 +100,7 @@ def _gigabytes(kilobytes: str) -> str:
 
 def measure(options: Options) -> Iterator[Section]:
     """All sections asked for, as they are done."""
-    from benchmarks import a2c, automata, coala, exact, games, hawk, memory, paper, planner, segments, training
+    from benchmarks import a2c, automata, coala, devices, exact, games, hawk, memory, paper, planner, segments, training
 
     cores = tuple(sorted(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else (0, 1)
     pace = {"turns": options.turns, "turn_seconds": options.turn_seconds}
@@ -115,6 +116,7 @@ def measure(options: Options) -> Iterator[Section]:
         "coala": lambda: coala.measure(core=cores[0], **pace),
         "games": lambda: games.measure(cores=cores, **pace),
         "automata": lambda: automata.measure(cores=cores, **pace),
+        "devices": lambda: devices.measure(cores=cores, **pace),
         "segments": lambda: segments.measure(core=cores[0], **pace),
         "paper": lambda: paper.measure(recipes=options.recipes, seeds=options.seeds, turns=options.turns),
     }

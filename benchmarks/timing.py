@@ -57,9 +57,10 @@ class Process:
             raise said
         return said
 
-    def end(self) -> None:
+    def end(self, seconds: float = 5) -> None:
+        """Let the process end within so many seconds, then kill it."""
         self._pipe.close()
-        self._process.join(timeout=5)
+        self._process.join(timeout=seconds)
         self._process.kill()
 
 

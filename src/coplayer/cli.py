@@ -5,8 +5,9 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Callable
-from contextlib import ExitStack, redirect_stderr
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, redirect_stderr
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -35,9 +36,11 @@ from coplayer.games.matrix import MatrixGame
 from coplayer.reproduce import reproduce as reproduction
 from coplayer.reproduce.equilibrium import report_equilibrium
 from coplayer.reproduce.report import report
+from coplayer.runs import hosts
 from coplayer.runs.display import Display
 from coplayer.runs.folder import RunFolder
 from coplayer.runs.tracking import Tracked
+from coplayer.runs.training import Reporter
 from coplayer.settings import adjust
 
 _T = TypeVar("_T")
@@ -80,6 +83,15 @@ class Training(Computing):
 
     log: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = ()
     """Trackers that the metrics are sent to as well. Each needs its extra, such as coplayer[tensorboard]."""
+    distributed: bool = False
+    """Train one run in several processes, on one host or on many. Each process is started by this command. On Slurm,
+    Open MPI, Kubernetes and Cloud TPU they find one another; elsewhere name --coordinator, --processes, --process."""
+    coordinator: str | None = None
+    """Address of process 0, HOST:PORT, with --distributed. None: the environment variable JAX_COORDINATOR_ADDRESS."""
+    processes: int | None = None
+    """Number of processes, with --distributed. None: the environment variable JAX_NUM_PROCESSES."""
+    process: int | None = None
+    """Number of this process, from 0, with --distributed. None: the environment variable JAX_PROCESS_ID."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -265,7 +277,8 @@ class Fingerprint(Matches):
 
 
 def train(command: Train, settings: Any, console: Console) -> None:
-    with Display(console, "compiling") as display, Tracked(command.out, command.log, display) as reporter:
+    connect(command)
+    with reporting(command, command.out, console) as reporter:
         registry.train(settings, command.out, preset=command.preset, reporter=reporter)
     finish(command.out, console)
 
@@ -278,18 +291,42 @@ def demo(command: Demo, console: Console) -> None:
 
 
 def resume(command: Resume, console: Console) -> None:
-    know_game(command, command.folder)
-    folder = RunFolder.open(command.folder)
-    experiment, settings = registry.settings_of_folder(folder)
-    experiment.check(settings)
-    if registry.is_finished(folder, settings) and (folder.path / "summary.md").exists():
+    connect(command)
+    with hosts.together():
+        know_game(command, command.folder)
+        folder = RunFolder.open(command.folder)
+        experiment, settings = registry.settings_of_folder(folder)
+        experiment.check(settings)
+    if hosts.first_says(registry.is_finished(folder, settings) and (folder.path / "summary.md").exists()):
         console.print(
             f"{folder.path} is finished; 'coplayer evaluate' plays its learners anew", highlight=False, soft_wrap=True
         )
+        hosts.disconnect()
         return
-    with Display(console, "compiling") as display, Tracked(command.folder, command.log, display) as reporter:
+    with reporting(command, command.folder, console) as reporter:
         registry.resume(command.folder, reporter=reporter)
     finish(command.folder, console)
+
+
+def connect(command: Training) -> None:
+    """Join the other processes of the run, if there are any."""
+    named = {name: getattr(command, name) for name in ("coordinator", "processes", "process")}
+    if command.distributed:
+        hosts.connect(**named)
+    for name, value in named.items():
+        require(command.distributed or value is None, f"{name}: needs --distributed")
+
+
+@contextmanager
+def reporting(command: Training, path: Path, console: Console) -> Iterator[Reporter]:
+    """What shows the progress of the run in the folder `path`: nothing, but for the process that writes the folder."""
+    with ExitStack() as shown:
+        with hosts.together():
+            reporter = Tracked(path, command.log)
+            if hosts.is_first():
+                display = shown.enter_context(Display(console, "compiling"))
+                reporter = shown.enter_context(Tracked(path, command.log, display))
+        yield reporter
 
 
 def join(command: Join, console: Console) -> None:
@@ -317,7 +354,10 @@ def say_where(console: Console, **made: str | Path) -> None:
 
 
 def finish(folder: Path, console: Console) -> None:
-    """Report on a finished run: its training, and its last agents, who play anew."""
+    """Report on a finished run: its training, and its last agents, who play anew. Process 0 alone does so."""
+    hosts.disconnect()
+    if not hosts.is_first():
+        return
     evaluate(Evaluate(folder=folder, phases="last"), console)
     command = shlex.join(("coplayer", "evaluate", str(folder)))
     console.print(f"earlier agents too: {command}", highlight=False, soft_wrap=True, markup=False)
@@ -559,14 +599,32 @@ def _help_of(arguments: list[str]) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Entry point of the `coplayer` command. Returns the exit status: 0, 2 after an error, 130 after Ctrl-C."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+    """Entry point of the `coplayer` command. Returns the exit status: 0, 2 after an error, 130 after Ctrl-C.
+
+    A process that fails among others ends at once, since the others cannot come to leave together with it.
+    """
+    status = 1
+    try:
+        status = run(sys.argv[1:] if arguments is None else arguments)
+    except Exception:
+        if not hosts.connected():
+            raise
+        traceback.print_exc()
+    if hosts.connected():
+        hosts.leave(status)
+    return status
+
+
+def run(arguments: list[str]) -> int:
+    """Do what the arguments ask for. Returns the exit status."""
     runtime.configure(compilation_cache=not flags.is_given(NO_CACHE, arguments))
     console = Console()
     try:
         parse(arguments, console)()
     except CoplayerError as error:
         print(f"coplayer: {error}", file=sys.stderr)
+        if isinstance(error, hosts.Stopped):
+            hosts.disconnect()
         return 2
     except BrokenPipeError:  # who read our output has enough, such as `coplayer --help | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

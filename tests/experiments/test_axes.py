@@ -11,10 +11,10 @@ from coplayer.experiments.axes import LEARNERS, exchange_between_learners, map_l
 @pytest.fixture(params=["two devices", "one device"])
 def devices(request, monkeypatch):
     """With two devices, two learners have one each; three are mapped on one in any case."""
-    both = jax.local_devices()
+    both = jax.devices()
     assert len(both) == 2
     if request.param == "one device":
-        monkeypatch.setattr(jax, "local_devices", lambda: both[:1])
+        monkeypatch.setattr(jax, "devices", lambda: both[:1])
 
 
 @pytest.mark.parametrize("learners", [2, 3])

@@ -161,8 +161,8 @@ CASES = [
 def test_both_learners_at_a_table_see_the_rounds_of_one_plain_loop_each_from_its_seat(
     game, learners, devices, monkeypatch
 ):
-    some = jax.local_devices()[:devices]
-    monkeypatch.setattr(jax, "local_devices", lambda: some)
+    some = jax.devices()[:devices]
+    monkeypatch.setattr(jax, "devices", lambda: some)
     played = play(game, learners)
     keys = [[jax.random.wrap_key_data(jnp.asarray(one)) for one in own] for own in played.keys]
     seats_matter = not isinstance(game, MatrixGame) or learners == 2

@@ -379,8 +379,9 @@ class Trainer(IterationTrainer):
         if start is not None:
             new = partial(new_network, settings, jax.random.key(0))
             given = Given(frozen, mixed_pool.start_weights(settings, start, new, "network"))
+        share = mixed_pool.share_of_process(settings)
         memory.require_fit(
-            memory_bytes(settings, mixed_pool.seed_batch(run)),
+            memory_bytes(share, mixed_pool.seed_batch(share.run)),
             "lower --seed-batch, --episodes, --hidden or the rounds of the game",
         )
 

@@ -12,6 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
+from coplayer.errors import require
+
 LEARNERS, SEEDS = "learners", "seeds"
 
 
@@ -19,10 +21,12 @@ def map_learners_and_seeds(function: Callable, *, num_learners: int, seed_batch:
     """Map `function(mapped, shared)` over the leading axes [learner, seed] of `mapped`; `shared` is the same for all.
 
     The learners are spread over as many devices as there are, if these suffice for all of them, and are vmapped on one
-    device otherwise. Further devices take a share of the seeds each, where these can be parted evenly. On a device
-    seeds go `seed_batch` at a time through vmap: all together on a GPU, one by one on a CPU, whose caches hold one
-    seed's working set and not many. One by one means without vmap: an axis of length 1 makes every product a batched
-    one, which XLA compiles to slower code on a CPU (measured: PPI 8 %, A2C half the speed).
+    device otherwise. Further devices take a share of the seeds each, where these can be parted evenly. The devices are
+    those of all processes. The learners of a seed are on devices side by side, of one host where it has enough.
+
+    On a device seeds go `seed_batch` at a time through vmap: all together on a GPU, one by one on a CPU, whose caches
+    hold one seed's working set and not many. One by one means without vmap: an axis of length 1 makes every product a
+    batched one, which XLA compiles to slower code on a CPU (measured: PPI 8 %, A2C half the speed).
     """
 
     def over_seeds(mapped, shared):
@@ -34,12 +38,8 @@ def map_learners_and_seeds(function: Callable, *, num_learners: int, seed_batch:
         return jax.tree.map(lambda leaf: leaf[None], result)
 
     def spread(mapped, shared):
-        devices = jax.local_devices()
-        apart = num_learners <= len(devices)
-        learners = num_learners if apart else 1
-        columns = max(n for n in range(1, len(devices) // learners + 1) if _seeds(mapped, axis=1) % n == 0)
-        grid = np.array(devices[: learners * columns]).reshape(learners, columns)
-        if apart:
+        grid = _devices(num_learners, _seeds(mapped, axis=1))
+        if len(grid) == num_learners:
             mesh, split, run = Mesh(grid, (LEARNERS, SEEDS)), PartitionSpec(LEARNERS, SEEDS), one_learner
         else:
             mesh, split = Mesh(grid[0], (SEEDS,)), PartitionSpec(None, SEEDS)
@@ -48,6 +48,26 @@ def map_learners_and_seeds(function: Callable, *, num_learners: int, seed_batch:
         return placed(mapped, shared)
 
     return spread
+
+
+def require_work_for_all(num_learners: int, seeds: int) -> None:
+    """Refuse learners and seeds that leave a process without a device to train on."""
+    grid = _devices(num_learners, seeds)
+    idle = set(range(jax.process_count())) - {device.process_index for device in grid.flat}
+    require(
+        not idle,
+        f"distributed: {num_learners} learners and {seeds} seed(s) go over {grid.size} of {jax.device_count()} "
+        f"devices, which leaves process {min(idle, default=0)} without work; start fewer processes, or take a number "
+        "of seeds that the devices share evenly",
+    )
+
+
+def _devices(num_learners: int, seeds: int) -> np.ndarray:
+    """The devices by learner and share of the seeds; one row where the learners are together on each device."""
+    devices = jax.devices()
+    learners = num_learners if num_learners <= len(devices) else 1
+    columns = max(n for n in range(1, len(devices) // learners + 1) if seeds % n == 0)
+    return np.array(devices[: learners * columns]).reshape(columns, learners).T
 
 
 def one_by_one(function: Callable) -> Callable:

@@ -673,8 +673,9 @@ class Trainer(IterationTrainer):
         check_rule(settings)
         run, size = settings.run, settings.shaping
         agents, alone = size.meta_agents, adjust(settings, naive_share=1.0)
+        share = mixed_pool.share_of_process(settings)
         memory.require_fit(
-            memory_bytes(settings, mixed_pool.seed_batch(run)),
+            memory_bytes(share, mixed_pool.seed_batch(share.run)),
             "lower --seed-batch, --replicas, --batch, --inner-episodes, --hidden or --segment",
         )
         initial = mixed_pool.mapped(run, lambda key, _: new_trainee(settings, key), agents, once=True)

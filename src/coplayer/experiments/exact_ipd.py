@@ -44,7 +44,7 @@ from coplayer.learning.exact_gradients import Method, Params, Values
 from coplayer.learning.lola import LookaheadSettings
 from coplayer.learning.optimisation import AdamWSettings, DiscountSettings
 from coplayer.players.memory1 import Memory1, fits_named_strategies
-from coplayer.runs import checkpoint
+from coplayer.runs import checkpoint, hosts
 from coplayer.runs.training import Chunk
 from coplayer.settings import setting
 
@@ -224,6 +224,7 @@ class Trainer:
 
     def __init__(self, settings: ExactIPD):
         check(settings)
+        require(not hosts.several(), f"distributed: {NAME} trains on one device")
         self.settings = settings
         game, discount = settings.game, settings.agents.gamma
         self._seats = tuple(values_of(game.seen_by(seat), discount) for seat in range(NUM_LEARNERS))

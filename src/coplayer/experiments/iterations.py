@@ -4,12 +4,11 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
 from coplayer.experiments import mixed_pool
 from coplayer.experiments.mixed_pool import Trainee
-from coplayer.runs import checkpoint
+from coplayer.runs import checkpoint, hosts
 from coplayer.runs.training import Chunk
 
 
@@ -73,6 +72,6 @@ class IterationTrainer:
 
     def unpack(self, arrays: dict[str, np.ndarray]) -> State:
         like = self._initial()
-        placement = jax.tree.map(lambda leaf: leaf.sharding, like)
-        loaded = checkpoint.unflatten(like._replace(frozen=None), arrays, "learners")._replace(frozen=like.frozen)
-        return State(jax.device_put(loaded, placement), int(arrays["iteration"]))
+        own = like._replace(frozen=None)
+        loaded = hosts.placed(checkpoint.unflatten(own, arrays, "learners"), own)
+        return State(loaded._replace(frozen=like.frozen), int(arrays["iteration"]))

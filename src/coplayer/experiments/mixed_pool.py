@@ -20,7 +20,13 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 
 from coplayer.errors import CoplayerError, require
-from coplayer.experiments.axes import LEARNERS, exchange_between_learners, map_learners_and_seeds, of_all_learners
+from coplayer.experiments.axes import (
+    LEARNERS,
+    exchange_between_learners,
+    map_learners_and_seeds,
+    of_all_learners,
+    require_work_for_all,
+)
 from coplayer.experiments.settings import CoPlayerSettings, RunSettings
 from coplayer.games.game import Game
 from coplayer.play.player import Player
@@ -32,8 +38,9 @@ from coplayer.players.memory1 import identity_of
 from coplayer.pools import strangers
 from coplayer.pools.strangers import Pool
 from coplayer.pools.tabular import TabularPool
-from coplayer.runs import checkpoint
+from coplayer.runs import checkpoint, hosts
 from coplayer.runs.folder import RunFolder
+from coplayer.settings import adjust
 
 
 class Trainee(NamedTuple):
@@ -157,6 +164,11 @@ def seed_batch(run: RunSettings) -> int:
     return min(asked, run.seeds)
 
 
+def share_of_process(settings: Any) -> Any:
+    """The settings with as many seeds as one process trains at most."""
+    return adjust(settings, seeds=-(-settings.run.seeds // jax.process_count()))
+
+
 SOON = {"xla_backend_optimization_level": 1}  # a third of the time to compile random draws, which have the same bits
 
 
@@ -165,6 +177,7 @@ def mapped(run: RunSettings, function: Callable, num_learners: int, *, once: boo
 
     A function that runs `once` is compiled fast, not to fast code.
     """
+    require_work_for_all(num_learners, run.seeds)
     both = map_learners_and_seeds(function, num_learners=num_learners, seed_batch=seed_batch(run))
     return jax.jit(both, donate_argnums=0, compiler_options=SOON if once else None)
 
@@ -280,7 +293,7 @@ def _mean(values: Array) -> Float[Array, ""]:
 
 def metric_rows(run: RunSettings, values: dict[str, Any], **where: int) -> list[dict]:
     """One row of metrics.jsonl per seed and learner, from arrays `[learner, seed]`."""
-    values = {name: np.asarray(array) for name, array in values.items()}
+    values = hosts.by_name_on_host(values)
     return [
         {**where, "seed": run.seed + seed, "learner": learner}
         | {name: float(array[learner, seed]) for name, array in values.items()}

@@ -47,7 +47,7 @@ from coplayer.players.memory1 import TabularPlayers, identity_of, identity_size
 from coplayer.players.planner import PlannerSettings, PPIPlayer
 from coplayer.pools import strangers, tabular
 from coplayer.pools.strangers import Pool
-from coplayer.runs import checkpoint, memory, packing
+from coplayer.runs import checkpoint, hosts, memory, packing
 from coplayer.runs.training import Chunk
 from coplayer.settings import adjust, setting
 
@@ -494,8 +494,9 @@ class Trainer:
         given = given_by(settings, frozen, start)
         carried = 0 if given.episodes is None else given.episodes.shape[2]
         self.rows = rows = DataSet.of(settings, carried)
+        share = mixed_pool.share_of_process(settings)
         memory.require_fit(
-            memory_bytes(settings, mixed_pool.seed_batch(run), carried),
+            memory_bytes(share, mixed_pool.seed_batch(share.run), carried),
             "lower --seeds, --seed-batch, --episodes, --tabular-episodes, --fit-batch or --hidden, or raise "
             "--play-blocks",
         )
@@ -580,7 +581,7 @@ class Trainer:
         """Everything but tabular episodes, co-players' identities and frozen co-players: the first two follow from the
         key, the last are those of another run. Episodes take as few bits per round as they need.
         """
-        played = np.asarray(state.learners.learner.episodes[:, :, self.rows.played_before(state.phase)])
+        played = hosts.on_host(state.learners.learner.episodes[:, :, self.rows.played_before(state.phase)])
         return checkpoint.flatten(without_data(state.learners), "learners") | {
             "episodes": packing.pack(played, self.settings.game.num_joint),
             "rows": np.asarray(played.shape[2]),
@@ -594,11 +595,11 @@ class Trainer:
         filled = self.rows.played_before(phase)
         shape = (*empty.key.shape, filled.stop - filled.start, settings.game.rounds)
         played = packing.unpack(arrays["episodes"], settings.game.num_joint, shape)
-        episodes = empty.learner.episodes.at[:, :, filled].set(played)
-        loaded = checkpoint.unflatten(without_data(empty), arrays, "learners")
+        episodes = empty.learner.episodes.at[:, :, filled].set(hosts.placed(played, empty.learner.episodes))
+        own = without_data(empty)
+        loaded = hosts.placed(checkpoint.unflatten(own, arrays, "learners"), own)
         learner = loaded.learner._replace(episodes=episodes, identities=empty.learner.identities)
-        placement = jax.tree.map(lambda leaf: leaf.sharding, empty)
-        learners = jax.device_put(Trainee(learner, loaded.key, empty.frozen), placement)
+        learners = Trainee(learner, loaded.key, empty.frozen)
         if settings.identity_size:
             for done in range(1, phase):
                 learners = self._add_identities(learners, done)

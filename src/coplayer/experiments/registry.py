@@ -19,7 +19,7 @@ from coplayer.experiments.stored import built_on
 from coplayer.games import files, names
 from coplayer.games.game import Game, check_game, require_game
 from coplayer.play.player import Player
-from coplayer.runs import checkpoint, training
+from coplayer.runs import checkpoint, hosts, training
 from coplayer.runs.folder import RunFolder, provenance
 from coplayer.runs.training import Reporter, Silence
 
@@ -27,7 +27,10 @@ EXPERIMENTS: dict[str, Experiment] = {}
 """All experiments, by the name in config.json."""
 RECIPES: dict[str, Recipe] = {}
 """All recipes, by the command of `coplayer train`."""
-TAKEN = ("out", "preset", "game", "game_file", "compilation_cache", "log")
+TAKEN = (
+    *("out", "preset", "game", "game_file", "compilation_cache", "log"),
+    *("distributed", "coordinator", "processes", "process"),
+)
 """Flags of every training command, which no setting may be named like."""
 
 
@@ -268,12 +271,18 @@ def train(settings: Any, out: str | Path, *, preset: str = "custom", reporter: R
 
     `reporter` is shown the progress (see `runs.display.Display` and `runs.tracking.Tracked`); None: silence. Raises
     `CoplayerError` with the setting's name where the settings cannot be trained.
+
+    After `jax.distributed.initialize()` all processes call this with the same settings. They train one run together,
+    on the devices of all; process 0 writes the folder, and its `reporter` is the one that is shown the progress.
     """
     require(isinstance(out, str | os.PathLike), f"out: must be the path of a folder, got {out!r}")
-    experiment, settings = experiment_of(settings), stored.typed(settings)
-    check_game(settings.game)
-    trainer = trainer_of(settings)
-    folder = RunFolder.create(out, description(experiment, settings, Path(out), preset) | provenance())
+    with hosts.together():
+        experiment, settings = experiment_of(settings), stored.typed(settings)
+        check_game(settings.game)
+        trainer, folder = trainer_of(settings), RunFolder(out)
+    with hosts.together():
+        if hosts.is_first():
+            RunFolder.create(out, description(experiment, settings, Path(out), preset) | provenance())
     training.train(trainer, folder, reporter or Silence(), checkpoint_seconds=settings.run.checkpoint_seconds)
     return folder
 
@@ -290,12 +299,15 @@ def description(experiment: Experiment, settings: Any, out: Path, preset: str) -
 
 
 def resume(path: str | Path, *, reporter: Reporter | None = None) -> RunFolder:
-    """Go on with a run that was stopped; does nothing to one that is finished, nor to an archive."""
-    folder = RunFolder.open(path)
-    _, settings = settings_of_folder(folder)
-    if folder.archived:
-        return folder
-    trainer = trainer_of(settings)
+    """Go on with a run that was stopped; does nothing to one that is finished, nor to an archive. Several processes may
+    go on with a run of one process, and the other way round (see `train`); all must be able to read `path`.
+    """
+    with hosts.together():
+        folder = RunFolder.open(path)
+        _, settings = settings_of_folder(folder)
+        if folder.archived:
+            return folder
+        trainer = trainer_of(settings)
     training.train(trainer, folder, reporter or Silence(), checkpoint_seconds=settings.run.checkpoint_seconds)
     return folder
 

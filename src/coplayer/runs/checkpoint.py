@@ -17,6 +17,7 @@ import numpy as np
 
 from coplayer.errors import CoplayerError, require
 from coplayer.runs.files import JSON_ERRORS, loads, most_bytes, write_atomically
+from coplayer.runs.hosts import is_key, on_host
 
 KEPT = 2
 UNREADABLE = (
@@ -47,12 +48,17 @@ def newest(folder: Path) -> Checkpoint | None:
     if not paths:
         return None
     try:
-        head, arrays = load(paths[-1])
-        require({"step", "rows"} <= head.keys(), f"{paths[-1]}: its head does not tell where the run stood")
-        return Checkpoint(head["step"], head["rows"], arrays, paths[-1])
+        return stored_in(_contents(paths[-1]), paths[-1])
     except CoplayerError as error:
         before = f"go on from {paths[-2].name}" if len(paths) > 1 else "start from the beginning"
         raise CoplayerError(f"{error}; remove it to {before}") from error
+
+
+def stored_in(data: bytes, path: Path) -> Checkpoint:
+    """The checkpoint that is the contents of `path`."""
+    head, arrays = _unpacked(data, path)
+    require({"step", "rows"} <= head.keys(), f"{path}: its head does not tell where the run stood")
+    return Checkpoint(head["step"], head["rows"], arrays, path)
 
 
 def last(folder: Path) -> Checkpoint:
@@ -79,9 +85,21 @@ def load(path: Path) -> tuple[dict, dict[str, np.ndarray]]:
     The sizes that the file claims are checked before any array is read (see `_check_claims`). Raises `CoplayerError` of
     one line for a file that is damaged, or that `dump` cannot have written.
     """
+    return _unpacked(_contents(path), path)
+
+
+def _contents(path: Path) -> bytes:
     try:
-        _check_claims(path)
-        with np.load(path, allow_pickle=False) as file:
+        return path.read_bytes()
+    except OSError as error:
+        raise CoplayerError(f"{path}: unreadable or cut short ({type(error).__name__})") from error
+
+
+def _unpacked(data: bytes, path: Path) -> tuple[dict, dict[str, np.ndarray]]:
+    """Head and arrays of the contents of `path` (see `load`)."""
+    try:
+        _check_claims(data, path)
+        with np.load(io.BytesIO(data), allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         head = loads(arrays.pop("head").tobytes())
     except CoplayerError:
@@ -101,13 +119,13 @@ def load_agents(path: Path) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _check_claims(path: Path) -> None:
+def _check_claims(data: bytes, path: Path) -> None:
     """Refuse a file whose arrays are not plain numbers, are not as large as they claim, or are too many together for
     the size of the file. Only headers are read.
     """
-    with zipfile.ZipFile(path) as file:
+    with zipfile.ZipFile(io.BytesIO(data)) as file:
         members = file.infolist()
-        most, claimed = most_bytes(path.stat().st_size), sum(member.file_size for member in members)
+        most, claimed = most_bytes(len(data)), sum(member.file_size for member in members)
         require(claimed <= most, f"{path}: claims to unpack to {claimed / 1e6:.0f} MB, more than {most / 1e6:.0f} MB")
         for member in members:
             require(member.filename.endswith(".npy"), f"{path}: holds {member.filename!r}, which is no array")
@@ -127,10 +145,10 @@ def flatten(tree: Any, prefix: str) -> dict[str, np.ndarray]:
     """A pytree's arrays by path, random keys as their data."""
 
     def raw(leaf):
-        return jax.random.key_data(leaf) if _is_key(leaf) else leaf
+        return jax.random.key_data(leaf) if is_key(leaf) else leaf
 
     leaves = jax.tree_util.tree_leaves_with_path(tree)
-    return {prefix + jax.tree_util.keystr(path): np.asarray(raw(leaf)) for path, leaf in leaves}
+    return {prefix + jax.tree_util.keystr(path): on_host(raw(leaf)) for path, leaf in leaves}
 
 
 def unflatten(like: Any, arrays: dict[str, np.ndarray], prefix: str) -> Any:
@@ -140,7 +158,7 @@ def unflatten(like: Any, arrays: dict[str, np.ndarray], prefix: str) -> Any:
         name = prefix + jax.tree_util.keystr(path)
         require(name in arrays, f"checkpoint: it has no array {name!r}; it was made with other settings")
         array = arrays[name]
-        data = jax.eval_shape(jax.random.key_data, leaf) if _is_key(leaf) else leaf
+        data = jax.eval_shape(jax.random.key_data, leaf) if is_key(leaf) else leaf
         require(
             array.shape == data.shape,
             f"checkpoint: array {name!r} has shape {array.shape}, these settings need {data.shape}",
@@ -149,10 +167,6 @@ def unflatten(like: Any, arrays: dict[str, np.ndarray], prefix: str) -> Any:
             np.can_cast(array.dtype, data.dtype, "same_kind"),
             f"checkpoint: array {name!r} has {array.dtype}, these settings need {data.dtype}",
         )
-        return jax.random.wrap_key_data(array, impl=jax.random.key_impl(leaf)) if _is_key(leaf) else array
+        return jax.random.wrap_key_data(array, impl=jax.random.key_impl(leaf)) if is_key(leaf) else array
 
     return jax.tree_util.tree_map_with_path(value, like)
-
-
-def _is_key(leaf: Any) -> bool:
-    return jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)

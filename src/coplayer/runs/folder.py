@@ -184,13 +184,14 @@ def keep_rows(path: Path, count: int) -> None:
 def provenance() -> dict:
     """The versions, commit and device that a result depends on beside its settings."""
     names = ("jax", "jaxlib", "equinox", "optax", "numpy")
-    device = jax.local_devices()[0]
+    device, count = jax.local_devices()[0], jax.process_count()
+    processes = f", {count} processes" if count > 1 else ""
     return {
         "coplayer": importlib.metadata.version("coplayer"),
         "commit": _commit(),
         "python": platform.python_version(),
         "packages": {name: importlib.metadata.version(name) for name in names},
-        "device": f"{jax.local_device_count()} x {device.device_kind}",
+        "device": f"{jax.device_count()} x {device.device_kind}{processes}",
         "random_numbers": jax.config.jax_default_prng_impl,
     }
 

@@ -2,16 +2,19 @@
 
 A training is a pure function of its settings, cut into chunks. Its metrics and weights do not depend on where the run
 was stopped, nor on how often its state was saved.
+
+Several processes may run one training (see `runs.hosts`). All of them compute. Process 0 reads and writes the folder.
 """
 
+import contextlib
 import time
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import numpy as np
 
-from coplayer.errors import CoplayerError, require
-from coplayer.runs import checkpoint
+from coplayer.errors import CoplayerError, first_line, require
+from coplayer.runs import checkpoint, hosts
 from coplayer.runs.files import write_atomically
 from coplayer.runs.folder import RunFolder, append_rows, keep_rows
 
@@ -73,48 +76,80 @@ class Silence:
 def train(training: Training, folder: RunFolder, reporter: Reporter, *, checkpoint_seconds: float) -> None:
     """Run a training to its end in `folder`, from its newest checkpoint if it has one.
 
-    The state is saved at the end of each phase and whenever `checkpoint_seconds` have passed since the last time.
+    The state is saved at the end of each phase and whenever `checkpoint_seconds` have passed since the last time. Of
+    several processes, all call this. An error of process 0 with the folder, or with the reporter, is one of all.
     """
-    with folder.locked():
+    with contextlib.ExitStack() as held:
+        with hosts.together():
+            if hosts.is_first():
+                held.enter_context(folder.locked())
         try:
             _train(training, folder, reporter, checkpoint_seconds)
         except jax.errors.JaxRuntimeError as error:
-            if "RESOURCE_EXHAUSTED" not in str(error):
+            if "RESOURCE_EXHAUSTED" in str(error):
+                raise CoplayerError(
+                    "the device ran out of memory; lower --seed-batch or the episodes played at a time, then resume "
+                    f"{folder.path}"
+                ) from error
+            if not hosts.several():
                 raise
             raise CoplayerError(
-                "the device ran out of memory; lower --seed-batch or the episodes played at a time, then resume "
-                f"{folder.path}"
+                f"another process has stopped, or cannot be reached ({first_line(error)}); then resume {folder.path}"
             ) from error
 
 
 def _train(training: Training, folder: RunFolder, reporter: Reporter, checkpoint_seconds: float) -> None:
-    saved = checkpoint.newest(folder.checkpoints)
-    require(
-        saved is not None or not folder.phases(),
-        f"{folder.path}: has the agents of {len(folder.phases())} phases but no checkpoint to go on from",
-    )
+    first, saved = hosts.is_first(), _newest(folder)
     state = training.unpack(saved.arrays) if saved else training.initial_state()
+    hosts.meet(state)
     step, rows = (saved.step, saved.rows) if saved else (0, 0)
-    keep_rows(folder.metrics_file, rows)
-    if saved:
-        reporter.resumed(step)
+    with hosts.together():
+        if first:
+            keep_rows(folder.metrics_file, rows)
+        if first and saved:
+            reporter.resumed(step)
 
     last_save = time.monotonic()
     while not training.finished(state):
         begin = time.monotonic()
         chunk = training.advance(state)
-        state, step = chunk.state, step + 1
-        _stop_at_nan(chunk, folder)
-        append_rows(folder.metrics_file, chunk.rows)
-        rows += len(chunk.rows)
-        append_rows(folder.timing_file, [{"step": step, "seconds": time.monotonic() - begin, **chunk.timing}])
-        if chunk.agents is not None:
-            agents = checkpoint.dump(chunk.agents, {"phase": chunk.phase})
-            write_atomically(folder.agents_file(chunk.phase), agents)
-        if chunk.agents is not None or time.monotonic() - last_save >= checkpoint_seconds:
-            checkpoint.write(folder.checkpoints, step, rows, training.pack(state))
-            last_save = time.monotonic()
-        reporter.advanced(chunk, training.progress(state))
+        state, step, rows = chunk.state, step + 1, rows + len(chunk.rows)
+        with hosts.together():
+            if first:
+                _record(folder, chunk, {"step": step, "seconds": time.monotonic() - begin, **chunk.timing})
+        due = chunk.agents is not None or hosts.first_says(time.monotonic() - last_save >= checkpoint_seconds)
+        arrays = training.pack(state) if due else {}
+        with hosts.together():
+            if first and due:
+                checkpoint.write(folder.checkpoints, step, rows, arrays)
+                last_save = time.monotonic()
+            if first:
+                reporter.advanced(chunk, training.progress(state))
+
+
+def _newest(folder: RunFolder) -> checkpoint.Checkpoint | None:
+    """The newest checkpoint, which process 0 reads and sends to the others."""
+    saved, data = None, b""
+    with hosts.together():
+        if hosts.is_first():
+            saved = checkpoint.newest(folder.checkpoints)
+            require(
+                saved is not None or not folder.phases(),
+                f"{folder.path}: has the agents of {len(folder.phases())} phases but no checkpoint to go on from",
+            )
+            data = saved.path.read_bytes() if saved and hosts.several() else b""
+    data = hosts.from_process(0, data)
+    return checkpoint.stored_in(data, folder.checkpoints) if data and not hosts.is_first() else saved
+
+
+def _record(folder: RunFolder, chunk: Chunk, timing: dict) -> None:
+    """Write what came of a chunk."""
+    _stop_at_nan(chunk, folder)
+    append_rows(folder.metrics_file, chunk.rows)
+    append_rows(folder.timing_file, [timing])
+    if chunk.agents is not None:
+        agents = checkpoint.dump(chunk.agents, {"phase": chunk.phase})
+        write_atomically(folder.agents_file(chunk.phase), agents)
 
 
 def _stop_at_nan(chunk: Chunk, folder: RunFolder) -> None:
