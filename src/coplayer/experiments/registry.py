@@ -116,6 +116,40 @@ def preset(command: str, which: str = "quick") -> Any:
     return presets[which]
 
 
+def recipe_of(settings: Any, which: str) -> tuple[str, str]:
+    """The command and the preset that settings were made from, as far as the settings tell: of the commands whose marks
+    they bear, the one from which the fewest settings differ, the first of several. `which`: the preset, where it is one
+    of the command's.
+
+    The marks of a command are the settings in which all its presets differ from those of the experiment's first.
+    """
+    recipes = {name: each for name, each in RECIPES.items() if type(each.presets["quick"]) is type(settings)}
+    first = next(iter(recipes.values()))
+    flat = setting_groups.flat(settings)
+
+    def marks(recipe: Recipe) -> set[str]:
+        pairs = [(setting_groups.flat(its), setting_groups.flat(first.presets[p])) for p, its in recipe.presets.items()]
+        return {name for name in flat if all(own[name] != other[name] for own, other in pairs)}
+
+    def alike(one: Any, other: Any) -> bool:
+        """Equal, or both a folder, or both of one kind of game."""
+        return one == other or (isinstance(one, Path | Game) and type(one) is type(other))
+
+    def changes(command: str, preset: str) -> tuple[bool, int]:
+        recipe = recipes[command]
+        start = setting_groups.flat(recipe.presets[preset])
+        strange = any(not alike(start[name], flat[name]) for name in marks(recipe))
+        return strange, sum(not alike(start[name], value) for name, value in flat.items())
+
+    known = [
+        (name, preset)
+        for name, recipe in recipes.items()
+        for preset in recipe.presets
+        if preset == which or which not in recipe.presets
+    ]
+    return min(known, key=lambda found: changes(*found))
+
+
 def settings_type(experiment: Experiment) -> type:
     """The class of an experiment's settings."""
     return type(next(iter(experiment.RECIPES.values())).presets["quick"])

@@ -196,6 +196,7 @@ const Draw = (() => {
     share,
     short,
     signed,
+    spread,
     svg,
   };
 })();

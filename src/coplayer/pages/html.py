@@ -1,0 +1,42 @@
+"""A web page as one file: its own style, scripts and data inside, and nothing else that a browser would run."""
+
+import base64
+import hashlib
+import json
+import re
+import zlib
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from typing import Any
+
+
+def one_file(template: str, styles: Sequence[str], scripts: Sequence[str], data: Mapping[str, Any]) -> str:
+    """The page of a template as text. `template` and `styles` are files of this folder; `scripts` are files without the
+    ending .js, each of which has a place of its name in the template.
+
+    Only the page's own scripts can run: the browser is told their hashes. Every text in `data` is kept from ending the
+    element that it stands in.
+    """
+    style, sources = "".join(map(_file, styles)), {name: _file(f"{name}.js") for name in scripts}
+    text = json.dumps(data, allow_nan=False, separators=(",", ":"))
+    text = text.translate({ord(c): f"\\u{ord(c):04x}" for c in "<>&"})
+    policy = "; ".join(
+        (
+            "default-src 'none'",
+            f"style-src {_hash(style)}",
+            f"script-src {' '.join(map(_hash, sources.values()))}",
+            "base-uri 'none'",
+            "form-action 'none'",
+        )
+    )
+    parts = sources | {"style": style, "data": text, "check": f"{zlib.crc32(text.encode()):08x}", "policy": policy}
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], _file(template))
+
+
+def _file(name: str) -> str:
+    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+
+def _hash(text: str) -> str:
+    """The hash of an element's text, as a content security policy has it."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
