@@ -2,7 +2,7 @@
 "use strict";
 
 (() => {
-  const { capital, choice, el, field, spread, svg } = Draw;
+  const { capital, choice, el, spread, svg } = Draw;
   const COLOURS = 6;
   const DASHES = 5; // no divisor of the colours, so that 30 lines differ in one of the two
   const FEW_LINES = 3; // in a chart, with which every seed is drawn at first
@@ -63,16 +63,16 @@
 
   const grouped = (value) => value.toFixed(0).replace(/\B(?=(\d{3})+$)/g, "\u202f");
 
-  function show(value) {
-    if (value === null || value === undefined || Number.isNaN(value)) return "–";
-    const size = Math.abs(value);
-    const text =
-      size === 0 ? "0.00" : size >= 100 ? grouped(size) : size >= 10 ? size.toFixed(1) : size >= 0.095 ? size.toFixed(2)
-      : size >= 0.001 ? size.toFixed(4) : size.toExponential(1);
-    return value < 0 ? `−${text}` : text;
+  function show(value, digits = 2) {
+    if (value === null || value === undefined) return "–";
+    const text = Math.abs(value) >= 1000 ? grouped(Math.abs(value)) : Math.abs(value).toFixed(digits);
+    return value < 0 && Number(text) !== 0 ? `−${text}` : text;
   }
 
-  const whole = (value) => (Number.isInteger(value) ? (value < 0 ? "−" : "") + grouped(Math.abs(value)) : show(value));
+  const whole = (value) => (value < 0 ? "−" : "") + grouped(Math.abs(value));
+
+  /** Digits after the point with which numbers that differ by `span` can be told apart. */
+  const digitsOf = (span) => Math.max(0, Math.min(8, 2 - Math.floor(Math.log10(span || 1))));
 
   function duration(seconds) {
     if (seconds < 90) return `${seconds.toFixed(seconds < 10 ? 1 : 0)} seconds`;
@@ -90,6 +90,8 @@
   const section = (id, title, ...content) =>
     el("section", { id, "aria-labelledby": `${id}-title` }, el("h2", { id: `${id}-title`, tabindex: -1 }, title), content);
   const head = (cells) => el("thead", {}, el("tr", {}, cells.map((cell) => el("th", { scope: "col" }, cell))));
+
+  const pick = (label, ...chosen) => el("label", { class: "field" }, el("span", {}, label), choice(...chosen));
 
   function tick(label, checked, onchange) {
     const box = el("input", { type: "checkbox", checked, onchange: () => onchange(box.checked) });
@@ -121,6 +123,9 @@
     return Math.abs(xs[high] - x) < Math.abs(xs[low] - x) ? high : low;
   }
 
+  /** a to z, then aa, ab and so on. */
+  const letter = (place) => (place < 26 ? "" : letter(Math.floor(place / 26) - 1)) + String.fromCharCode(97 + (place % 26));
+
   // ---- A part of the page with charts that share x, cursor and zoom ----
 
   const live = new Map(); // by the part's id: draws its charts, once they are on the page
@@ -128,9 +133,10 @@
   /** `curves`: as the page has them, each with the place of its `run`. `xName`: what x counts. */
   function charts({ id, title, intro, xName, curves, fit = false }) {
     for (const curve of curves) curve.mean ??= curve.x.map((_, i) => mean(curve.values.map((row) => row[i])));
-    const state = { together: several ? "runs" : "sides", range: null, cursor: null, each: null, bands: null };
+    const state = { together: several ? "runs" : "sides", range: null, cursor: null, each: false, bands: false };
     const chosen = new Map(); // by way of putting together: the keys of the charts shown
     const hidden = new Set(); // names of lines
+    const sides = [...new Set(curves.map(({ label }) => label))];
     let shown = [];
 
     /** The charts by key: of one quantity, with a line for each side of play or for each run. */
@@ -227,10 +233,17 @@
 
     /** One chart: a figure with its table of values. */
     function plot({ key, title: heading, lines }) {
-      const many = lines.length > 26;
-      const marks = lines.map((line, i) => ({ ...line, mark: many ? "" : String.fromCharCode(97 + i), style: `c${i % COLOURS} d${i % DASHES}` }));
+      const alone = lines.length === 1;
+      const marks = lines.map((line) => {
+        const place = state.together === "runs" ? line.curve.run : sides.indexOf(line.curve.label);
+        return { ...line, mark: letter(place), style: `c${place % COLOURS} d${place % DASHES}` };
+      });
       const visible = () => marks.filter(({ name }) => !hidden.has(name));
       const xs = [...new Set(marks.flatMap(({ curve }) => curve.x))].sort((a, b) => a - b);
+      const means = marks.flatMap(({ curve }) => curve.mean).filter((value) => value !== null);
+      const [least, greatest] = means.reduce(([low, high], value) => [Math.min(low, value), Math.max(high, value)], [Infinity, -Infinity]);
+      const digits = Math.min(digitsOf(greatest - least), marks[0].curve.kind === "learning" ? 8 : 3);
+      const number = (value) => show(value, digits);
       const caption = el("caption", {});
       const rows = marks.map(({ name, mark, style, curve }) => {
         const box = el("input", {
@@ -250,7 +263,7 @@
           { width: 34, height: 12, viewBox: "0 0 34 12", class: style, "aria-hidden": "true" },
           svg("path", { d: "M1 6H33", class: "mean" }),
         );
-        const words = el("th", { scope: "row" }, el("label", {}, marks.length > 1 && box, sample, mark && marks.length > 1 && el("i", { class: style }, mark), el("span", {}, name)));
+        const words = el("th", { scope: "row" }, el("label", {}, !alone && box, sample, !alone && el("i", { class: style }, mark), el("span", {}, name)));
         return { name, curve, box, cells, row: el("tr", {}, words, cells) };
       });
       const legend = el(
@@ -279,14 +292,14 @@
         const body = xs.map((x) => {
           const cells = marks.map(({ curve }) => {
             const i = curve.x.indexOf(x);
-            return el("td", {}, i < 0 ? "–" : interval(curve, i) ? `${show(curve.mean[i])} (${interval(curve, i)})` : show(curve.mean[i]));
+            return el("td", {}, i < 0 ? "–" : interval(curve, i) ? `${number(curve.mean[i])} (${interval(curve, i)})` : number(curve.mean[i]));
           });
           return el("tr", {}, el("th", { scope: "row" }, whole(x)), cells);
         });
         return wide(`All numbers of ${heading}`, el("table", { class: "numbers" }, title, head([capital(xName), ...marks.map(({ name }) => name)]), el("tbody", {}, body)));
       }
 
-      const interval = (curve, i) => (curve.low[i] === null ? "" : `${show(curve.low[i])} to ${show(curve.high[i])}`);
+      const interval = (curve, i) => (curve.low[i] === null ? "" : `${number(curve.low[i])} to ${number(curve.high[i])}`);
 
       /** The place of the cursor in a curve; -1 where the curve is not. */
       function placeIn(curve) {
@@ -304,7 +317,7 @@
         for (const { name, curve, cells } of rows) {
           const i = placeIn(curve);
           const known = i < 0 ? 0 : curve.values.filter((row) => row[i] !== null).length;
-          const texts = i < 0 ? ["–", "", ""] : [show(curve.mean[i]), interval(curve, i) || "–", String(known)];
+          const texts = i < 0 ? ["–", "", ""] : [number(curve.mean[i]), interval(curve, i) || "–", String(known)];
           cells.forEach((cell, j) => (cell.textContent = texts[j]));
           if (!hidden.has(name)) words.push(`${name} ${texts[0]}${texts[1] && texts[1] !== "–" ? ` (${texts[1]})` : ""}`);
         }
@@ -332,11 +345,10 @@
       function draw() {
         const width = Math.max(260, area.clientWidth || 480);
         const height = width < 440 ? 230 : 280;
-        const [left, right, top, bottom] = [50, marks.length > 1 && !many ? 24 : 12, 12, 38];
+        const [left, right, top, bottom] = [50, alone ? 12 : 24, 12, 38];
         const [low, high] = state.range ?? extent();
         const lines = visible();
-        const each = state.each ?? marks.length <= FEW_LINES;
-        const bands = state.bands ?? marks.length <= SOME_LINES;
+        const { each, bands } = state;
         const span = high - low || 1;
         const x = (value) => (high === low ? (left + width - right) / 2 : left + ((width - left - right) * (value - low)) / span);
         const stretched = (curve) => (farLonger(curve) ? curve.x.at(-1) / Math.max(...curve.published[0]) : 1);
@@ -405,7 +417,7 @@
           ),
         );
         const last = lines.map(({ curve }) => curve.x.findLastIndex((cx, i) => cx <= high && curve.mean[i] !== null));
-        const named = marks.length > 1 && !many ? lines.map((line, i) => ({ ...line, last: last[i] })).filter((line) => line.last >= 0) : [];
+        const named = !alone ? lines.map((line, i) => ({ ...line, last: last[i] })).filter((line) => line.last >= 0) : [];
         const places = spread(named.map(({ curve, last: i }) => y(curve.mean[i])), 12, top + 4, height - bottom);
         const letters = named.map(({ mark, style, curve, last: i }, at) =>
           svg("text", { x: Math.min(x(curve.x[i]), width - right) + 6, y: places[at] + 4, class: `letter ${style}` }, mark),
@@ -417,7 +429,7 @@
           svg(
             "svg",
             { viewBox: `0 0 ${width} ${height}`, width, height, "aria-hidden": "true" },
-            svg("clipPath", { id: clip }, svg("rect", { x: left, y: 0, width: width - left - right, height })),
+            svg("clipPath", { id: clip }, svg("rect", { x: left - 5, y: 0, width: width - left - right + 10, height })),
             grid,
             below,
             svg("text", { x: (left + width - right) / 2, y: height - 4, "text-anchor": "middle" }, xName),
@@ -491,26 +503,25 @@
       return { node, lines: marks, draw, point, sync };
     }
 
-    const lines = Math.max(1, ...[...all().values()].map((chart) => chart.lines.length));
+    choose();
+    const lines = Math.max(1, ...shown.map((chart) => chart.lines.length));
+    state.each = lines <= FEW_LINES;
+    state.bands = lines <= SOME_LINES;
     const severalSeeds = curves.some(({ values }) => values.length > 1);
     const bar = el(
       "div",
       { class: "tools" },
       several &&
-        field(
-          `One chart in ${title.toLowerCase()} shows`,
-          choice(state.together, { "": [["runs", "all runs, of one side"], ["sides", "all sides, of one run"]] }, (value) => {
-            state.together = value;
-            hidden.clear();
-            choose();
-            draw();
-          }),
-        ),
-      severalSeeds && tick("Each seed", lines <= FEW_LINES, (on) => ((state.each = on), draw())),
-      severalSeeds && tick("95% intervals", lines <= SOME_LINES, (on) => ((state.bands = on), draw())),
+        pick("Each chart shows", state.together, { "": [["runs", "all runs, of one side"], ["sides", "all sides, of one run"]] }, (value) => {
+          state.together = value;
+          hidden.clear();
+          choose();
+          draw();
+        }),
+      severalSeeds && tick("Each seed", state.each, (on) => ((state.each = on), draw())),
+      severalSeeds && tick("95% intervals", state.bands, (on) => ((state.bands = on), draw())),
       el("div", { class: "zoom", role: "group", "aria-label": `Zoom of ${title.toLowerCase()}` }, zoomIn, zoomOut, reset),
     );
-    choose();
     live.set(id, draw);
     return section(id, title, el("p", { class: "quiet" }, intro), bar, menu, told, body);
   }
@@ -538,18 +549,22 @@
     if (!state.seconds) return "not kept";
     const times = state.by_phase.map(([, seconds]) => seconds).sort((a, b) => a - b);
     const middle = times[times.length >> 1];
-    return duration(state.seconds) + (times.length > 1 ? `; per phase ${duration(times[0])} to ${duration(times.at(-1))}, half of them at most ${duration(middle)}` : "");
+    return duration(state.seconds) + (times.length > 1 ? `; a phase ${duration(times[0])} to ${duration(times.at(-1))}, the middle one ${duration(middle)}` : "");
   }
 
+  /** A command whose lines break between flags. */
+  const command = (text) =>
+    el("code", { class: "command" }, text.split(/ (?=--)/).map((part, i) => [i ? " " : "", el("span", {}, part)]));
+
   const FACTS = [
-    ["Recipe", ({ trained }) => `${trained.recipe}, preset ${trained.preset}. ${trained.shows}`],
+    ["Recipe", ({ trained }) => `${trained.recipe}, preset ${trained.preset}.${several ? ` ${trained.shows}` : ""}`],
     ["Source", ({ trained }) => trained.source],
     ["State", stateWords],
     ["Game", ({ trained }) => trained.game],
     ["Seeds", seedWords],
     ["Builds on", ({ trained }) => trained.builds_on.join(", ")],
     ["Time trained", timeWords],
-    ["Trains it again", ({ trained }) => el("code", { class: "command" }, trained.command)],
+    ["Trains it again", ({ trained }) => command(trained.command)],
   ];
 
   function trainedPart() {
@@ -601,14 +616,16 @@
     }
     if (phases.length) {
       const intro = "The trained agents, played anew: means over episodes in each round, by whom they meet.";
-      const of = (phase) => charts({ id: "within", title: "Within an episode", intro, xName: "round", curves: curves.filter((curve) => curve.phase === phase).map((curve) => ({ ...curve })) });
-      const holder = el("div", {}, of(phases.at(-1)));
-      const last = phases.map((phase) => [phase, `phase ${phase}`]).reverse();
-      const select = phases.length > 1 && field("Agents of", choice(phases.at(-1), { "": last }, (phase) => {
-        holder.replaceChildren(of(Number(phase)));
+      const last = runs.map((_, run) => Math.max(...curves.filter((curve) => curve.run === run).map(({ phase }) => phase ?? 0)));
+      const chosen = (which) => curves.filter(({ phase, run }) => phase !== null && phase === (which === "last" ? last[run] : Number(which)));
+      const of = (which) => charts({ id: "within", title: "Within an episode", intro, xName: "round", curves: chosen(which) });
+      const holder = el("div", {}, of("last"));
+      const options = [["last", several ? "the last phase of each run" : `phase ${phases.at(-1)}, the last`], ...phases.slice(0, several ? undefined : -1).map((phase) => [phase, `phase ${phase}`])];
+      const show = (which) => {
+        holder.replaceChildren(of(which));
         live.get("within")();
-      }));
-      parts.push(el("div", { class: "chosen" }, select, holder));
+      };
+      parts.push(el("div", { class: "chosen" }, phases.length > 1 && pick("Agents within an episode", "last", { "": options }, show), holder));
     }
     return [...parts, notEvaluated()];
   }
@@ -665,15 +682,15 @@
       if (!phases.includes(state.phase)) state.phase = phases[0];
       if (!(state.whom in signatures.phases[state.phase])) state.whom = "";
       const opponents = Object.keys(signatures.phases[state.phase]).map((name) => [name, `each agent against ${signatures.opponents[name]}`]);
-      const focused = document.activeElement?.id;
+      const focused = [...controls.querySelectorAll("select")].indexOf(document.activeElement);
       controls.replaceChildren(
         ...[
-          known.length > 1 && field("Signatures of", choice(known.indexOf(state.run), { "": known.map(({ name }, i) => [i, name]) }, (i) => ((state.run = known[i]), draw()))),
-          phases.length > 1 && field("Signatures after", choice(state.phase, { "": phases.map((phase) => [phase, `phase ${phase}`]) }, (phase) => ((state.phase = Number(phase)), draw()))),
-          field("Rows", choice(state.whom, { "": [["", "whom they meet"], ...opponents] }, (whom) => ((state.whom = whom), draw()))),
+          known.length > 1 && pick("Run", known.indexOf(state.run), { "": known.map(({ name }, i) => [i, name]) }, (i) => ((state.run = known[i]), draw())),
+          phases.length > 1 && pick("Agents after", state.phase, { "": phases.map((phase) => [phase, `phase ${phase}`]) }, (phase) => ((state.phase = Number(phase)), draw())),
+          pick("Rows", state.whom, { "": [["", "whom they meet"], ...opponents] }, (whom) => ((state.whom = whom), draw())),
         ].filter(Boolean),
       );
-      if (focused) byId(focused)?.focus();
+      if (focused >= 0) controls.querySelectorAll("select")[focused]?.focus();
       body.replaceChildren(table());
     }
 
@@ -689,7 +706,7 @@
       const kept = headings.map((_, i) => i).filter((i) => rows.some((row) => row[i]));
       const line = (row) => el("tr", {}, kept.map((i) => (i ? el("td", {}, row[i]) : el("th", { scope: "row" }, row[i]))));
       const caption = el("caption", {}, several ? name : "Means over the last phases of training, and of evaluated play");
-      return wide(`Table of ${name}`, el("table", { class: "numbers" }, caption, head(kept.map((i) => capital(headings[i]))), el("tbody", {}, rows.map(line))));
+      return wide(`Table of ${name}`, el("table", { class: "numbers" }, caption, head(kept.map((i) => (headings[i] === "n" ? "n" : capital(headings[i])))), el("tbody", {}, rows.map(line))));
     };
     const intro = known.some(({ table }) => table.rows.some((row) => row[1]))
       ? "The paper’s values where some are published, beside this training’s. A verdict is the difference from the paper, or the seeds that keep a bound."
@@ -710,8 +727,8 @@
   }
 
   function settingsPart() {
-    const body = el("div", {});
-    const only = { differing: several };
+    const body = el("div", { class: several ? "" : "groups" });
+    const only = { differing: several, told: false };
     const key = (group, row) => `${group}\u0000${row[0]}`;
     const byRun = runs.map((run) => new Map(run.settings.flatMap(({ title, rows }) => rows.map((row) => [key(title, row), row]))));
     const groups = new Map();
@@ -730,7 +747,7 @@
         const kept = [...rows].filter(([at]) => !only.differing || (several ? differs(at) : changed(at)));
         if (!kept.length) return null;
         const lines = kept.map(([at, row]) => {
-          const words = [el("th", { scope: "row" }, el("span", { class: "setting" }, row[0]), row[3] && el("small", {}, row[3]))];
+          const words = [el("th", { scope: "row" }, el("span", { class: "setting" }, row[0]), only.told && row[3] && el("small", {}, row[3]))];
           const cells = byRun.map((known) => {
             const own = known.get(at);
             if (!own) return el("td", {}, "–");
@@ -739,18 +756,28 @@
           const sign = several && el("td", { class: "sign-cell" }, differs(at) ? "≠ differs" : "");
           return el("tr", { class: several && differs(at) ? "differs" : "" }, words, sign, cells);
         });
-        const heads = several ? ["Setting", "Between runs", ...runs.map(({ name }) => name)] : ["Setting", "Value"];
-        return wide(`Settings: ${title}`, el("table", { class: "numbers settings" }, el("caption", {}, title), head(heads), el("tbody", {}, lines)));
+        return [title, lines];
       });
+      const found = parts.filter(Boolean);
       const none = several ? "All settings are the same." : "All settings are those of the preset.";
-      body.replaceChildren(...(parts.some(Boolean) ? parts.filter(Boolean) : [el("p", {}, none)]));
+      const single = ([title, lines]) =>
+        wide(`Settings: ${title}`, el("table", { class: "numbers settings" }, el("caption", {}, title), head(["Setting", "Value"]), el("tbody", {}, lines)));
+      const columns = ["Setting", "Between runs", ...runs.map(({ name }) => name)];
+      const group = ([title, lines]) =>
+        el("tbody", {}, el("tr", {}, el("th", { scope: "rowgroup", colspan: columns.length, class: "group" }, title)), lines);
+      const together = () =>
+        [wide("Settings of all runs", el("table", { class: "numbers settings beside" }, el("caption", { class: "unseen" }, "Settings"), head(columns), found.map(group)))];
+      body.replaceChildren(...(found.length ? (several ? together() : found.map(single)) : [el("p", {}, none)]));
     }
 
     draw();
     const label = several ? "Only settings that differ between runs" : "Only settings changed from the preset";
-    const box = tick(label, only.differing, (on) => ((only.differing = on), draw()));
+    const boxes = [
+      tick(label, only.differing, (on) => ((only.differing = on), draw())),
+      tick("What each setting means", only.told, (on) => ((only.told = on), draw())),
+    ];
     const intro = "Each setting is a flag of coplayer train. A value that is not the preset’s is marked as changed.";
-    return section("settings", "Settings", el("p", { class: "quiet" }, intro), box, body);
+    return section("settings", "Settings", el("p", { class: "quiet" }, intro), el("div", { class: "tools" }, boxes), body);
   }
 
   function madePart() {
@@ -767,7 +794,7 @@
       { class: "numbers" },
       el("caption", {}, "Seconds per phase"),
       head(["Phase", ...timed.map(({ name }) => name)]),
-      el("tbody", {}, phases.map((phase) => el("tr", {}, el("th", { scope: "row" }, String(phase)), timed.map(({ state }) => el("td", {}, show(state.by_phase.find(([own]) => own === phase)?.[1] ?? null)))))),
+      el("tbody", {}, phases.map((phase) => el("tr", {}, el("th", { scope: "row" }, String(phase)), timed.map(({ state }) => el("td", {}, show(state.by_phase.find(([own]) => own === phase)?.[1] ?? null, 1)))))),
     );
     return section("made", "How it was made", wide("Versions and machine", table), phases.length > 0 && el("details", {}, el("summary", {}, "Seconds per phase"), wide("Seconds per phase", times)));
   }

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from coplayer import flags
+from coplayer.analysis.evaluation import FROZEN, LEARNER, OPPONENTS, TABULAR
 from coplayer.errors import CoplayerError, in_short, require
 from coplayer.experiments import registry
 from coplayer.experiments.coala_ipd import CoalaIPD
@@ -231,7 +232,7 @@ def played_curves(folder: RunFolder, settings: Any, result: Results) -> Iterator
     phases = list(result)
     shown = phases if len(phases) <= MOST_PHASES else [phases[0], phases[(len(phases) - 1) // 2], phases[-1]]
     for (group, learners), quantity in itertools.product(groups_of_learners(settings).items(), measured):
-        for name in result[phases[-1]] if phases else ():
+        for name in sorted(result[phases[-1]], key=met_place) if phases else ():
             label = f"{group}: {opponent_label(name)}" if group else opponent_label(name)
             by_round = {
                 phase: of_repetitions(folder, result[phase][name][quantity], learners)
@@ -244,6 +245,12 @@ def played_curves(folder: RunFolder, settings: Any, result: Results) -> Iterator
             if len(by_round) > 1:
                 over = np.stack([values.mean(1) for values in by_round.values()], axis=1)
                 yield Curve(quantity, label, np.array(list(by_round)), over)
+
+
+def met_place(opponent: str) -> tuple:
+    """Where an opponent of the evaluation stands among others."""
+    known = (LEARNER, FROZEN, TABULAR, *OPPONENTS)
+    return (known.index(opponent) if opponent in known else len(known), opponent)
 
 
 def of_repetitions(folder: RunFolder, values: np.ndarray, learners: list[int] | None) -> np.ndarray:
@@ -282,7 +289,7 @@ def signatures(settings: Any, result: Results) -> dict[str, Any] | None:
     if not (isinstance(settings.game, MatrixGame) and result):
         return None
     pairs, run = pairs_of(settings.game), settings.run
-    phases = {phase: {name: rates_of(fields, len(pairs)) for name, fields in its.items()} for phase, its in result.items()}
+    phases = {phase: {name: rates_of(its[name], len(pairs)) for name in sorted(its, key=met_place)} for phase, its in result.items()}
     some = next(iter(next(iter(result.values())).values()), {"reward": np.zeros((0, 0))})["reward"]
     return {
         "pairs": pairs,
@@ -338,7 +345,7 @@ def setting_row(name: str, value: Any, before: Any, texts: dict[str, str]) -> li
 
 def in_words(value: Any) -> str:
     """A value of a setting or of config.json as text."""
-    if value is None:
+    if value is None or value == ():
         return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
