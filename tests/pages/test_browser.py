@@ -1,8 +1,6 @@
 """The page in a real browser, headless Chromium: whole matches by clicks and by keys, and what is shown."""
 
-import os
 import re
-import shutil
 import zlib
 
 import jax
@@ -18,42 +16,9 @@ from coplayer.players.planner import PlannerSettings, PPIPlayer
 from coplayer.players.recurrent import RecurrentPlayer
 
 driver = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed; make browser installs it")
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed; make browser installs it")
 PD = prisoners_dilemma(100)
 QUICK = PlannerSettings(rollouts=12, horizon=15, temperature=0.6, expected_rewards=True)
 HOSTILE = "</script><img src=x onerror=\"document.body.dataset.harm='yes'\">"
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with driver.sync_playwright() as playwright:
-        root = hasattr(os, "geteuid") and os.geteuid() == 0
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"] if root else [])
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def view(chromium):
-    """Opens a file; fails at the end where a script failed or something was asked of the network."""
-    contexts, wrong = [], []
-
-    def open_file(path, *, width=1280, **options):
-        context = chromium.new_context(viewport={"width": width, "height": 844}, **options)
-        context.set_default_timeout(10_000)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("request", lambda request: request.url.startswith("file:") or wrong.append(request.url))
-        page.goto(path.as_uri())
-        return page
-
-    yield open_file
-    for context in contexts:
-        context.close()
-    assert wrong == []
 
 
 def planner(game=PD, key=0):

@@ -117,37 +117,32 @@ def preset(command: str, which: str = "quick") -> Any:
 
 
 def recipe_of(settings: Any, which: str) -> tuple[str, str]:
-    """The command and the preset that settings were made from, as far as the settings tell: of the commands whose marks
-    they bear, the one from which the fewest settings differ, the first of several. `which`: the preset, where it is one
-    of the command's.
-
-    The marks of a command are the settings in which all its presets differ from those of the experiment's first.
+    """The command and the preset that settings were most likely made from: of the commands whose kind of game they have
+    the one with which they agree most in what tells commands apart, at first in what is no number; of several the one
+    from which the fewest settings differ. `which`: the preset, where the commands have one of that name.
     """
-    recipes = {name: each for name, each in RECIPES.items() if type(each.presets["quick"]) is type(settings)}
-    first = next(iter(recipes.values()))
     flat = setting_groups.flat(settings)
+    recipes = {name: each.presets for name, each in RECIPES.items() if type(each.presets["quick"]) is type(settings)}
+    starts = {(name, p): setting_groups.flat(start) for name, each in recipes.items() for p, start in each.items()}
+    presets = dict.fromkeys(preset for _, preset in starts)
 
-    def marks(recipe: Recipe) -> set[str]:
-        pairs = [(setting_groups.flat(its), setting_groups.flat(first.presets[p])) for p, its in recipe.presets.items()]
-        return {name for name in flat if all(own[name] != other[name] for own, other in pairs)}
+    def tells(name: str, preset: str) -> bool:
+        values = [start[name] for (_, own), start in starts.items() if own == preset]
+        return any(value != values[0] for value in values)
+
+    telling = {name for name in flat if all(tells(name, preset) for preset in presets)}
 
     def alike(one: Any, other: Any) -> bool:
         """Equal, or both a folder, or both of one kind of game."""
         return one == other or (isinstance(one, Path | Game) and type(one) is type(other))
 
-    def changes(command: str, preset: str) -> tuple[bool, int]:
-        recipe = recipes[command]
-        start = setting_groups.flat(recipe.presets[preset])
-        strange = any(not alike(start[name], flat[name]) for name in marks(recipe))
-        return strange, sum(not alike(start[name], value) for name, value in flat.items())
+    def strangeness(found: tuple[str, str]) -> tuple:
+        unlike = [name for name, value in flat.items() if not alike(starts[found][name], value)]
+        told = [name for name in unlike if name in telling]
+        words = [name for name in told if not isinstance(flat[name], int | float) or name.endswith("_share")]
+        return setting_groups.GAME in told, len(words), len(told), len(unlike)
 
-    known = [
-        (name, preset)
-        for name, recipe in recipes.items()
-        for preset in recipe.presets
-        if preset == which or which not in recipe.presets
-    ]
-    return min(known, key=lambda found: changes(*found))
+    return min((found for found in starts if found[1] == which or which not in presets), key=strangeness)
 
 
 def settings_type(experiment: Experiment) -> type:

@@ -130,8 +130,8 @@
 
   const live = new Map(); // by the part's id: draws its charts, once they are on the page
 
-  /** `curves`: as the page has them, each with the place of its `run`. `xName`: what x counts. */
-  function charts({ id, title, intro, xName, curves, fit = false }) {
+  /** `curves`: as the page has them, each with the place of its `run`. `xName`: what x counts. `more`: a control. */
+  function charts({ id, title, intro, xName, curves, more = null }) {
     for (const curve of curves) curve.mean ??= curve.x.map((_, i) => mean(curve.values.map((row) => row[i])));
     const state = { together: several ? "runs" : "sides", range: null, cursor: null, each: false, bands: false };
     const chosen = new Map(); // by way of putting together: the keys of the charts shown
@@ -173,11 +173,12 @@
 
     const farLonger = (curve) => Math.max(...curve.published[0]) > FAR_LONGER * curve.x.at(-1);
 
-    function setRange(range, say = true) {
+    function setRange(range) {
       const [low, high] = extent();
-      state.range = range && [Math.max(low, range[0]), Math.min(high, range[1])];
-      if (state.range && state.range[0] <= low && state.range[1] >= high) state.range = null;
-      if (say) told.textContent = state.range ? `${capital(xName)} ${whole(Math.round(state.range[0]))} to ${whole(Math.round(state.range[1]))}` : "The whole";
+      const size = range ? range[1] - range[0] : Infinity;
+      const first = range && Math.min(Math.max(low, range[0]), high - size);
+      state.range = size < high - low ? [first, first + size] : null;
+      told.textContent = state.range ? `${capital(xName)} ${whole(Math.round(state.range[0]))} to ${whole(Math.round(state.range[1]))}` : "The whole";
       draw();
     }
 
@@ -371,7 +372,7 @@
         }
         if (bottomValue > topValue) [bottomValue, topValue] = [0, 1];
         const rate = marks.every(({ curve }) => curve.kind !== "learning" && curve.quantity !== "reward") && bottomValue >= 0 && topValue <= 1;
-        if (rate && !state.range && !fit) [bottomValue, topValue] = [0, 1];
+        if (rate && !state.range) [bottomValue, topValue] = [0, 1];
         const pad = (topValue - bottomValue || Math.abs(topValue) || 1) * 0.05;
         [bottomValue, topValue] = [bottomValue - pad, topValue + pad];
         const y = (value) => top + ((height - top - bottom) * (topValue - value)) / (topValue - bottomValue);
@@ -511,6 +512,7 @@
     const bar = el(
       "div",
       { class: "tools" },
+      more,
       several &&
         pick("Each chart shows", state.together, { "": [["runs", "all runs, of one side"], ["sides", "all sides, of one run"]] }, (value) => {
           state.together = value;
@@ -618,14 +620,15 @@
       const intro = "The trained agents, played anew: means over episodes in each round, by whom they meet.";
       const last = runs.map((_, run) => Math.max(...curves.filter((curve) => curve.run === run).map(({ phase }) => phase ?? 0)));
       const chosen = (which) => curves.filter(({ phase, run }) => phase !== null && phase === (which === "last" ? last[run] : Number(which)));
-      const of = (which) => charts({ id: "within", title: "Within an episode", intro, xName: "round", curves: chosen(which) });
-      const holder = el("div", {}, of("last"));
+      const of = (which) => charts({ id: "within", title: "Within an episode", intro, xName: "round", curves: chosen(which), more: select });
       const options = [["last", several ? "the last phase of each run" : `phase ${phases.at(-1)}, the last`], ...phases.slice(0, several ? undefined : -1).map((phase) => [phase, `phase ${phase}`])];
-      const show = (which) => {
-        holder.replaceChildren(of(which));
+      const change = (which) => {
+        byId("within").replaceWith(of(which));
         live.get("within")();
+        select.querySelector("select").focus();
       };
-      parts.push(el("div", { class: "chosen" }, phases.length > 1 && pick("Agents within an episode", "last", { "": options }, show), holder));
+      const select = phases.length > 1 && pick("Agents of", "last", { "": options }, change);
+      parts.push(of("last"));
     }
     return [...parts, notEvaluated()];
   }
@@ -747,14 +750,14 @@
         const kept = [...rows].filter(([at]) => !only.differing || (several ? differs(at) : changed(at)));
         if (!kept.length) return null;
         const lines = kept.map(([at, row]) => {
-          const words = [el("th", { scope: "row" }, el("span", { class: "setting" }, row[0]), only.told && row[3] && el("small", {}, row[3]))];
+          const unlike = several && differs(at) && el("small", { class: "unlike" }, "≠ differs between runs");
+          const words = [el("th", { scope: "row" }, el("span", { class: "setting" }, row[0]), unlike, only.told && row[3] && el("small", {}, row[3]))];
           const cells = byRun.map((known) => {
             const own = known.get(at);
             if (!own) return el("td", {}, "–");
             return el("td", { class: own[2] === null ? "" : "changed" }, own[1], own[2] !== null && el("small", {}, `changed; preset ${own[2]}`));
           });
-          const sign = several && el("td", { class: "sign-cell" }, differs(at) ? "≠ differs" : "");
-          return el("tr", { class: several && differs(at) ? "differs" : "" }, words, sign, cells);
+          return el("tr", {}, words, cells);
         });
         return [title, lines];
       });
@@ -762,7 +765,7 @@
       const none = several ? "All settings are the same." : "All settings are those of the preset.";
       const single = ([title, lines]) =>
         wide(`Settings: ${title}`, el("table", { class: "numbers settings" }, el("caption", {}, title), head(["Setting", "Value"]), el("tbody", {}, lines)));
-      const columns = ["Setting", "Between runs", ...runs.map(({ name }) => name)];
+      const columns = ["Setting", ...runs.map(({ name }) => name)];
       const group = ([title, lines]) =>
         el("tbody", {}, el("tr", {}, el("th", { scope: "rowgroup", colspan: columns.length, class: "group" }, title)), lines);
       const together = () =>
@@ -796,7 +799,7 @@
       head(["Phase", ...timed.map(({ name }) => name)]),
       el("tbody", {}, phases.map((phase) => el("tr", {}, el("th", { scope: "row" }, String(phase)), timed.map(({ state }) => el("td", {}, show(state.by_phase.find(([own]) => own === phase)?.[1] ?? null, 1)))))),
     );
-    return section("made", "How it was made", wide("Versions and machine", table), phases.length > 0 && el("details", {}, el("summary", {}, "Seconds per phase"), wide("Seconds per phase", times)));
+    return section("origin", "How it was made", wide("Versions and machine", table), phases.length > 0 && el("details", {}, el("summary", {}, "Seconds per phase"), wide("Seconds per phase", times)));
   }
 
   // ---- Start ----

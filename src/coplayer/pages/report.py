@@ -1,5 +1,6 @@
 """The page that reports on runs: one HTML file with all it needs inside."""
 
+import math
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -18,6 +19,8 @@ STYLES, SCRIPTS = ("play.css", "report.css"), ("draw", "report")
 MARK = b'<meta name="generator" content="coplayer report">'  # in the template; a file that has it may be replaced
 LEAST_POINTS, MOST_POINTS, MOST_NUMBERS = 50, 200, 1500  # of a curve, and of all its repetitions together
 DIGITS = 4  # of a number on the page
+TINY = 1e-200  # what is smaller is 0
+MOST_WHOLE = 1e15  # up to which a number is written without a point
 
 
 class Curve(NamedTuple):
@@ -83,10 +86,16 @@ def thinned(curve: Curve) -> dict[str, Any]:
 
 def numbers(values: np.ndarray) -> list[float | int | None]:
     """Numbers in few digits, and None for those that JSON does not have."""
-    return [_short(value) for value in np.asarray(values, float).tolist()]
+    values = np.asarray(values, float)
+    size = np.abs(values, where=np.isfinite(values), out=np.zeros_like(values))
+    places = DIGITS - 1 - np.floor(np.log10(np.where(size > TINY, size, 1)))
+    up, down = 10.0 ** np.maximum(places, 0), 10.0 ** np.maximum(-places, 0)
+    with np.errstate(invalid="ignore"):
+        rounded = np.where((size > TINY) | ~np.isfinite(values), np.round(values * up / down) / up * down, 0)
+    return [_plain(value) for value in rounded.tolist()]
 
 
-def _short(value: float) -> float | int | None:
-    if not np.isfinite(value):
+def _plain(value: float) -> float | int | None:
+    if not math.isfinite(value):
         return None
-    return int(value) if value.is_integer() and abs(value) < 1e15 else float(f"{value:.{DIGITS}g}")
+    return int(value) if value.is_integer() and abs(value) < MOST_WHOLE else value

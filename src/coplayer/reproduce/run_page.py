@@ -154,7 +154,7 @@ def state(folder: RunFolder, settings: Any) -> dict[str, Any]:
         "phases": settings.run.phases,
         "archived": folder.archived,
         "seconds": sum(row["seconds"] for row in folder.timing()),
-        "by_phase": [list(pair) for pair in zip(seconds, numbers(list(seconds.values())), strict=True)],
+        "by_phase": [list(pair) for pair in zip(seconds, numbers(np.array(list(seconds.values()))), strict=True)],
     }
 
 
@@ -210,7 +210,8 @@ def importance(name: str, measures: Sequence[str]) -> tuple:
     quantity, side, kind = parts_of(name)
     first = [*measures[:1], "reward", *measures[1:]]
     place = first.index(quantity) if quantity in first else len(first)
-    return (("play", "policy", "learning").index(kind), place, quantity if kind == "play" else "", side_place(side))
+    within = {"play": (quantity, side_place(side)), "policy": (list(POLICY).index(name) if name in POLICY else 0,)}
+    return (("play", "policy", "learning").index(kind), place, within.get(kind, ()))
 
 
 def label_in_words(kind: str, side: str, group: str) -> str:
@@ -299,7 +300,7 @@ def signatures(settings: Any, result: Results) -> dict[str, Any] | None:
     }
 
 
-def rates_of(fields: Measured, pairs: int) -> list[list[float | None]]:
+def rates_of(fields: Measured, pairs: int) -> list[list[float | int | None]]:
     """The rates `[agent][situation]` of a signature: first, after each pair early, late, after D, after C."""
     agents = int(np.prod(fields["reward"].shape[:2]))
     sizes = {"first_move": 1, "early": pairs, "late": pairs, "after_defection": 1, "after_cooperation": 1}
