@@ -34,9 +34,8 @@ def run(path, recipe="a2c-mixed", *, phases=4, done=None, per_phase=2, evaluated
     for phase in range(1, done + 1):
         folder.agents_file(phase).write_bytes(b"")
     if evaluated:
-        phases_played = {phase: played(settings, phase) for phase in evaluated}
-        text = json.dumps({"phases": {phase: its for phase, its in phases_played.items()}})
-        (folder.path / "evaluation.json").write_text(text)
+        stored = {"phases": {phase: played(settings, phase) for phase in evaluated}}
+        (folder.path / "evaluation.json").write_text(json.dumps(stored))
     return folder
 
 

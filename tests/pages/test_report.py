@@ -1,4 +1,4 @@
-"""The report as a file: nothing that is executed but its own scripts, colours that can be read, numbers in few digits."""
+"""The report as a file: nothing is executed but its own scripts, colours can be read, numbers have few digits."""
 
 import base64
 import hashlib
@@ -53,7 +53,9 @@ def test_the_colours_of_lines_and_their_letters_stand_out_from_the_paper():
     blocks = [
         [
             dict(re.findall(r"--(\w+): (#\w{6});", block))
-            for block in re.findall(r":root \{(.*?)\}", resources.files(report.__package__).joinpath(name).read_text(), re.S)
+            for block in re.findall(
+                r":root \{(.*?)\}", resources.files(report.__package__).joinpath(name).read_text(), re.S
+            )
         ]
         for name in report.STYLES
     ]
@@ -71,7 +73,9 @@ def test_a_short_curve_stays_as_it_is_and_its_intervals_are_those_of_the_mean():
     assert (shown["low"][0], shown["high"][0]) == pytest.approx(interval(values[:, 0]), abs=5e-5)
 
 
-@pytest.mark.parametrize(("points", "repetitions", "most"), [(1001, 1, 200), (999, 5, 200), (400, 10, 150), (90, 100, 50)])
+@pytest.mark.parametrize(
+    ("points", "repetitions", "most"), [(1001, 1, 200), (999, 5, 200), (400, 10, 150), (90, 100, 50)]
+)
 def test_a_long_curve_is_thinned_to_means_of_as_many_points_each(points, repetitions, most):
     values = np.arange(points) + np.zeros((repetitions, 1))
     shown = thinned(Curve("x", "", np.arange(1, points + 1), values))

@@ -35,7 +35,10 @@ def chart(page, name):
 
 def legend(figure):
     rows = figure.locator(".legend tbody tr")
-    return {rows.nth(i).locator("th").inner_text().split("\n")[-1]: rows.nth(i).locator("td").all_inner_texts() for i in range(rows.count())}
+    return {
+        rows.nth(i).locator("th").inner_text().split("\n")[-1]: rows.nth(i).locator("td").all_inner_texts()
+        for i in range(rows.count())
+    }
 
 
 def x_labels(figure):
@@ -46,7 +49,9 @@ def test_a_run_is_told_with_its_curves_and_their_values(view, one):
     page = view(one)
     assert page.title() == "run: report of training" and page.locator("h1").inner_text() == "run"
     facts = page.locator("#trained").inner_text()
-    assert "ppi-mixed, preset quick" in facts and "Weis et al. 2026, figure 1A" in facts and "Finished: 4 phases" in facts
+    assert (
+        "ppi-mixed, preset quick" in facts and "Weis et al. 2026, figure 1A" in facts and "Finished: 4 phases" in facts
+    )
     assert "coplayer train ppi-mixed --preset quick --seeds 3 --phases 4 --hidden 9" in " ".join(facts.split())
     assert page.locator("#training figcaption").all_inner_texts() == ["Cooperation", "Reward"]
     figure = chart(page, "Cooperation")
@@ -70,7 +75,14 @@ def test_values_at_the_pointer_and_by_keys(view, one):
     page.mouse.move(5, 5)
     assert figure.locator("caption").first.inner_text() == "At the end"
     plot.focus()
-    for key, phase in (("ArrowLeft", 3), ("ArrowLeft", 2), ("ArrowRight", 3), ("Home", 1), ("ArrowLeft", 1), ("End", 4)):
+    for key, phase in (
+        ("ArrowLeft", 3),
+        ("ArrowLeft", 2),
+        ("ArrowRight", 3),
+        ("Home", 1),
+        ("ArrowLeft", 1),
+        ("End", 4),
+    ):
         page.keyboard.press(key)
         assert plot.get_attribute("aria-valuenow") == str(phase)
         assert plot.get_attribute("aria-valuetext").startswith(f"Phase {phase}: learner against learner 0.{phase}1")
@@ -125,6 +137,7 @@ def test_charts_curves_seeds_and_intervals_are_chosen(view, one):
     assert part.locator("path.each").count() == part.locator("path.band").count() == 0
     figure.get_by_text("All numbers").click()
     numbers = figure.locator("table.numbers tbody tr")
+    numbers.first.wait_for()
     assert numbers.count() == 4 and numbers.first.locator("td").first.inner_text() == "111 (101 to 121)"
 
 
@@ -137,7 +150,12 @@ def test_the_evaluated_play_by_phase_its_signatures_the_table_and_the_settings(v
     assert float(within.locator(".legend td").first.inner_text()) == pytest.approx(float(last) - 0.02)
     assert page.evaluate("document.activeElement.tagName") == "SELECT"
     rows = page.locator("#signatures tbody tr")
-    assert rows.nth(2).inner_text().split() == ["tit", "for", "tat", *"1.00 1.00 0.00 – 0.50 1.00 0.00 – 0.50 0.00 –".split()]
+    assert rows.nth(2).inner_text().split() == [
+        "tit",
+        "for",
+        "tat",
+        *"1.00 1.00 0.00 – 0.50 1.00 0.00 – 0.50 0.00 –".split(),
+    ]
     page.locator("#signatures").get_by_label("Rows").select_option(label="each agent against tit for tat")
     assert rows.count() == 6 and rows.nth(5).locator("th").inner_text() == "seed 2, learner 1"
     table = page.locator("#numbers tbody tr").first.inner_text()
@@ -156,7 +174,7 @@ def test_runs_side_by_side_tell_what_differs(view, two):
     page = view(two)
     assert page.locator("h1").inner_text() == "2 runs side by side"
     figure = chart(page, "Cooperation, learner against learner")
-    assert [name for name in legend(figure)] == ["a", "b"]
+    assert list(legend(figure)) == ["a", "b"]
     assert figure.locator(".legend td").first.inner_text() == "0.411"
     settings = page.locator("#settings")
     names = settings.locator("tbody .setting").all_inner_texts()
@@ -177,7 +195,9 @@ def test_twenty_runs_of_five_seeds_open_in_a_second(view, tmp_path):
     assert took < 5000, took  # a second where nothing else is at work
     figure = chart(page, "Cooperation, learner against learner")
     assert figure.locator(".legend tbody tr").count() == 20
-    styles = figure.locator(".plot g[clip-path] > g[class]").evaluate_all("all => all.map((one) => one.getAttribute('class'))")
+    styles = figure.locator(".plot g[clip-path] > g[class]").evaluate_all(
+        "all => all.map((one) => one.getAttribute('class'))"
+    )
     assert len(set(styles)) == len(styles) == 20  # in colour or dashes
     assert figure.locator("text.letter").last.text_content() == "t"
 
@@ -205,11 +225,14 @@ def test_hostile_texts_are_shown_as_they_are_and_never_run(view, tmp_path):
 @pytest.mark.parametrize(
     ("harm", "says"),
     [
-        (lambda text: text.replace('"seeds":[0', '"seeds":[1', 1), "its runs were changed or cut short after it was made"),
+        (
+            lambda text: text.replace('"seeds": [0', '"seeds": [1', 1),
+            "its runs were changed or cut short after it was made",
+        ),
         (lambda text: text[: text.index("</script>")], "This page has not started"),
         (lambda text: text.replace("const COLOURS", "alert(1); const COLOURS", 1), "This page has not started"),
-        (lambda text: again(text.replace('"format":1', '"format":9', 1)), "its form 9 is not the one"),
-        (lambda text: again(text.replace('"curves":', '"curve":', 1)), "This page is damaged"),
+        (lambda text: again(text.replace('"format": 1', '"format": 9', 1)), "its form 9 is not the one"),
+        (lambda text: again(text.replace('"curves": ', '"curve": ', 1)), "This page is damaged"),
     ],
 )
 def test_a_broken_page_says_what_is_wrong(view, one, tmp_path, harm, says):
@@ -241,8 +264,8 @@ def test_on_a_telephone_nothing_sticks_out_and_a_finger_reads_values(view, one, 
 
 def test_every_control_has_a_name_and_every_chart_a_table(view, two):
     page = view(two)
-    unnamed = """() => [...document.querySelectorAll("input, select, button, [role=slider], [role=region]")].filter((node) =>
-        !node.getAttribute("aria-label") && !node.labels?.length && !node.textContent.trim()).length"""
+    unnamed = """() => [...document.querySelectorAll("input, select, button, [role=slider], [role=region]")].filter(
+        (node) => !node.getAttribute("aria-label") && !node.labels?.length && !node.textContent.trim()).length"""
     assert page.evaluate(unnamed) == 0
     assert page.locator("figure.chart").count() == page.locator("figure.chart .legend caption").count() > 0
     assert page.locator("figure.chart svg:not([aria-hidden=true])").count() == 0

@@ -50,7 +50,9 @@ def test_a_run_of_every_recipe_tells_what_was_trained_and_how_to_train_it_again(
         "by_phase": [[1, 3], [2, 3], [3, 3], [4, 3]],
     }
     job = cli.parse(shlex.split(trained["command"])[1:], Console())
-    frozen_or_start = {key: getattr(settings.co_players, key) for key in ("frozen", "start")} if "step" in recipe else {}
+    frozen_or_start = (
+        {key: getattr(settings.co_players, key) for key in ("frozen", "start")} if "step" in recipe else {}
+    )
     assert adjust(job.args[1], **frozen_or_start) == settings
     rewards = [curve for curve in about["training"]["curves"] if curve["quantity"] == "reward"]
     assert rewards[0]["values"][1][-1] == 410.5
@@ -94,7 +96,9 @@ def test_published_points_stand_beside_runs_of_the_papers_game_alone(tmp_path):
     same = described(made_up.run(tmp_path / "same", "ppi-mixed").path, "same")
     x, y = curve_of(same, "cooperation", "learner against learner")["published"]
     assert len(x) == len(y) > 5 and max(y) > 0.8
-    other = described(made_up.run(tmp_path / "other", "ppi-mixed", game=MatrixGame((4.0, 0.0, 3.0, 2.0), 10)).path, "other")
+    other = described(
+        made_up.run(tmp_path / "other", "ppi-mixed", game=MatrixGame((4.0, 0.0, 3.0, 2.0), 10)).path, "other"
+    )
     assert "published" not in curve_of(other, "cooperation", "learner against learner")
 
 
@@ -205,7 +209,10 @@ def test_hostile_texts_are_data_and_nothing_else(tmp_path):
 DAMAGES = {
     "metrics.jsonl": [
         (b'{"phase": 1, "seed": 0, "learner": 0, "x": 1e400}\n', "line 1 has a number that is not finite"),
-        (b'{"phase": 1, "seed": 0, "learner": 0, "x": 1' + b"0" * 400 + b"}\n", "line 1 has a number that is not finite"),
+        (
+            b'{"phase": 1, "seed": 0, "learner": 0, "x": 1' + b"0" * 400 + b"}\n",
+            "line 1 has a number that is not finite",
+        ),
         (b'{"phase": 1, "seed": 0, "learner": 0, "x": "<b>"}\n', "line 1 must be an object of numbers"),
         (b"[[[[\n", "line 1 is unreadable"),
     ],
@@ -255,7 +262,11 @@ def test_only_an_earlier_report_is_replaced(tmp_path, capsys):
     assert cli.main(["report", str(run.path), "--out", str(out)]) == 2
     assert "exists already and is no report; name another file" in capsys.readouterr().err
     assert out.read_text() == "<p>mine</p>"
-    for runs, says in (([run.path] * 2, "is named twice"), ([], "needs the folder"), ([tmp_path / "no"], "no such run")):
+    for runs, says in (
+        ([run.path] * 2, "is named twice"),
+        ([], "needs the folder"),
+        ([tmp_path / "no"], "no such run"),
+    ):
         with pytest.raises(CoplayerError, match=says):
             write_report(runs, tmp_path / "new.html")
 

@@ -18,8 +18,7 @@ def one_file(template: str, styles: Sequence[str], scripts: Sequence[str], data:
     element that it stands in.
     """
     style, sources = "".join(map(_file, styles)), {name: _file(f"{name}.js") for name in scripts}
-    text = json.dumps(data, allow_nan=False, separators=(",", ":"))
-    text = text.translate({ord(c): f"\\u{ord(c):04x}" for c in "<>&"})
+    text = json.dumps(data, allow_nan=False).translate({ord(c): f"\\u{ord(c):04x}" for c in "<>&"})
     policy = "; ".join(
         (
             "default-src 'none'",

@@ -86,10 +86,25 @@
   };
 
   const plural = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
-  const wide = (label, ...content) => el("div", { class: "wide", tabindex: 0, role: "region", "aria-label": label }, content);
+  const wide = (label, ...content) =>
+    el("div", { class: "wide", tabindex: 0, role: "region", "aria-label": label }, content);
   const section = (id, title, ...content) =>
-    el("section", { id, "aria-labelledby": `${id}-title` }, el("h2", { id: `${id}-title`, tabindex: -1 }, title), content);
-  const head = (cells) => el("thead", {}, el("tr", {}, cells.map((cell) => el("th", { scope: "col" }, cell))));
+    el(
+      "section",
+      { id, "aria-labelledby": `${id}-title` },
+      el("h2", { id: `${id}-title`, tabindex: -1 }, title),
+      content,
+    );
+  const head = (cells) =>
+    el(
+      "thead",
+      {},
+      el(
+        "tr",
+        {},
+        cells.map((cell) => el("th", { scope: "col" }, cell)),
+      ),
+    );
 
   const pick = (label, ...chosen) => el("label", { class: "field" }, el("span", {}, label), choice(...chosen));
 
@@ -124,7 +139,8 @@
   }
 
   /** a to z, then aa, ab and so on. */
-  const letter = (place) => (place < 26 ? "" : letter(Math.floor(place / 26) - 1)) + String.fromCharCode(97 + (place % 26));
+  const letter = (place) =>
+    (place < 26 ? "" : letter(Math.floor(place / 26) - 1)) + String.fromCharCode(97 + (place % 26));
 
   // ---- A part of the page with charts that share x, cursor and zoom ----
 
@@ -178,14 +194,17 @@
       const size = range ? range[1] - range[0] : Infinity;
       const first = range && Math.min(Math.max(low, range[0]), high - size);
       state.range = size < high - low ? [first, first + size] : null;
-      told.textContent = state.range ? `${capital(xName)} ${whole(Math.round(state.range[0]))} to ${whole(Math.round(state.range[1]))}` : "The whole";
+      told.textContent = state.range
+        ? `${capital(xName)} ${whole(Math.round(state.range[0]))} to ${whole(Math.round(state.range[1]))}`
+        : "The whole";
       draw();
     }
 
     function zoom(factor) {
       const [low, high] = state.range ?? extent();
       const least = (extent()[1] - extent()[0]) / 1000;
-      const middle = state.cursor !== null && state.cursor >= low && state.cursor <= high ? state.cursor : (low + high) / 2;
+      const middle =
+        state.cursor !== null && state.cursor >= low && state.cursor <= high ? state.cursor : (low + high) / 2;
       const half = Math.max(least, ((high - low) * factor) / 2);
       setRange([middle - half, middle + half]);
     }
@@ -203,12 +222,17 @@
     function choose() {
       const found = all();
       if (!chosen.has(state.together)) {
-        const first = [...found.values()].slice(0, several && state.together === "runs" ? FIRST_CHARTS : FIRST_CHARTS / 2);
+        const first = [...found.values()].slice(
+          0,
+          several && state.together === "runs" ? FIRST_CHARTS : FIRST_CHARTS / 2,
+        );
         chosen.set(state.together, new Set(first.map(({ key }) => key)));
       }
       const keys = chosen.get(state.together);
       shown = [...found.values()].filter(({ key }) => keys.has(key)).map((chart) => plot(chart));
-      body.replaceChildren(...(shown.length ? shown.map(({ node }) => node) : [el("p", { class: "quiet" }, "No chart is chosen.")]));
+      body.replaceChildren(
+        ...(shown.length ? shown.map(({ node }) => node) : [el("p", { class: "quiet" }, "No chart is chosen.")]),
+      );
       const kinds = { play: "Play", policy: "Policy", learning: "Learning" };
       const parts = Object.entries(kinds).map(([kind, words]) => {
         const own = [...found.values()].filter((chart) => chart.kind === kind);
@@ -242,7 +266,10 @@
       const visible = () => marks.filter(({ name }) => !hidden.has(name));
       const xs = [...new Set(marks.flatMap(({ curve }) => curve.x))].sort((a, b) => a - b);
       const means = marks.flatMap(({ curve }) => curve.mean).filter((value) => value !== null);
-      const [least, greatest] = means.reduce(([low, high], value) => [Math.min(low, value), Math.max(high, value)], [Infinity, -Infinity]);
+      const [least, greatest] = means.reduce(
+        ([low, high], value) => [Math.min(low, value), Math.max(high, value)],
+        [Infinity, -Infinity],
+      );
       const digits = Math.min(digitsOf(greatest - least), marks[0].curve.kind === "learning" ? 8 : 3);
       const number = (value) => show(value, digits);
       const caption = el("caption", {});
@@ -264,7 +291,11 @@
           { width: 34, height: 12, viewBox: "0 0 34 12", class: style, "aria-hidden": "true" },
           svg("path", { d: "M1 6H33", class: "mean" }),
         );
-        const words = el("th", { scope: "row" }, el("label", {}, !alone && box, sample, !alone && el("i", { class: style }, mark), el("span", {}, name)));
+        const words = el(
+          "th",
+          { scope: "row" },
+          el("label", {}, !alone && box, sample, !alone && el("i", { class: style }, mark), el("span", {}, name)),
+        );
         return { name, curve, box, cells, row: el("tr", {}, words, cells) };
       });
       const legend = el(
@@ -272,7 +303,11 @@
         { class: "legend" },
         caption,
         head(["Curve", "Mean", "95% interval", "Seeds"]),
-        el("tbody", {}, rows.map(({ row }) => row)),
+        el(
+          "tbody",
+          {},
+          rows.map(({ row }) => row),
+        ),
       );
       const area = el("div", {
         class: "plot",
@@ -284,8 +319,20 @@
         "aria-keyshortcuts": "+ - 0",
       });
       const notes = el("p", { class: "quiet note", hidden: true });
-      const numbers = el("details", { ontoggle: () => numbers.open && numbers.children.length < 2 && numbers.append(everything()) }, el("summary", {}, "All numbers"));
-      const node = el("figure", { class: "chart", "data-key": key }, el("figcaption", {}, heading), area, wide(`Values of ${heading}`, legend), notes, numbers);
+      const numbers = el(
+        "details",
+        { ontoggle: () => numbers.open && numbers.children.length < 2 && numbers.append(everything()) },
+        el("summary", {}, "All numbers"),
+      );
+      const node = el(
+        "figure",
+        { class: "chart", "data-key": key },
+        el("figcaption", {}, heading),
+        area,
+        wide(`Values of ${heading}`, legend),
+        notes,
+        numbers,
+      );
       let scale = null;
 
       function everything() {
@@ -293,14 +340,32 @@
         const body = xs.map((x) => {
           const cells = marks.map(({ curve }) => {
             const i = curve.x.indexOf(x);
-            return el("td", {}, i < 0 ? "–" : interval(curve, i) ? `${number(curve.mean[i])} (${interval(curve, i)})` : number(curve.mean[i]));
+            return el(
+              "td",
+              {},
+              i < 0
+                ? "–"
+                : interval(curve, i)
+                  ? `${number(curve.mean[i])} (${interval(curve, i)})`
+                  : number(curve.mean[i]),
+            );
           });
           return el("tr", {}, el("th", { scope: "row" }, whole(x)), cells);
         });
-        return wide(`All numbers of ${heading}`, el("table", { class: "numbers" }, title, head([capital(xName), ...marks.map(({ name }) => name)]), el("tbody", {}, body)));
+        return wide(
+          `All numbers of ${heading}`,
+          el(
+            "table",
+            { class: "numbers" },
+            title,
+            head([capital(xName), ...marks.map(({ name }) => name)]),
+            el("tbody", {}, body),
+          ),
+        );
       }
 
-      const interval = (curve, i) => (curve.low[i] === null ? "" : `${number(curve.low[i])} to ${number(curve.high[i])}`);
+      const interval = (curve, i) =>
+        curve.low[i] === null ? "" : `${number(curve.low[i])} to ${number(curve.high[i])}`;
 
       /** The place of the cursor in a curve; -1 where the curve is not. */
       function placeIn(curve) {
@@ -320,12 +385,16 @@
           const known = i < 0 ? 0 : curve.values.filter((row) => row[i] !== null).length;
           const texts = i < 0 ? ["–", "", ""] : [number(curve.mean[i]), interval(curve, i) || "–", String(known)];
           cells.forEach((cell, j) => (cell.textContent = texts[j]));
-          if (!hidden.has(name)) words.push(`${name} ${texts[0]}${texts[1] && texts[1] !== "–" ? ` (${texts[1]})` : ""}`);
+          if (!hidden.has(name))
+            words.push(`${name} ${texts[0]}${texts[1] && texts[1] !== "–" ? ` (${texts[1]})` : ""}`);
         }
         const more = words.length - MOST_TOLD;
         const told = more > 0 ? [...words.slice(0, MOST_TOLD), `and ${more} more in the table`] : words;
         area.setAttribute("aria-valuenow", at ?? xs.at(-1));
-        area.setAttribute("aria-valuetext", `${at === null ? "At the end" : `${capital(xName)} ${whole(at)}`}: ${told.join("; ")}`);
+        area.setAttribute(
+          "aria-valuetext",
+          `${at === null ? "At the end" : `${capital(xName)} ${whole(at)}`}: ${told.join("; ")}`,
+        );
         if (!scale) return;
         const inside = at !== null && at >= scale.low && at <= scale.high;
         scale.cursor.setAttribute("visibility", inside ? "visible" : "hidden");
@@ -351,9 +420,11 @@
         const lines = visible();
         const { each, bands } = state;
         const span = high - low || 1;
-        const x = (value) => (high === low ? (left + width - right) / 2 : left + ((width - left - right) * (value - low)) / span);
+        const x = (value) =>
+          high === low ? (left + width - right) / 2 : left + ((width - left - right) * (value - low)) / span;
         const stretched = (curve) => (farLonger(curve) ? curve.x.at(-1) / Math.max(...curve.published[0]) : 1);
-        const points = (curve) => (curve.published ? curve.published[0].map((px, i) => [px * stretched(curve), curve.published[1][i]]) : []);
+        const points = (curve) =>
+          curve.published ? curve.published[0].map((px, i) => [px * stretched(curve), curve.published[1][i]]) : [];
         let bottomValue = Infinity;
         let topValue = -Infinity;
         const look = (value) => {
@@ -371,7 +442,10 @@
           for (const [px, py] of points(curve)) if (px >= low && px <= high) look(py);
         }
         if (bottomValue > topValue) [bottomValue, topValue] = [0, 1];
-        const rate = marks.every(({ curve }) => curve.kind !== "learning" && curve.quantity !== "reward") && bottomValue >= 0 && topValue <= 1;
+        const rate =
+          marks.every(({ curve }) => curve.kind !== "learning" && curve.quantity !== "reward") &&
+          bottomValue >= 0 &&
+          topValue <= 1;
         if (rate && !state.range) [bottomValue, topValue] = [0, 1];
         const pad = (topValue - bottomValue || Math.abs(topValue) || 1) * 0.05;
         [bottomValue, topValue] = [bottomValue - pad, topValue + pad];
@@ -410,21 +484,45 @@
             "g",
             { class: style },
             bands && between(curve) && svg("path", { d: between(curve), class: "band" }),
-            each && curve.values.length > 1 && curve.values.map((row) => svg("path", { d: path(curve.x, row), class: "each" })),
+            each &&
+              curve.values.length > 1 &&
+              curve.values.map((row) => svg("path", { d: path(curve.x, row), class: "each" })),
             curve.mean.filter((value) => value !== null).length > 1
               ? svg("path", { d: path(curve.x, curve.mean), class: "mean" })
-              : curve.mean.map((value, i) => value !== null && svg("circle", { cx: x(curve.x[i]), cy: y(value), r: 3.5, class: "dot-full" })),
+              : curve.mean.map(
+                  (value, i) =>
+                    value !== null && svg("circle", { cx: x(curve.x[i]), cy: y(value), r: 3.5, class: "dot-full" }),
+                ),
             points(curve).map(([px, py]) => svg("circle", { cx: x(px), cy: y(py), r: 3, class: "published" })),
           ),
         );
         const last = lines.map(({ curve }) => curve.x.findLastIndex((cx, i) => cx <= high && curve.mean[i] !== null));
-        const named = !alone ? lines.map((line, i) => ({ ...line, last: last[i] })).filter((line) => line.last >= 0) : [];
-        const places = spread(named.map(({ curve, last: i }) => y(curve.mean[i])), 12, top + 4, height - bottom);
-        const letters = named.map(({ mark, style, curve, last: i }, at) =>
-          svg("text", { x: Math.min(x(curve.x[i]), width - right) + 6, y: places[at] + 4, class: `letter ${style}` }, mark),
+        const named = !alone
+          ? lines.map((line, i) => ({ ...line, last: last[i] })).filter((line) => line.last >= 0)
+          : [];
+        const places = spread(
+          named.map(({ curve, last: i }) => y(curve.mean[i])),
+          12,
+          top + 4,
+          height - bottom,
         );
-        const dots = lines.map((line) => [marks.indexOf(line), svg("circle", { r: 3.6, class: `dot-full ${line.style}` })]);
-        const cursor = svg("g", { visibility: "hidden" }, svg("line", { y1: top, y2: height - bottom, class: "cursor" }), dots.map(([, dot]) => dot));
+        const letters = named.map(({ mark, style, curve, last: i }, at) =>
+          svg(
+            "text",
+            { x: Math.min(x(curve.x[i]), width - right) + 6, y: places[at] + 4, class: `letter ${style}` },
+            mark,
+          ),
+        );
+        const dots = lines.map((line) => [
+          marks.indexOf(line),
+          svg("circle", { r: 3.6, class: `dot-full ${line.style}` }),
+        ]);
+        const cursor = svg(
+          "g",
+          { visibility: "hidden" },
+          svg("line", { y1: top, y2: height - bottom, class: "cursor" }),
+          dots.map(([, dot]) => dot),
+        );
         const drag = svg("rect", { y: top, height: height - top - bottom, class: "drag", visibility: "hidden" });
         area.replaceChildren(
           svg(
@@ -445,9 +543,13 @@
         if (published) {
           words.push("○ published points (Weis et al. 2026).");
           if (farLonger(published.curve))
-            words.push(`The published training has ${whole(Math.max(...published.curve.published[0]))} ${xName}s; its points are drawn over the length of ours.`);
+            words.push(
+              `The published training has ${whole(Math.max(...published.curve.published[0]))} ${xName}s; its points are drawn over the length of ours.`,
+            );
         }
-        const thin = [...new Set(lines.map(({ curve }) => curve.every).filter((every) => every > 1))].sort((a, b) => a - b);
+        const thin = [...new Set(lines.map(({ curve }) => curve.every).filter((every) => every > 1))].sort(
+          (a, b) => a - b,
+        );
         if (thin.length) words.push(`Thinned: each point is the mean of ${thin.join(" or ")} measurements in a row.`);
         notes.textContent = words.join(" ");
         notes.hidden = !words.length;
@@ -456,8 +558,13 @@
 
       const valueAt = (event) => {
         const box = area.querySelector("svg").getBoundingClientRect();
-        const place = (event.clientX - box.left) * (Number(area.querySelector("svg").getAttribute("width")) / box.width);
-        return scale.low + (scale.span * (Math.min(scale.right, Math.max(scale.left, place)) - scale.left)) / (scale.right - scale.left || 1);
+        const place =
+          (event.clientX - box.left) * (Number(area.querySelector("svg").getAttribute("width")) / box.width);
+        return (
+          scale.low +
+          (scale.span * (Math.min(scale.right, Math.max(scale.left, place)) - scale.left)) /
+            (scale.right - scale.left || 1)
+        );
       };
       const snapped = (x) => xs[nearest(xs, x)];
       let from = null;
@@ -491,7 +598,16 @@
         const within = xs.filter((value) => value >= low && value <= high);
         if (!within.length) return;
         const i = nearest(within, state.cursor ?? within.at(-1));
-        const to = { ArrowLeft: i - 1, ArrowDown: i - 1, ArrowRight: i + 1, ArrowUp: i + 1, PageDown: i - PAGE_STEP, PageUp: i + PAGE_STEP, Home: 0, End: within.length - 1 };
+        const to = {
+          ArrowLeft: i - 1,
+          ArrowDown: i - 1,
+          ArrowRight: i + 1,
+          ArrowUp: i + 1,
+          PageDown: i - PAGE_STEP,
+          PageUp: i + PAGE_STEP,
+          Home: 0,
+          End: within.length - 1,
+        };
         if (event.key in to) setCursor(within[Math.min(within.length - 1, Math.max(0, to[event.key]))]);
         else if (event.key === "+" || event.key === "=") zoom(0.5);
         else if (event.key === "-") zoom(2);
@@ -514,15 +630,31 @@
       { class: "tools" },
       more,
       several &&
-        pick("Each chart shows", state.together, { "": [["runs", "all runs, of one side"], ["sides", "all sides, of one run"]] }, (value) => {
-          state.together = value;
-          hidden.clear();
-          choose();
-          draw();
-        }),
+        pick(
+          "Each chart shows",
+          state.together,
+          {
+            "": [
+              ["runs", "all runs, of one side"],
+              ["sides", "all sides, of one run"],
+            ],
+          },
+          (value) => {
+            state.together = value;
+            hidden.clear();
+            choose();
+            draw();
+          },
+        ),
       severalSeeds && tick("Each seed", state.each, (on) => ((state.each = on), draw())),
       severalSeeds && tick("95% intervals", state.bands, (on) => ((state.bands = on), draw())),
-      el("div", { class: "zoom", role: "group", "aria-label": `Zoom of ${title.toLowerCase()}` }, zoomIn, zoomOut, reset),
+      el(
+        "div",
+        { class: "zoom", role: "group", "aria-label": `Zoom of ${title.toLowerCase()}` },
+        zoomIn,
+        zoomOut,
+        reset,
+      ),
     );
     live.set(id, draw);
     return section(id, title, el("p", { class: "quiet" }, intro), bar, menu, told, body);
@@ -532,14 +664,18 @@
     if (Math.abs(value) < span * 1e-9) return "0";
     if (Math.abs(value) >= 1000) return whole(Math.round(value));
     const digits = Math.max(0, Math.min(6, 1 - Math.floor(Math.log10(span / 5))));
-    const text = Math.abs(value).toFixed(digits).replace(/(\.\d*?)0+$/, "$1").replace(/\.$/, "");
+    const text = Math.abs(value)
+      .toFixed(digits)
+      .replace(/(\.\d*?)0+$/, "$1")
+      .replace(/\.$/, "");
     return value < 0 ? `−${text}` : text;
   }
 
   // ---- The parts of the page ----
 
   function stateWords({ state }) {
-    if (state.done >= state.phases) return `Finished: ${plural(state.phases, "phase")}${state.archived ? ", archived" : ""}`;
+    if (state.done >= state.phases)
+      return `Finished: ${plural(state.phases, "phase")}${state.archived ? ", archived" : ""}`;
     return `Not finished: ${state.done} of ${plural(state.phases, "phase")} done`;
   }
 
@@ -551,12 +687,21 @@
     if (!state.seconds) return "not kept";
     const times = state.by_phase.map(([, seconds]) => seconds).sort((a, b) => a - b);
     const middle = times[times.length >> 1];
-    return duration(state.seconds) + (times.length > 1 ? `; a phase ${duration(times[0])} to ${duration(times.at(-1))}, the middle one ${duration(middle)}` : "");
+    return (
+      duration(state.seconds) +
+      (times.length > 1
+        ? `; a phase ${duration(times[0])} to ${duration(times.at(-1))}, the middle one ${duration(middle)}`
+        : "")
+    );
   }
 
   /** A command whose lines break between flags. */
   const command = (text) =>
-    el("code", { class: "command" }, text.split(/ (?=--)/).map((part, i) => [i ? " " : "", el("span", {}, part)]));
+    el(
+      "code",
+      { class: "command" },
+      text.split(/ (?=--)/).map((part, i) => [i ? " " : "", el("span", {}, part)]),
+    );
 
   const FACTS = [
     ["Recipe", ({ trained }) => `${trained.recipe}, preset ${trained.preset}.${several ? ` ${trained.shows}` : ""}`],
@@ -572,7 +717,15 @@
   function trainedPart() {
     if (!several) {
       const rows = FACTS.map(([word, of]) => [word, of(runs[0])]).filter(([, found]) => found);
-      return section("trained", "What was trained", el("dl", { class: "facts" }, rows.map(([word, found]) => [el("dt", {}, word), el("dd", {}, found)])));
+      return section(
+        "trained",
+        "What was trained",
+        el(
+          "dl",
+          { class: "facts" },
+          rows.map(([word, found]) => [el("dt", {}, word), el("dd", {}, found)]),
+        ),
+      );
     }
     const facts = FACTS.filter(([, of]) => runs.some((run) => of(run)));
     const table = el(
@@ -580,7 +733,18 @@
       { class: "numbers beside" },
       el("caption", {}, "The runs"),
       head(["", ...runs.map(({ name }) => name)]),
-      el("tbody", {}, facts.map(([word, of]) => el("tr", {}, el("th", { scope: "row" }, word), runs.map((run) => el("td", {}, of(run) || "–"))))),
+      el(
+        "tbody",
+        {},
+        facts.map(([word, of]) =>
+          el(
+            "tr",
+            {},
+            el("th", { scope: "row" }, word),
+            runs.map((run) => el("td", {}, of(run) || "–")),
+          ),
+        ),
+      ),
     );
     return section("trained", "What was trained", wide("The runs", table));
   }
@@ -604,24 +768,47 @@
     const lacking = runs.filter(({ played }) => !played.length);
     if (!lacking.length) return null;
     const who = several ? lacking.map(({ name }) => name).join(", ") : "This run";
-    return el("p", { class: "quiet" }, `${who}: not evaluated. `, el("code", {}, "coplayer evaluate FOLDER"), " lets the agents of a game of two players play, and then this page shows them within an episode.");
+    return el(
+      "p",
+      { class: "quiet" },
+      `${who}: not evaluated. `,
+      el("code", {}, "coplayer evaluate FOLDER"),
+      " lets the agents of a game of two players play, and then this page shows them within an episode.",
+    );
   }
 
   function playedParts() {
     const curves = ofRuns(({ played }) => played);
     const over = curves.filter(({ phase }) => phase === null);
-    const phases = [...new Set(curves.map(({ phase }) => phase).filter((phase) => phase !== null))].sort((a, b) => a - b);
+    const phases = [...new Set(curves.map(({ phase }) => phase).filter((phase) => phase !== null))].sort(
+      (a, b) => a - b,
+    );
     const parts = [];
     if (over.length) {
-      const intro = "The agents of each phase, played anew against fixed and learning players: means over the rounds of their episodes.";
+      const intro =
+        "The agents of each phase, played anew against fixed and learning players: means over the rounds of their episodes.";
       parts.push(charts({ id: "evaluated", title: "Evaluated after phases", intro, xName: "phase", curves: over }));
     }
     if (phases.length) {
       const intro = "The trained agents, played anew: means over episodes in each round, by whom they meet.";
-      const last = runs.map((_, run) => Math.max(...curves.filter((curve) => curve.run === run).map(({ phase }) => phase ?? 0)));
-      const chosen = (which) => curves.filter(({ phase, run }) => phase !== null && phase === (which === "last" ? last[run] : Number(which)));
-      const of = (which) => charts({ id: "within", title: "Within an episode", intro, xName: "round", curves: chosen(which), more: select });
-      const options = [["last", several ? "the last phase of each run" : `phase ${phases.at(-1)}, the last`], ...phases.slice(0, several ? undefined : -1).map((phase) => [phase, `phase ${phase}`])];
+      const last = runs.map((_, run) =>
+        Math.max(...curves.filter((curve) => curve.run === run).map(({ phase }) => phase ?? 0)),
+      );
+      const chosen = (which) =>
+        curves.filter(({ phase, run }) => phase !== null && phase === (which === "last" ? last[run] : Number(which)));
+      const of = (which) =>
+        charts({
+          id: "within",
+          title: "Within an episode",
+          intro,
+          xName: "round",
+          curves: chosen(which),
+          more: select,
+        });
+      const options = [
+        ["last", several ? "the last phase of each run" : `phase ${phases.at(-1)}, the last`],
+        ...phases.slice(0, several ? undefined : -1).map((phase) => [phase, `phase ${phase}`]),
+      ];
       const change = (which) => {
         byId("within").replaceWith(of(which));
         live.get("within")();
@@ -636,7 +823,8 @@
   function innerPart() {
     const curves = ofRuns(({ inner }) => inner);
     if (!curves.length) return null;
-    const intro = "The last agents with naive learners, who learn after each inner episode: shaping shows as a change from the first inner episode to the last.";
+    const intro =
+      "The last agents with naive learners, who learn after each inner episode: shaping shows as a change from the first inner episode to the last.";
     return charts({ id: "inner", title: "By inner episode", intro, xName: "inner episode", curves });
   }
 
@@ -670,27 +858,72 @@
         else node.classList.add("none");
         return node;
       };
-      const whom = state.whom ? `each agent against ${signatures.opponents[state.whom]}` : "by whom the agents meet, mean over agents";
+      const whom = state.whom
+        ? `each agent against ${signatures.opponents[state.whom]}`
+        : "by whom the agents meet, mean over agents";
       const caption = `P(cooperate) ${whom}, phase ${state.phase}${several ? `, ${name}` : ""}. A dash: never happened.`;
       const group = (words, span) => el("th", { scope: "colgroup", colspan: span }, words);
-      const top = el("tr", {}, el("td", {}), group("First move", 1), group("Early, after", pairs.length), group("Late, after", pairs.length), group("After a single", 2));
-      const letters = ["", "", ...pairs, ...pairs, "defection", "cooperation"].map((word, i) => (i ? el("th", { scope: "col" }, word) : el("td", {})));
-      const rows = rowsShown(state.run).map(([label, rates]) => el("tr", {}, el("th", { scope: "row" }, label), rates.map(cell)));
-      return wide("Signatures", el("table", { class: "signature" }, el("caption", {}, caption), el("thead", {}, top, el("tr", {}, letters)), el("tbody", {}, rows)));
+      const top = el(
+        "tr",
+        {},
+        el("td", {}),
+        group("First move", 1),
+        group("Early, after", pairs.length),
+        group("Late, after", pairs.length),
+        group("After a single", 2),
+      );
+      const letters = ["", "", ...pairs, ...pairs, "defection", "cooperation"].map((word, i) =>
+        i ? el("th", { scope: "col" }, word) : el("td", {}),
+      );
+      const rows = rowsShown(state.run).map(([label, rates]) =>
+        el("tr", {}, el("th", { scope: "row" }, label), rates.map(cell)),
+      );
+      return wide(
+        "Signatures",
+        el(
+          "table",
+          { class: "signature" },
+          el("caption", {}, caption),
+          el("thead", {}, top, el("tr", {}, letters)),
+          el("tbody", {}, rows),
+        ),
+      );
     }
 
     function draw() {
       const { signatures } = state.run;
-      const phases = Object.keys(signatures.phases).map(Number).sort((a, b) => b - a);
+      const phases = Object.keys(signatures.phases)
+        .map(Number)
+        .sort((a, b) => b - a);
       if (!phases.includes(state.phase)) state.phase = phases[0];
       if (!(state.whom in signatures.phases[state.phase])) state.whom = "";
-      const opponents = Object.keys(signatures.phases[state.phase]).map((name) => [name, `each agent against ${signatures.opponents[name]}`]);
+      const opponents = Object.keys(signatures.phases[state.phase]).map((name) => [
+        name,
+        `each agent against ${signatures.opponents[name]}`,
+      ]);
       const focused = [...controls.querySelectorAll("select")].indexOf(document.activeElement);
       controls.replaceChildren(
         ...[
-          known.length > 1 && pick("Run", known.indexOf(state.run), { "": known.map(({ name }, i) => [i, name]) }, (i) => ((state.run = known[i]), draw())),
-          phases.length > 1 && pick("Agents after", state.phase, { "": phases.map((phase) => [phase, `phase ${phase}`]) }, (phase) => ((state.phase = Number(phase)), draw())),
-          pick("Rows", state.whom, { "": [["", "whom they meet"], ...opponents] }, (whom) => ((state.whom = whom), draw())),
+          known.length > 1 &&
+            pick(
+              "Run",
+              known.indexOf(state.run),
+              { "": known.map(({ name }, i) => [i, name]) },
+              (i) => ((state.run = known[i]), draw()),
+            ),
+          phases.length > 1 &&
+            pick(
+              "Agents after",
+              state.phase,
+              { "": phases.map((phase) => [phase, `phase ${phase}`]) },
+              (phase) => ((state.phase = Number(phase)), draw()),
+            ),
+          pick(
+            "Rows",
+            state.whom,
+            { "": [["", "whom they meet"], ...opponents] },
+            (whom) => ((state.whom = whom), draw()),
+          ),
         ].filter(Boolean),
       );
       if (focused >= 0) controls.querySelectorAll("select")[focused]?.focus();
@@ -698,7 +931,8 @@
     }
 
     draw();
-    const intro = "How often the agents cooperate at first, after each pair of moves of the round before (the agent’s own move first), and after a single defection or cooperation of the other. Early: the first fifth of the rounds. Late: the last two fifths.";
+    const intro =
+      "How often the agents cooperate at first, after each pair of moves of the round before (the agent’s own move first), and after a single defection or cooperation of the other. Early: the first fifth of the rounds. Late: the last two fifths.";
     return section("signatures", "Signatures", el("p", { class: "quiet" }, intro), controls, body);
   }
 
@@ -707,9 +941,27 @@
     if (!known.length) return null;
     const full = ({ name, table: { headings, rows } }) => {
       const kept = headings.map((_, i) => i).filter((i) => rows.some((row) => row[i]));
-      const line = (row) => el("tr", {}, kept.map((i) => (i ? el("td", {}, row[i]) : el("th", { scope: "row" }, row[i]))));
-      const caption = el("caption", {}, several ? name : "Means over the last phases of training, and of evaluated play");
-      return wide(`Table of ${name}`, el("table", { class: "numbers" }, caption, head(kept.map((i) => (headings[i] === "n" ? "n" : capital(headings[i])))), el("tbody", {}, rows.map(line))));
+      const line = (row) =>
+        el(
+          "tr",
+          {},
+          kept.map((i) => (i ? el("td", {}, row[i]) : el("th", { scope: "row" }, row[i]))),
+        );
+      const caption = el(
+        "caption",
+        {},
+        several ? name : "Means over the last phases of training, and of evaluated play",
+      );
+      return wide(
+        `Table of ${name}`,
+        el(
+          "table",
+          { class: "numbers" },
+          caption,
+          head(kept.map((i) => (headings[i] === "n" ? "n" : capital(headings[i])))),
+          el("tbody", {}, rows.map(line)),
+        ),
+      );
     };
     const intro = known.some(({ table }) => table.rows.some((row) => row[1]))
       ? "The paper’s values where some are published, beside this training’s. A verdict is the difference from the paper, or the seeds that keep a bound."
@@ -719,26 +971,50 @@
     const names = [...new Set(known.flatMap(({ table }) => table.rows.map((row) => row[label])))];
     const rows = names.map((name) => {
       const found = runs.map(({ table }) => table.rows.find((row) => row[label] === name));
-      const published = [...new Set(found.filter(Boolean).map((row) => row[paper]).filter(Boolean))].join(" / ");
-      const cells = found.map((row) => el("td", {}, row ? row[ours] : "–", row?.[spreadOf] && el("small", {}, row[spreadOf])));
+      const published = [
+        ...new Set(
+          found
+            .filter(Boolean)
+            .map((row) => row[paper])
+            .filter(Boolean),
+        ),
+      ].join(" / ");
+      const cells = found.map((row) =>
+        el("td", {}, row ? row[ours] : "–", row?.[spreadOf] && el("small", {}, row[spreadOf])),
+      );
       return el("tr", {}, el("th", { scope: "row" }, name), el("td", {}, published || "–"), cells);
     });
     const caption = el("caption", {}, "Mean ± sample deviation, and the 95% interval of the mean");
-    const together = el("table", { class: "numbers beside" }, caption, head(["Quantity", "Paper", ...runs.map(({ name }) => name)]), el("tbody", {}, rows));
+    const together = el(
+      "table",
+      { class: "numbers beside" },
+      caption,
+      head(["Quantity", "Paper", ...runs.map(({ name }) => name)]),
+      el("tbody", {}, rows),
+    );
     const apart = el("details", {}, el("summary", {}, "The table of each run, with every seed"), known.map(full));
-    return section("numbers", "The numbers", el("p", { class: "quiet" }, intro), wide("The numbers of all runs", together), apart);
+    return section(
+      "numbers",
+      "The numbers",
+      el("p", { class: "quiet" }, intro),
+      wide("The numbers of all runs", together),
+      apart,
+    );
   }
 
   function settingsPart() {
     const body = el("div", { class: several ? "" : "groups" });
     const only = { differing: several, told: false };
     const key = (group, row) => `${group}\u0000${row[0]}`;
-    const byRun = runs.map((run) => new Map(run.settings.flatMap(({ title, rows }) => rows.map((row) => [key(title, row), row]))));
+    const byRun = runs.map(
+      (run) => new Map(run.settings.flatMap(({ title, rows }) => rows.map((row) => [key(title, row), row]))),
+    );
     const groups = new Map();
     for (const run of runs)
       for (const { title, rows } of run.settings) {
         if (!groups.has(title)) groups.set(title, new Map());
-        for (const row of rows) if (!groups.get(title).has(key(title, row))) groups.get(title).set(key(title, row), row);
+        for (const row of rows)
+          if (!groups.get(title).has(key(title, row))) groups.get(title).set(key(title, row), row);
       }
 
     const values = (at) => byRun.map((known) => known.get(at)?.[1] ?? "–");
@@ -751,11 +1027,24 @@
         if (!kept.length) return null;
         const lines = kept.map(([at, row]) => {
           const unlike = several && differs(at) && el("small", { class: "unlike" }, "≠ differs between runs");
-          const words = [el("th", { scope: "row" }, el("span", { class: "setting" }, row[0]), unlike, only.told && row[3] && el("small", {}, row[3]))];
+          const words = [
+            el(
+              "th",
+              { scope: "row" },
+              el("span", { class: "setting" }, row[0]),
+              unlike,
+              only.told && row[3] && el("small", {}, row[3]),
+            ),
+          ];
           const cells = byRun.map((known) => {
             const own = known.get(at);
             if (!own) return el("td", {}, "–");
-            return el("td", { class: own[2] === null ? "" : "changed" }, own[1], own[2] !== null && el("small", {}, `changed; preset ${own[2]}`));
+            return el(
+              "td",
+              { class: own[2] === null ? "" : "changed" },
+              own[1],
+              own[2] !== null && el("small", {}, `changed; preset ${own[2]}`),
+            );
           });
           return el("tr", {}, words, cells);
         });
@@ -764,12 +1053,36 @@
       const found = parts.filter(Boolean);
       const none = several ? "All settings are the same." : "All settings are those of the preset.";
       const single = ([title, lines]) =>
-        wide(`Settings: ${title}`, el("table", { class: "numbers settings" }, el("caption", {}, title), head(["Setting", "Value"]), el("tbody", {}, lines)));
+        wide(
+          `Settings: ${title}`,
+          el(
+            "table",
+            { class: "numbers settings" },
+            el("caption", {}, title),
+            head(["Setting", "Value"]),
+            el("tbody", {}, lines),
+          ),
+        );
       const columns = ["Setting", ...runs.map(({ name }) => name)];
       const group = ([title, lines]) =>
-        el("tbody", {}, el("tr", {}, el("th", { scope: "rowgroup", colspan: columns.length, class: "group" }, title)), lines);
-      const together = () =>
-        [wide("Settings of all runs", el("table", { class: "numbers settings beside" }, el("caption", { class: "unseen" }, "Settings"), head(columns), found.map(group)))];
+        el(
+          "tbody",
+          {},
+          el("tr", {}, el("th", { scope: "rowgroup", colspan: columns.length, class: "group" }, title)),
+          lines,
+        );
+      const together = () => [
+        wide(
+          "Settings of all runs",
+          el(
+            "table",
+            { class: "numbers settings beside" },
+            el("caption", { class: "unseen" }, "Settings"),
+            head(columns),
+            found.map(group),
+          ),
+        ),
+      ];
       body.replaceChildren(...(found.length ? (several ? together() : found.map(single)) : [el("p", {}, none)]));
     }
 
@@ -780,7 +1093,13 @@
       tick("What each setting means", only.told, (on) => ((only.told = on), draw())),
     ];
     const intro = "Each setting is a flag of coplayer train. A value that is not the preset’s is marked as changed.";
-    return section("settings", "Settings", el("p", { class: "quiet" }, intro), el("div", { class: "tools" }, boxes), body);
+    return section(
+      "settings",
+      "Settings",
+      el("p", { class: "quiet" }, intro),
+      el("div", { class: "tools" }, boxes),
+      body,
+    );
   }
 
   function madePart() {
@@ -789,17 +1108,41 @@
       const cells = runs.map(({ made }) => el("td", {}, made.find(([own]) => own === word)?.[1] ?? "–"));
       return el("tr", {}, el("th", { scope: "row" }, capital(word)), cells);
     });
-    const table = el("table", { class: "numbers beside" }, el("caption", {}, "Versions and machine"), several && head(["", ...runs.map(({ name }) => name)]), el("tbody", {}, rows));
+    const table = el(
+      "table",
+      { class: "numbers beside" },
+      el("caption", {}, "Versions and machine"),
+      several && head(["", ...runs.map(({ name }) => name)]),
+      el("tbody", {}, rows),
+    );
     const timed = runs.filter(({ state }) => state.by_phase.length);
-    const phases = [...new Set(timed.flatMap(({ state }) => state.by_phase.map(([phase]) => phase)))].sort((a, b) => a - b);
+    const phases = [...new Set(timed.flatMap(({ state }) => state.by_phase.map(([phase]) => phase)))].sort(
+      (a, b) => a - b,
+    );
     const times = el(
       "table",
       { class: "numbers" },
       el("caption", {}, "Seconds per phase"),
       head(["Phase", ...timed.map(({ name }) => name)]),
-      el("tbody", {}, phases.map((phase) => el("tr", {}, el("th", { scope: "row" }, String(phase)), timed.map(({ state }) => el("td", {}, show(state.by_phase.find(([own]) => own === phase)?.[1] ?? null, 1)))))),
+      el(
+        "tbody",
+        {},
+        phases.map((phase) =>
+          el(
+            "tr",
+            {},
+            el("th", { scope: "row" }, String(phase)),
+            timed.map(({ state }) => el("td", {}, show(state.by_phase.find(([own]) => own === phase)?.[1] ?? null, 1))),
+          ),
+        ),
+      ),
     );
-    return section("origin", "How it was made", wide("Versions and machine", table), phases.length > 0 && el("details", {}, el("summary", {}, "Seconds per phase"), wide("Seconds per phase", times)));
+    return section(
+      "origin",
+      "How it was made",
+      wide("Versions and machine", table),
+      phases.length > 0 && el("details", {}, el("summary", {}, "Seconds per phase"), wide("Seconds per phase", times)),
+    );
   }
 
   // ---- Start ----
@@ -809,7 +1152,16 @@
     byId("title").textContent = name;
     document.title = `${name}: report of training`;
     byId("lead").textContent = several ? `${runs.map((run) => run.name).join(", ")}.` : runs[0].trained.shows;
-    const parts = [trainedPart(), trainingPart(), playedParts(), innerPart(), signaturePart(), paperPart(), settingsPart(), madePart()];
+    const parts = [
+      trainedPart(),
+      trainingPart(),
+      playedParts(),
+      innerPart(),
+      signaturePart(),
+      paperPart(),
+      settingsPart(),
+      madePart(),
+    ];
     byId("app").append(...parts.flat().filter(Boolean));
     const titles = [...byId("app").querySelectorAll("section > h2")];
     const links = titles.map((node) => el("a", { href: `#${node.id}` }, node.textContent));

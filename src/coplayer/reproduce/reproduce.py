@@ -74,8 +74,8 @@ def reproduce(
 
     `only`: one part of the figure, with the runs it builds on, written to `out/name-only`. `seeds`: None for the
     published number, or at most as many of the quick preset. `reporter(run)` shows a run's progress. `train`: False to
-    refuse where a run is not finished, and to write no page. `target`: another folder for the panels and the table. Raises `CoplayerError` if
-    a folder in `out/runs` has other settings.
+    refuse where a run is not finished, and to write no page. `target`: another folder for the panels, the table and the
+    page. Raises `CoplayerError` if a folder in `out/runs` has other settings.
     """
     require(name in STUDIES, f"figure: must be one of {', '.join(STUDIES)}, got {name!r}")
     require_whole("seed", seed, at_least=0)

@@ -290,7 +290,10 @@ def signatures(settings: Any, result: Results) -> dict[str, Any] | None:
     if not (isinstance(settings.game, MatrixGame) and result):
         return None
     pairs, run = pairs_of(settings.game), settings.run
-    phases = {phase: {name: rates_of(its[name], len(pairs)) for name in sorted(its, key=met_place)} for phase, its in result.items()}
+    phases = {
+        phase: {name: rates_of(its[name], len(pairs)) for name in sorted(its, key=met_place)}
+        for phase, its in result.items()
+    }
     some = next(iter(next(iter(result.values())).values()), {"reward": np.zeros((0, 0))})["reward"]
     return {
         "pairs": pairs,
