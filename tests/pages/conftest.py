@@ -1,4 +1,4 @@
-"""A real browser for the tests of pages: headless Chromium, driven by Playwright."""
+"""Pages in a real browser, headless Chromium."""
 
 import os
 import shutil
@@ -6,17 +6,17 @@ import shutil
 import pytest
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
 
 
 @pytest.fixture(scope="module")
 def chromium():
     driver = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed; make browser installs it")
-    path = next(filter(None, map(shutil.which, NAMES)), None)
-    if path is None:
+    if CHROMIUM is None:
         pytest.skip("no Chromium is installed; make browser installs it")
     with driver.sync_playwright() as playwright:
         root = hasattr(os, "geteuid") and os.geteuid() == 0
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"] if root else [])
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"] if root else [])
         yield browser
         browser.close()
 

@@ -11,24 +11,29 @@ from typing import Any
 
 
 def one_file(template: str, styles: Sequence[str], scripts: Sequence[str], data: Mapping[str, Any]) -> str:
-    """The page of a template as text. `template` and `styles` are files of this folder; `scripts` are files without the
-    ending .js, each of which has a place of its name in the template.
+    """The page of a template as text. `template`, `styles` and `scripts` are files of this folder.
 
     Only the page's own scripts can run: the browser is told their hashes. Every text in `data` is kept from ending the
     element that it stands in.
     """
-    style, sources = "".join(map(_file, styles)), {name: _file(f"{name}.js") for name in scripts}
+    style, sources = "\n".join(map(_file, styles)), list(map(_file, scripts))
     text = json.dumps(data, allow_nan=False).translate({ord(c): f"\\u{ord(c):04x}" for c in "<>&"})
     policy = "; ".join(
         (
             "default-src 'none'",
             f"style-src {_hash(style)}",
-            f"script-src {' '.join(map(_hash, sources.values()))}",
+            f"script-src {' '.join(map(_hash, sources))}",
             "base-uri 'none'",
             "form-action 'none'",
         )
     )
-    parts = sources | {"style": style, "data": text, "check": f"{zlib.crc32(text.encode()):08x}", "policy": policy}
+    parts = {
+        "policy": policy,
+        "style": style,
+        "data": text,
+        "check": f"{zlib.crc32(text.encode()):08x}",
+        "scripts": "\n".join(f"<script>{source}</script>" for source in sources),
+    }
     return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], _file(template))
 
 
