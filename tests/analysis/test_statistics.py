@@ -99,6 +99,7 @@ def test_the_interval_of_a_mean_against_the_normal_one():
     values = np.random.default_rng(1).normal(3.0, 2.0, 400)
     half = 1.96 * values.std(ddof=1) / np.sqrt(400)
     np.testing.assert_allclose(interval(values), [values.mean() - half, values.mean() + half], atol=0.03)
+    assert interval(np.array([1, 1, 1])) == (1.0, 1.0)  # counts too
 
 
 @pytest.mark.parametrize("seeds", [2, 5, 9, 32])

@@ -16,6 +16,7 @@ from coplayer.players.automaton import (
     Members,
     axelrod_automata,
     memory,
+    mutated,
     named_automaton,
     of_memory1,
     random_automata,
@@ -171,3 +172,19 @@ def test_random_automata_use_all_states_and_both_moves():
 def test_what_is_refused(call, message):
     with pytest.raises(CoplayerError, match=message):
         call()
+
+
+def test_a_mutant_has_its_share_of_the_table_changed():
+    """Of a deterministic automaton of 4 states: a changed entry is the old one in 1 of 4 cases, a changed probability
+    never; half of the changed probabilities are the opposite.
+    """
+    one = random_automata(jax.random.key(0), 1, 4)
+    batch = jax.tree.map(lambda table: jnp.repeat(table, 6000, axis=0), one)
+    mutants = mutated(jax.random.key(1), batch, jnp.repeat(jnp.array([0.0, 0.4]), 3000))
+    moved, acted = mutants.next != batch.next, mutants.p_cooperate != batch.p_cooperate
+    assert not moved[:3000].any() and not acted[:3000].any()
+    states = int(one.next.max()) + 1
+    assert moved[3000:].mean() == pytest.approx(0.4 * (1 - 1 / states), abs=0.01)
+    assert acted[3000:].mean() == pytest.approx(0.4, abs=0.015)
+    assert (mutants.p_cooperate == 1 - batch.p_cooperate)[3000:].mean() == pytest.approx(0.2, abs=0.015)
+    assert int(mutants.next.max()) == states - 1

@@ -99,6 +99,14 @@ def by_enumeration(actions, others, candidates):
     return predicted
 
 
+def test_mutants_are_near_strategies_for_training():
+    drawn = strangers.draw(jax.random.key(2), GAME, 4000, strangers.pool_of(("mutants",), GAME))
+    unchanged = {name: same_as(drawn, name).mean() for name in TRAINING}
+    assert 0.05 < sum(unchanged.values()) < 0.4  # most of them have few states
+    assert unchanged["Hard Prober"] > 0
+    assert not same_as(drawn, "EvolvedLookerUp2_2_2").any()  # held out
+
+
 def candidate(name, prior, noise=0.0):
     automaton = named_automaton(name)
     chance = np.asarray(automaton.p_cooperate, float)
@@ -148,8 +156,9 @@ def test_a_uniform_stranger_is_predicted_as_the_tabular_pool_predicts():
 
 def test_what_has_no_closed_form_is_refused():
     joint = jnp.zeros((GAME.rounds, 1), jnp.uint8)
-    with pytest.raises(CoplayerError, match="fresh automata"):
-        strangers.predictive(joint, GAME, strangers.pool_of(("automata",), GAME))
+    for word in ("automata", "mutants"):
+        with pytest.raises(CoplayerError, match=f"fresh {word}"):
+            strangers.predictive(joint, GAME, strangers.pool_of((word,), GAME))
     with pytest.raises(CoplayerError, match="pool_noise"):
         strangers.predictive(joint, GAME, strangers.pool_of(("memory2",), GAME, 0.1))
 

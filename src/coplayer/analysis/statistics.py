@@ -21,9 +21,13 @@ FEW = 1000  # distinct resamples, of few seeds, which are sorted as they are
 MOST_AT_ONCE = 10**7  # pairs of seeds compared at a time
 
 
-def interval(values: Float[np.ndarray, " seeds"]) -> tuple[float, float]:
-    """95% interval of the mean of these values, at least two: percentiles of the means of resamples (bootstrap)."""
-    means = np.random.default_rng(0).choice(values, (RESAMPLES, len(values))).mean(1)
+def interval(values: ArrayLike) -> tuple[float, float]:
+    """95% interval of the mean of these values, at least two: percentiles of the means of resamples (bootstrap).
+
+    Raises `CoplayerError` for no values, and for values that are not finite.
+    """
+    found = _seeds("values", values)
+    means = np.random.default_rng(0).choice(found, (RESAMPLES, found.size)).mean(1)
     low, high = np.percentile(means, [2.5, 97.5])
     return float(low), float(high)
 

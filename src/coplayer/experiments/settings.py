@@ -81,10 +81,11 @@ class CoPlayerSettings:
     pool: tuple[str, ...] = setting(("uniform",))
     """Strangers, one drawn per episode, each entry equally likely. An entry is "uniform" (a fresh random memory-1
     player), "memory2" (a fresh player who remembers two rounds), "automata" (a fresh finite automaton), "axelrod" (one
-    of the Axelrod library's strategies for training), the name of a strategy such as tit_for_tat or Grudger, or five
-    probabilities of action 0 such as 1,1,0,1,0: in the first round, then after CC, CD, DC and DD (C is action 0; the
-    stranger's own action comes first). All but uniform and random need a matrix game of two actions, of which action 0
-    cooperates; "random" (every action uniformly random) needs symbols alone."""
+    of the Axelrod library's strategies for training), "mutants" (such a strategy, changed at random), the name of a
+    strategy such as tit_for_tat or Grudger, or five probabilities of action 0 such as 1,1,0,1,0: in the first round,
+    then after CC, CD, DC and DD (C is action 0; the stranger's own action comes first). All but uniform and random
+    need a matrix game of two actions, of which action 0 cooperates; "random" (every action uniformly random) needs
+    symbols alone."""
     pool_noise: float = setting(0.0, at_least=0, at_most=1)
     """Probability that a stranger's hand trembles: the stranger then takes another action than the chosen one."""
     learners: int = setting(2)

@@ -153,6 +153,21 @@ def trembling(automata: Automaton, noise: float) -> Automaton:
     return Automaton(automata.next, chance + noise * (1 - 2 * chance))
 
 
+def mutated(key: PRNGKeyArray, automata: Automaton, share: Float[Array, " batch"]) -> Automaton:
+    """A batch of automata, each with a share of its table changed at random. A changed entry of `next` is any state of
+    the automaton; a changed probability is its opposite or, as often, any.
+    """
+    moving, acting, opposing, *changing = jax.random.split(key, 5)
+    following, chance = automata.next, automata.p_cooperate
+    moves, acts = (jax.random.uniform(one, like.shape) for one, like in zip(changing, (following, chance), strict=True))
+    other = jax.random.randint(moving, following.shape, 0, following.max((1, 2), keepdims=True) + 1)
+    opposite = jax.random.bernoulli(opposing, shape=chance.shape)
+    different = jnp.where(opposite, 1 - chance, jax.random.uniform(acting, chance.shape))
+    return Automaton(
+        jnp.where(moves < share[:, None, None], other, following), jnp.where(acts < share[:, None], different, chance)
+    )
+
+
 def memory(p_cooperate: Float[Array, "*batch histories"] | Float[np.ndarray, "*batch histories"]) -> Automaton:
     """Players who remember the last k rounds, as automata. `p_cooperate[..., h]`: the probability of cooperation after
     a history h of at most k rounds, of which there are 1 + 4 + ... + 4^k. Shorter histories come first. Histories of

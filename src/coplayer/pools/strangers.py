@@ -22,6 +22,7 @@ from coplayer.players.automaton import (
     axelrod_automata,
     axelrod_parts,
     memory,
+    mutated,
     named_automaton,
     of_memory1,
     random_memory,
@@ -38,8 +39,9 @@ from coplayer.pools import tabular
 from coplayer.pools.tabular import TabularPool
 
 AXELROD = "axelrod"
-FRESH = ("uniform", "memory2", "automata")
+FRESH = ("uniform", "memory2", "automata", "mutants")
 MOST_STATES = 8  # of a fresh automaton
+MOST_CHANGED = 0.3  # share of a mutant's table
 _MEMORY = {"uniform": 1, "memory2": 2}  # rounds that a fresh player of a memory remembers
 
 
@@ -57,8 +59,9 @@ Pool = TabularPool | StrangerPool
 def pool_of(entries: tuple[str, ...], game: Game, noise: float = 0.0) -> Pool:
     """A pool from words. Beside the words of `tabular.pool_of`: "memory2", a fresh player whose probabilities after
     each pair of rounds are uniform; "automata", a fresh finite automaton of up to 8 states; "axelrod", one of the
-    strategies of the Axelrod library that are automata and for training; or the name of any strategy that is an
-    automaton. `noise`: the probability that a stranger does not do what it chose.
+    strategies of the Axelrod library that are automata and for training; "mutants", such a strategy with some of its
+    table changed at random; or the name of any strategy that is an automaton. `noise`: the probability that a stranger
+    does not do what it chose.
 
     Raises `CoplayerError` for unknown words, and for strategies in another game than one of two actions, of which
     action 0 cooperates.
@@ -85,9 +88,13 @@ def _is_longer(entry: object) -> bool:
     return entry in (*FRESH[1:], AXELROD) or entry in axelrod_automata()
 
 
+def _for_training() -> tuple[str, ...]:
+    return tuple(name for name in axelrod_parts()["training"] if name in axelrod_automata())
+
+
 def _names(entry: str) -> tuple[str, ...]:
     if entry == AXELROD:
-        return tuple(name for name in axelrod_parts()["training"] if name in axelrod_automata())
+        return _for_training()
     _automaton(entry)
     return (entry,)
 
@@ -108,10 +115,14 @@ def _automaton(entry: str) -> Automaton:
 
 
 @cache
+def _stacked(names: tuple[str, ...]) -> Automaton:
+    with jax.ensure_compile_time_eval():
+        return stacked([_automaton(name) for name in names])
+
+
 def _all_named(pool: StrangerPool) -> Automaton:
     """All strategies of all entries, in their order."""
-    with jax.ensure_compile_time_eval():
-        return stacked([_automaton(name) for names in pool.named for name in names])
+    return _stacked(tuple(name for names in pool.named for name in names))
 
 
 def draw(key: PRNGKeyArray, game: Game, batch: int, pool: Pool) -> TabularPlayers | Members:
@@ -135,6 +146,8 @@ def draw(key: PRNGKeyArray, game: Game, batch: int, pool: Pool) -> TabularPlayer
 def _fresh(name: str, key: PRNGKeyArray, batch: int) -> Automaton:
     if name == "automata":
         return _fresh_automata(key, batch)
+    if name == "mutants":
+        return _mutants(key, batch)
     return random_memory(key, batch, _MEMORY[name])
 
 
@@ -147,6 +160,15 @@ def _fresh_automata(key: PRNGKeyArray, batch: int) -> Automaton:
     chance = jax.random.uniform(acting, (batch, MOST_STATES))
     sure = jax.random.bernoulli(choosing, shape=(batch, 1))
     return Automaton(following, jnp.where(sure, jnp.round(chance), chance))
+
+
+def _mutants(key: PRNGKeyArray, batch: int) -> Automaton:
+    """Strategies for training, each with a share of its table changed: uniform, from none to `MOST_CHANGED`."""
+    choosing, sharing, changing = jax.random.split(key, 3)
+    all_for_training = _stacked(_for_training())
+    chosen = jax.random.randint(choosing, (batch,), 0, len(all_for_training.next))
+    share = jax.random.uniform(sharing, (batch,), maxval=MOST_CHANGED)
+    return mutated(changing, jax.tree.map(lambda table: table[chosen], all_for_training), share)
 
 
 def _together(batches: list[Automaton]) -> Automaton:
@@ -177,10 +199,11 @@ def predictive(
     automaton too, of unknown probabilities: in each of its states Laplace's rule of succession holds. The prediction is
     the mean over all of them, weighted by the probability that each gave to the past.
 
-    Raises `CoplayerError` for a pool with fresh automata, and for fresh players whose hands tremble: what these will do
-    has no such form.
+    Raises `CoplayerError` for a pool with fresh automata or mutants, and for fresh players whose hands tremble: what
+    these will do has no such form.
     """
-    require("automata" not in pool.fresh, "pool: what fresh automata will do is not known in closed form")
+    for name in ("automata", "mutants"):
+        require(name not in pool.fresh, f"pool: what fresh {name} will do is not known in closed form")
     require(
         not pool.noise or not pool.fresh,
         f"pool_noise: what fresh players will do is known without noise alone, got {pool.noise}",
