@@ -51,6 +51,7 @@ def test_a_run_is_told_with_its_curves_and_their_values(view, one):
     facts = page.locator("#trained").inner_text()
     assert (
         "ppi-mixed, preset quick" in facts and "Weis et al. 2026, figure 1A" in facts and "Finished: 4 phases" in facts
+    assert "agents of phases 2, 4" in facts
     )
     assert "coplayer train ppi-mixed --preset quick --seeds 3 --phases 4 --hidden 9" in " ".join(facts.split())
     assert page.locator("#training figcaption").all_inner_texts() == ["Cooperation", "Reward"]
@@ -178,12 +179,13 @@ def test_runs_side_by_side_tell_what_differs(view, two):
     assert figure.locator(".legend td").first.inner_text() == "0.411"
     settings = page.locator("#settings")
     names = settings.locator("tbody .setting").all_inner_texts()
-    assert names == ["seed", "hidden"] and "≠ differs between runs" in settings.inner_text()
+    assert names == ["seed", "hidden"] and settings.locator(".unlike").count() == 0
     settings.get_by_label("Only settings that differ").uncheck()
     assert settings.locator("tbody .setting").count() > 20
+    assert settings.locator(".unlike").all_inner_texts() == ["≠ differs between runs"] * 2
     page.locator("#training").get_by_label("Each chart shows").select_option(label="all sides, of one run")
     assert page.locator("#training figcaption").all_inner_texts() == ["a: Cooperation", "a: Reward"]
-    assert "not evaluated" in page.locator("#app").inner_text()
+    assert "not yet; “coplayer evaluate FOLDER” adds play" in page.locator("#trained").inner_text()
 
 
 def test_twenty_runs_of_five_seeds_open_in_a_second(view, tmp_path):

@@ -528,7 +528,16 @@
           svg(
             "svg",
             { viewBox: `0 0 ${width} ${height}`, width, height, "aria-hidden": "true" },
-            svg("clipPath", { id: clip }, svg("rect", { x: left - 5, y: 0, width: width - left - right + 10, height })),
+            svg(
+              "clipPath",
+              { id: clip },
+              svg("rect", {
+                x: left - 5,
+                y: top - 5,
+                width: width - left - right + 10,
+                height: height - top - bottom + 10,
+              }),
+            ),
             grid,
             below,
             svg("text", { x: (left + width - right) / 2, y: height - 4, "text-anchor": "middle" }, xName),
@@ -679,6 +688,11 @@
     return `Not finished: ${state.done} of ${plural(state.phases, "phase")} done`;
   }
 
+  function evaluatedWords({ evaluated }) {
+    if (evaluated.length) return `agents of ${evaluated.length > 1 ? "phases" : "phase"} ${evaluated.join(", ")}`;
+    return "not yet; “coplayer evaluate FOLDER” adds play within an episode, where the game has two players";
+  }
+
   function seedWords({ trained: { seeds } }) {
     return seeds.length === 1 ? `1 seed, number ${seeds[0]}` : `${seeds.length} seeds, ${seeds[0]} to ${seeds.at(-1)}`;
   }
@@ -707,6 +721,7 @@
     ["Recipe", ({ trained }) => `${trained.recipe}, preset ${trained.preset}.${several ? ` ${trained.shows}` : ""}`],
     ["Source", ({ trained }) => trained.source],
     ["State", stateWords],
+    ["Evaluated", evaluatedWords],
     ["Game", ({ trained }) => trained.game],
     ["Seeds", seedWords],
     ["Builds on", ({ trained }) => trained.builds_on.join(", ")],
@@ -764,19 +779,6 @@
       .filter(Boolean);
   }
 
-  function notEvaluated() {
-    const lacking = runs.filter(({ played }) => !played.length);
-    if (!lacking.length) return null;
-    const who = several ? lacking.map(({ name }) => name).join(", ") : "This run";
-    return el(
-      "p",
-      { class: "quiet" },
-      `${who}: not evaluated. `,
-      el("code", {}, "coplayer evaluate FOLDER"),
-      " lets the agents of a game of two players play, and then this page shows them within an episode.",
-    );
-  }
-
   function playedParts() {
     const curves = ofRuns(({ played }) => played);
     const over = curves.filter(({ phase }) => phase === null);
@@ -817,7 +819,7 @@
       const select = phases.length > 1 && pick("Agents of", "last", { "": options }, change);
       parts.push(of("last"));
     }
-    return [...parts, notEvaluated()];
+    return parts;
   }
 
   function innerPart() {
@@ -1026,7 +1028,8 @@
         const kept = [...rows].filter(([at]) => !only.differing || (several ? differs(at) : changed(at)));
         if (!kept.length) return null;
         const lines = kept.map(([at, row]) => {
-          const unlike = several && differs(at) && el("small", { class: "unlike" }, "≠ differs between runs");
+          const unlike =
+            several && !only.differing && differs(at) && el("small", { class: "unlike" }, "≠ differs between runs");
           const words = [
             el(
               "th",

@@ -114,6 +114,7 @@ def described(path: Path, name: str) -> dict[str, Any]:
         "name": name,
         "trained": trained(own, command, preset),
         "state": state(folder, settings),
+        "evaluated": list(result),
         "training": {"x": panel.x, "curves": [thinned(curve) for curve in training_curves(folder, settings, panel)]},
         "played": [thinned(curve) for curve in played_curves(folder, settings, result)],
         "inner": [thinned(curve) for curve in inner_curves(folder)],
