@@ -51,8 +51,8 @@ def test_a_run_is_told_with_its_curves_and_their_values(view, one):
     facts = page.locator("#trained").inner_text()
     assert (
         "ppi-mixed, preset quick" in facts and "Weis et al. 2026, figure 1A" in facts and "Finished: 4 phases" in facts
-    assert "agents of phases 2, 4" in facts
     )
+    assert "agents of phases 2, 4" in facts
     assert "coplayer train ppi-mixed --preset quick --seeds 3 --phases 4 --hidden 9" in " ".join(facts.split())
     assert page.locator("#training figcaption").all_inner_texts() == ["Cooperation", "Reward"]
     figure = chart(page, "Cooperation")
@@ -228,7 +228,7 @@ def test_hostile_texts_are_shown_as_they_are_and_never_run(view, tmp_path):
     ("harm", "says"),
     [
         (
-            lambda text: text.replace('"seeds": [0', '"seeds": [1', 1),
+            lambda text: text.replace('"seeds": 3', '"seeds": 4', 1),
             "its runs were changed or cut short after it was made",
         ),
         (lambda text: text[: text.index("</script>")], "This page has not started"),

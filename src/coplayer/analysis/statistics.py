@@ -52,12 +52,13 @@ def intervals(values: Float[np.ndarray, "seeds points"]) -> tuple[np.ndarray, np
     return percentile(0.025), percentile(0.975)
 
 
-@functools.cache
+@functools.lru_cache(maxsize=4)
 def _resamples(seeds: int) -> tuple[np.ndarray, np.ndarray]:
     """The resamples of so many seeds: the share of each seed `[resample, seed]`, and how often each was drawn."""
     draws = np.random.default_rng(0).choice(seeds, (RESAMPLES, seeds))
-    distinct, counts = np.unique(np.sort(draws, axis=1), axis=0, return_counts=True)
-    return (distinct[:, :, None] == np.arange(seeds)).mean(1), counts
+    shares = np.zeros((RESAMPLES, seeds))
+    np.add.at(shares, (np.arange(RESAMPLES)[:, None], draws), 1 / seeds)
+    return np.unique(shares, axis=0, return_counts=True)
 
 
 def interquartile_mean(values: ArrayLike) -> float:

@@ -693,8 +693,8 @@
     return "not yet; “coplayer evaluate FOLDER” adds play within an episode, where the game has two players";
   }
 
-  function seedWords({ trained: { seeds } }) {
-    return seeds.length === 1 ? `1 seed, number ${seeds[0]}` : `${seeds.length} seeds, ${seeds[0]} to ${seeds.at(-1)}`;
+  function seedWords({ trained: { first_seed: first, seeds } }) {
+    return seeds === 1 ? `1 seed, number ${first}` : `${seeds} seeds, ${first} to ${first + seeds - 1}`;
   }
 
   function timeWords({ state }) {

@@ -137,7 +137,8 @@ def trained(settings: Any, command: str, preset: str) -> dict[str, Any]:
         "shows": " ".join((recipe.shows or "").split()),
         "source": recipe.source,
         "game": f"{game['name']}: {rules}",
-        "seeds": list(range(run.seed, run.seed + run.seeds)),
+        "first_seed": run.seed,
+        "seeds": run.seeds,
         "builds_on": [f"{key}: {folder}" for key, folder in built_on(settings).items()],
         "command": shlex.join(words),
     }
