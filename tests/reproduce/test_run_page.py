@@ -185,7 +185,7 @@ def test_a_page_is_written_quickly_and_stays_small(tmp_path):
 
 
 def test_long_curves_are_thinned_by_means_and_say_so(tmp_path):
-    run = made_up.run(tmp_path / "run", phases=1, per_phase=0)
+    run = made_up.run(tmp_path / "run", phases=1, done=0)
     rows = [{"phase": 1, "iteration": i, "seed": 0, "learner": 0, "mine": float(i)} for i in range(1, 1001)]
     append_rows(run.metrics_file, rows)
     [curve] = described(run.path, "run")["training"]["curves"]
@@ -195,14 +195,22 @@ def test_long_curves_are_thinned_by_means_and_say_so(tmp_path):
 
 def test_hostile_texts_are_data_and_nothing_else(tmp_path):
     run = made_up.run(tmp_path / "run", more={HOSTILE: 1.0})
-    config = run.config() | {"device": HOSTILE, "commit": [HOSTILE, {"a": HOSTILE}], "preset": {"x": 1}, "joined": 3}
+    deep = json.loads("[" * 900 + "]" * 900)
+    config = run.config() | {
+        "device": HOSTILE,
+        "commit": ["x" * 999, {"a": HOSTILE}],
+        "python": deep,
+        "preset": {"x": 1},
+        "joined": 3,
+    }
     run.config_file.write_text(json.dumps(config))
     page = write_report([run.path], tmp_path / "report.html")
     text = page.read_text()
     assert text.count("<script") == text.count("</script>") == 3 and "<img" not in text
     [about] = data_of(page)["runs"]
     assert HOSTILE in {curve["quantity"] for curve in about["training"]["curves"]}
-    assert ["device", HOSTILE] in about["made"]
+    made = dict(about["made"])
+    assert made["device"] == HOSTILE and len(made["commit"]) == 200 and made["Python"] == "…"
     assert str(tmp_path) not in text  # no path of the machine
 
 
@@ -251,6 +259,20 @@ def test_an_evaluation_that_lacks_an_opponent_of_the_table_is_told(tmp_path):
     file.write_text(json.dumps(stored))
     with pytest.raises(CoplayerError, match=r"evaluation\.json: lacks 'always_defect'; 'coplayer evaluate' writes it"):
         write_report([run.path], tmp_path / "report.html")
+
+
+def test_numbers_whose_sums_are_too_large_and_settings_beyond_their_limits(tmp_path):
+    run = made_up.run(tmp_path / "run", more={"huge": 1.7e308})
+    append_rows(run.timing_file, [{"step": 9, "seconds": 1.7e308, "phase": 1}] * 2)
+    [about] = data_of(write_report([run.path], tmp_path / "report.html"))["runs"]
+    assert about["state"]["seconds"] is None
+    assert curve_of(about, "huge", "")["values"][0][0] is None
+    shaped = made_up.run(tmp_path / "shaped", "coala-ipd")
+    stored = shaped.config()
+    stored["settings"]["shaping"]["methods"] = ["coala", "guess"]
+    shaped.config_file.write_text(json.dumps(stored))
+    with pytest.raises(CoplayerError, match=r"^methods: must be of coala"):
+        described(shaped.path, "shaped")
 
 
 def test_only_an_earlier_report_is_replaced(tmp_path, capsys):

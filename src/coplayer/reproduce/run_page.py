@@ -41,7 +41,7 @@ from coplayer.reproduce.report import (
 )
 from coplayer.runs.folder import RunFolder
 from coplayer.runs.tracking import WHERE
-from coplayer.settings import adjust, groups_of
+from coplayer.settings import adjust, check_limits, groups_of
 
 MOST_PHASES = 3  # whose play by round is on the page
 LONGEST = 200  # letters of a text from config.json
@@ -89,8 +89,9 @@ def write_report(runs: Sequence[str | Path], out: Path) -> Path:
     for path, run in zip(paths, runs, strict=True):
         require(paths.count(path) == 1, f"runs: {run} is named twice")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # means of no rows, where a run was killed amid a row
-        write_page(out, [described(Path(run), name) for run, name in zip(runs, short_names(paths), strict=True)])
+        warnings.simplefilter("ignore", RuntimeWarning)  # means of no rows, of a run that was killed while it wrote
+        found = [described(Path(run), name) for run, name in zip(runs, short_names(paths), strict=True)]
+    write_page(out, found)
     return out
 
 
@@ -106,6 +107,7 @@ def described(path: Path, name: str) -> dict[str, Any]:
     """All that the page tells of a run, as JSON."""
     folder = Kept.open(path)
     experiment, settings = registry.settings_of_folder(folder)
+    check_limits(settings)
     result, panel, config = stored_results(folder), experiment.panel(settings), folder.config()
     own = adjust(settings, **{key: Path(os.path.relpath(its, path)) for key, its in built_on(settings).items()})
     which = config.get("preset")
@@ -155,7 +157,7 @@ def state(folder: RunFolder, settings: Any) -> dict[str, Any]:
         "done": max(known, default=0),
         "phases": settings.run.phases,
         "archived": folder.archived,
-        "seconds": sum(row["seconds"] for row in folder.timing()),
+        "seconds": numbers(np.array([sum(row["seconds"] for row in folder.timing())]))[0],
         "by_phase": [list(pair) for pair in zip(seconds, numbers(np.array(list(seconds.values()))), strict=True)],
     }
 
@@ -350,7 +352,7 @@ def setting_row(name: str, value: Any, before: Any, texts: dict[str, str]) -> li
 
 
 def in_words(value: Any) -> str:
-    """A value of a setting or of config.json as text."""
+    """A value of a setting as text."""
     if value is None or value == ():
         return "none"
     if isinstance(value, bool):
@@ -361,8 +363,7 @@ def in_words(value: Any) -> str:
         return " ".join(f"({in_words(item)})" if isinstance(item, tuple | list) else in_words(item) for item in value)
     if isinstance(value, dict):
         return ", ".join(f"{key} {in_words(item)}" for key, item in value.items())
-    text = str(value)
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+    return str(value)
 
 
 MADE = {  # keys of config.json in words
@@ -378,6 +379,15 @@ MADE = {  # keys of config.json in words
 
 def made(config: dict) -> list[list[str]]:
     """With what a run was made."""
-    rows = [[words, in_words(config[key])] for key, words in MADE.items() if config.get(key) is not None]
+    rows = [[words, in_short_words(config[key])] for key, words in MADE.items() if config.get(key) is not None]
     joined = config.get("joined")
     return rows + ([["joined of", f"{len(joined)} runs"]] if isinstance(joined, list) else [])
+
+
+def in_short_words(value: Any) -> str:
+    """A value of config.json, which may be anything, as a short text."""
+    try:
+        text = in_words(value)
+    except RecursionError:
+        return "…"
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
