@@ -509,7 +509,11 @@
         const letters = named.map(({ mark, style, curve, last: i }, at) =>
           svg(
             "text",
-            { x: Math.min(x(curve.x[i]), width - right) + 6, y: places[at] + 4, class: `letter ${style}` },
+            {
+              x: (curve.x.at(-1) > high ? width - right : x(curve.x[i])) + 7,
+              y: places[at] + 4,
+              class: `letter ${style}`,
+            },
             mark,
           ),
         );
