@@ -6,6 +6,7 @@ repository and on the site. Notebooks under docs/tutorials are run; their output
 
 import typing
 from importlib.metadata import version as version_of
+from pathlib import Path
 from typing import Any
 
 typing.GENERATING_DOCUMENTATION = "coplayer"  # jaxtyping and equinox then print the names that users import
@@ -42,6 +43,21 @@ html_title = f"coplayer {release}"
 html_extra_path = ["_extra"]
 html_show_sourcelink = False
 
+PAGES = {"play.html": ("ppi-mixed", "a2c-strangers", "coala-ipd"), "orchard.html": ("cleanup-mixed",)}
+"""Pages to play against the agents that come with the package, made anew beside docs/page.html at every build."""
+
+
+def make_pages(app: Any, error: Exception | None) -> None:
+    """Put the pages of `PAGES` onto the site, once the rest is there."""
+    from coplayer.experiments.page import make_page
+
+    if error is not None or app.builder.format != "html":
+        return
+    for name, agents in PAGES.items():
+        path = Path(app.outdir) / "docs" / name
+        path.unlink(missing_ok=True)
+        make_page(agents, path)
+
 
 def show_formulas(app: Any, what: str, name: str, obj: object, options: Any, lines: list[str]) -> None:
     """Show the indented blocks of a docstring, which are formulas, as they stand; leave out what says nothing."""
@@ -58,3 +74,4 @@ def show_formulas(app: Any, what: str, name: str, obj: object, options: Any, lin
 
 def setup(app: Any) -> None:
     app.connect("autodoc-process-docstring", show_formulas)
+    app.connect("build-finished", make_pages)

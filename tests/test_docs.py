@@ -3,7 +3,9 @@ linked to, every public name is in the reference, and the tutorials run.
 """
 
 import re
+import runpy
 import shlex
+import typing
 from pathlib import Path
 
 import pytest
@@ -118,6 +120,14 @@ def test_tutorials_run(tutorial):
     [parameters] = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
     parameters.source = SHORT[tutorial]
     nbclient.NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(path.parent)}}).execute()
+
+
+def test_the_site_has_all_agents_of_the_package_on_pages_that_are_linked(monkeypatch):
+    monkeypatch.setattr(typing, "GENERATING_DOCUMENTATION", None, raising=False)  # conf.py sets it
+    conf = runpy.run_path(str(REPOSITORY / "docs" / "conf.py"))
+    assert sorted(name for names in conf["PAGES"].values() for name in names) == cp.pretrained.list()
+    for name in conf["PAGES"]:
+        assert f'href="{name}"' in read("docs/page.md") and f'href="{name}"' in read("docs/index.md")
 
 
 def test_every_tutorial_is_run():

@@ -172,7 +172,8 @@ class Watch(Reading):
 
 @dataclass(frozen=True)
 class Page(Reading):
-    """Write a web page, one file, on which a person plays a matrix game against agents and sees what they think."""
+    """Write a web page, one file, on which a person plays a matrix game, CleanUp-lite or the coin game against agents
+    and sees what they think."""
 
     agents: tyro.conf.Positional[tuple[str, ...]]
     """Folders of runs, for their agents, names of agents that come with the package, such as ppi-mixed, and names of

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from coplayer import cli
-from coplayer.experiments import registry
+from coplayer.experiments import registry, watch
 from coplayer.experiments.archive import archive
+from coplayer.games.cleanup import CleanUpLite
 from coplayer.games.coin import CoinGame
 from coplayer.games.matrix import MatrixGame, prisoners_dilemma
+from coplayer.runs.folder import RunFolder
 from coplayer.settings import adjust
 from tiny import PLAIN_EXACT, TINY, TINY_A2C, TINY_COALA
 
@@ -103,7 +105,8 @@ def test_agents_of_a_game_with_two_tables_have_their_seats(runs, tmp_path):
         (["tit_for_tat"], "agents: needs the folder of at least one run"),
         (["ppi", "ppi"], "agents: ppi 0, ppi 1 named twice"),
         (["ppi", "stag"], "agents: .*stag and .*ppi are runs of different games"),
-        (["coin"], ".*coin: a page plays matrix games, this run's is CoinGame"),
+        (["coin", "ppi"], "agents: .*ppi and .*coin are runs of different games"),
+        (["coin", "Grudger"], "Grudger: an automaton plays matrix games of two actions"),
         (["ppi", "Nobody"], "strategy: 'Nobody' is not one of always_cooperate"),
         (["nowhere/at-all"], "agents: nowhere/at-all is not the folder of a run"),
         (["ppi", "--phase", "9"], "phase: .* has phases 1 to 2, got 9"),
@@ -131,3 +134,34 @@ def test_agents_of_the_package_are_on_a_page_by_their_name(tmp_path):
     players = {each["name"]: each for each in data_of(tmp_path / "play.html")["players"]}
     assert players["ppi-mixed 1"]["kind"] == "planner" and "ppi-mixed 0" not in players
     assert "seed 0, after phase 20" in players["ppi-mixed 1"]["about"]
+
+
+def test_episodes_of_a_run_on_a_grid_are_those_of_coplayer_watch(tmp_path, monkeypatch):
+    """The first, the middle and the last inner episode, with a naive learner and with the other agent."""
+    game = CleanUpLite(5)
+    registry.train(adjust(TINY_COALA, game=game, **SMALL, seeds=1), tmp_path / "run")
+    assert page(tmp_path / "run", "--out", tmp_path / "play.html") == 0
+    data = data_of(tmp_path / "play.html")
+    assert [(*each["names"], each["title"]) for each in data["replays"]] == [
+        ("run 0", met, f"inner episode {i} of 4") for met in ("run 1", "a naive learner") for i in (1, 2, 4)
+    ]
+    drawn = []
+    monkeypatch.setattr(watch, "animate", lambda path, episodes, names: drawn.extend(episodes))
+    monkeypatch.setattr(watch, "draw_strip", lambda path, episodes, names: None)
+    watch.watch(RunFolder.open(tmp_path / "run"))
+    for shown, replay in zip(drawn, data["replays"][3:], strict=True):
+        cells = [[5 * row + column for column, row in scene.players] for scene in shown.scenes]
+        assert [scene[:2] for scene in replay["scenes"]] == cells
+        assert np.array(replay["rewards"]).T.tolist() == shown.rewards.tolist()
+        assert {len(row) for row in (*replay["actions"], *replay["measures"]["zapped"])} == {5}
+    assert page(tmp_path / "run", "--learner", 1, "--out", tmp_path / "one.html") == 0
+    assert data_of(tmp_path / "one.html")["replays"][0]["names"] == ["run 1", "run 0"]
+
+
+def test_agents_of_a_coin_game_meet_on_the_page_and_play_an_episode_there(runs, tmp_path):
+    assert page(runs / "coin", "--out", tmp_path / "play.html") == 0
+    data = data_of(tmp_path / "play.html")
+    assert data["game"]["name"] == "coin" and [each["name"] for each in data["players"]] == ["coin 0", "coin 1"]
+    (replay,) = data["replays"]
+    assert (replay["names"], replay["title"]) == (["coin 0", "coin 1"], "one episode")
+    assert set(replay["measures"]) == {"own_coins", "other_coins"} and len(replay["scenes"]) == 3

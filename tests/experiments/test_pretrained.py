@@ -1,5 +1,6 @@
 """Agents that come with the package: each can be loaded and plays as its card says; damaged files are refused."""
 
+import dataclasses
 import importlib.util
 import shutil
 from pathlib import Path
@@ -14,9 +15,11 @@ from coplayer.experiments import pretrained as module
 from coplayer.experiments import registry
 from coplayer.experiments.pretrained import pretrained
 from coplayer.experiments.tournaments import players_of
+from coplayer.games.cleanup import CleanUpLite
 from coplayer.games.matrix import prisoners_dilemma
 from coplayer.play.rollout import play_match
 from coplayer.players.memory1 import named_strategy
+from coplayer.runs.folder import RunFolder
 from coplayer.settings import adjust
 from tiny import TINY
 
@@ -30,7 +33,8 @@ SPEC.loader.exec_module(pretrain)
 def test_agents_of_a_name_play_each_other_and_have_a_card(name):
     agents = pretrained(name)
     assert len(agents) >= 2
-    game = prisoners_dilemma(3)
+    _, settings = registry.settings_of_folder(RunFolder(pretrained.folder(name)))
+    game = dataclasses.replace(settings.game, rounds=3)
     match = play_match(tuple(agents[:2]), game, jax.random.key(0), episodes=2)
     assert np.isfinite(match.view(0).rewards).all()
     card = pretrained.card(name)
@@ -53,6 +57,16 @@ def test_coala_ipd_does_what_its_card_says():
     agents = pretrained("coala-ipd")
     match = play_match((agents[0], agents[3]), prisoners_dilemma(10), jax.random.key(3), episodes=16, inner_episodes=20)
     assert np.asarray(match.view(0).rewards).mean() > 0.95
+
+
+def test_cleanup_mixed_does_what_its_card_says():
+    """Agent 1 cleans, agent 0 does not, and both earn more than by chance."""
+    agents = pretrained("cleanup-mixed")
+    match = play_match((agents[0], agents[1]), CleanUpLite(), jax.random.key(4), episodes=16, inner_episodes=5)
+    waits, cleans = match.view(0), match.view(1)
+    assert np.asarray(waits.measures["cleaning"]).mean() < 0.02
+    assert np.asarray(cleans.measures["cleaning"]).mean() > 0.25
+    assert np.asarray(waits.rewards).mean() > 0.15 and np.asarray(cleans.rewards).mean() > 0.07
 
 
 def test_agents_made_of_a_run_are_those_of_the_run(tmp_path, monkeypatch):

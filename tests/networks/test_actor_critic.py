@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 
 from coplayer.errors import CoplayerError
 from coplayer.games.matrix import START, MatrixGame, observe, prisoners_dilemma
+from coplayer.networks import actor_critic
 from coplayer.networks.actor_critic import ActorCritic, replay
 from coplayer.networks.core import CORES, Core
 from coplayer.play.trajectory import observations
@@ -48,6 +49,15 @@ def unroll(network, identity, joint):
     return jax.lax.scan(step, start, (observations, jnp.arange(len(joint)) == 0))[1]
 
 
+@pytest.fixture(params=["rows", "columns"])
+def layout(request, monkeypatch):
+    """The batch first, or last as in a large batch."""
+    monkeypatch.setattr(actor_critic, "LARGE", 1 if request.param == "columns" else 1000)
+    unroll.clear_cache()
+    trace_of.clear_cache()
+
+
+@pytest.mark.usefixtures("layout")
 @pytest.mark.parametrize(("identity_size", "actions"), [(0, 2), (CONTEXT, 2), (0, 3)])
 def test_policy_and_value_against_numpy(identity_size, actions):
     network, vector, joint = example(0, identity_size, actions)
@@ -62,6 +72,7 @@ def test_policy_and_value_against_numpy(identity_size, actions):
             state = oracle.after(state, *divmod(int(joint[t, b]), actions))
 
 
+@pytest.mark.usefixtures("layout")
 @pytest.mark.parametrize("identity_size", [0, CONTEXT])
 @pytest.mark.parametrize("seed", range(2))
 def test_backward_pass_against_plain_reverse_mode(seed, identity_size):
@@ -85,13 +96,15 @@ def test_backward_pass_against_plain_reverse_mode(seed, identity_size):
         np.testing.assert_allclose(one, other, rtol=2e-4, atol=1e-4)
 
 
+@pytest.mark.usefixtures("layout")
 def test_the_input_weights_of_the_context_are_used_in_the_first_round_alone():
     """Their gradient is the first round's: the outer product of the identity with what the start observation gets."""
     network, vector, joint = example(3, CONTEXT)
     trace = unroll(network, vector, joint)
     slope = jax.jit(jax.grad(lambda network, *played: replay(network, *played)[1].sum()))
     gradient = slope(network, vector, trace).core.input_weights
-    single = slope(network, *jax.tree.map(lambda leaf: leaf[..., :1], (vector, trace))).core.input_weights
+    alone = vector[:, :1], unroll(network, vector[:, :1], joint[:, :1])
+    single = slope(network, *alone).core.input_weights
     np.testing.assert_allclose(single[5:], np.outer(vector[:, 0], single[START]), rtol=1e-4, atol=1e-5)
     assert np.abs(gradient[5:]).max() > 1e-3
 
@@ -114,6 +127,7 @@ def weighted(outputs, seed):
     return (rng.normal(size=logits.shape) * jnp.sin(logits)).sum() + (rng.normal(size=values.shape) * values**2).sum()
 
 
+@pytest.mark.usefixtures("layout")
 @pytest.mark.parametrize("segment", [0, 1, 2, 6])
 @pytest.mark.parametrize("core", ["gru", "hawk"])
 def test_unrolled_episodes_are_their_steps_in_value_and_gradient(core, segment):
@@ -140,6 +154,7 @@ def test_segments_bound_the_memory_of_the_gradient_and_divide_the_rounds():
         network.unroll(observations, segment=5)
 
 
+@pytest.mark.usefixtures("layout")
 @pytest.mark.parametrize("core", ["gru", "hawk"])
 def test_a_trace_is_replayed_with_the_gradient_of_unrolling(core):
     network, vector, joint = example(5, CONTEXT, core=core)
@@ -151,6 +166,7 @@ def test_a_trace_is_replayed_with_the_gradient_of_unrolling(core):
     close(replayed, unrolled)
 
 
+@pytest.mark.usefixtures("layout")
 @pytest.mark.parametrize("core", ["gru", "hawk"])
 def test_the_gradient_can_be_differentiated(core):
     """As LOLA does: the derivative of the gradient's product with a direction, against differences of the gradient,
@@ -262,6 +278,7 @@ def trace_of(network, identity, seen):
     return jax.lax.scan(step, start, (seen, jnp.arange(len(seen)) == 0))[1]
 
 
+@pytest.mark.usefixtures("layout")
 @pytest.mark.parametrize("identity_size", [0, 2])
 def test_policy_and_value_of_vectors_against_numpy(identity_size):
     network, vector, seen = example_of_vectors(0, identity_size)
@@ -279,6 +296,7 @@ def test_policy_and_value_of_vectors_against_numpy(identity_size):
                 assert values[t, b] == pytest.approx(outputs[-1], abs=1e-5)
 
 
+@pytest.mark.usefixtures("layout")
 @pytest.mark.parametrize("identity_size", [0, 2])
 def test_backward_pass_of_vectors_against_plain_reverse_mode(identity_size):
     """Of `replay` and of `unroll`, against `jax.grad` of a scan of a cell that is written out here."""

@@ -7,7 +7,11 @@ const vm = require("vm");
 const page = fs.readFileSync(process.argv[2], "utf8");
 const scripts = [...page.matchAll(/<script[^>]*>([\s\S]*?)<\/script>/g)].map((found) => found[1]);
 const data = JSON.parse(scripts[0]);
-const Mind = vm.runInNewContext(`${scripts[1]}\nMind`, { atob });
+const onGrid = data.replays !== undefined;
+const { Mind, Grid } = vm.runInNewContext(
+  `${scripts[1]}\n${onGrid ? scripts[2] : "const Grid = null;"}\n({ Mind, Grid })`,
+  { atob },
+);
 
 /** Random numbers that were drawn before: one {plan, move} a round. */
 function given(rounds) {
@@ -33,6 +37,45 @@ const TASKS = {
       })),
     }));
   },
+  /** Rounds one by one, from states that are given: {state, actions, draws}. */
+  advance({ rounds }) {
+    const rules = Grid.rulesOf(data.game);
+    return rounds.map(({ state, actions, draws }) => {
+      const [after, rewards] = rules.advance(state, actions, draws);
+      return {
+        after,
+        rewards,
+        seen: [0, 1].map((k) => [...rules.observe(after, k)]),
+        measures: [0, 1].map((k) => rules.measure(state, after, k)),
+        scene: rules.scene(after),
+      };
+    });
+  },
+  /** A match on a grid: `opens` are the states before the episodes, `draws` what is random in each round. */
+  walk({ players, rounds, episodes, chances, opens, draws }) {
+    const rules = Grid.rulesOf(data.game);
+    const entries = players.map((i) => data.players[i]);
+    const match = new Grid.Match(
+      data.game,
+      entries.map((entry) => Mind.player(entry, data.game)),
+      {
+        rules,
+        table: { open: () => opens.shift(), draw: () => draws.shift() },
+        chances: chances.map((row) => ({ move: () => row.shift() })),
+        rounds,
+        episodes,
+        lasting: entries.map((entry) => Boolean(entry.lasting)),
+      },
+    );
+    while (!match.over) match.play();
+    return match.played;
+  },
+  resets({ seed, count }) {
+    const rules = Grid.rulesOf(data.game);
+    const table = Grid.tableOf(rules, Mind.random(seed, 0));
+    return Array.from({ length: count }, () => ({ state: table.open(), draws: table.draw() }));
+  },
+  recorded: () => data.replays.map(Grid.recorded),
   signature: ({ played, player }) => Mind.signature(played, player, data.game),
   imitation({ played, player, observations }) {
     const imitated = Mind.imitation(played, player, data.game);

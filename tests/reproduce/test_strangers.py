@@ -27,6 +27,7 @@ def few(monkeypatch):
     monkeypatch.setattr(strangers, "held_out", lambda: [axelrod.Defector(), axelrod.Cooperator(), axelrod.TitForTat()])
     monkeypatch.setattr(strangers, "MATCHES", 2)
     monkeypatch.setattr(strangers, "OWN_KIND", 3)
+    monkeypatch.setattr(strangers, "RUNS", 20)
 
 
 def test_what_is_earned_is_the_mean_by_opponent(few):
@@ -46,6 +47,22 @@ def test_late_cooperation_is_mutual_and_late(few):
     always = named_strategy("always_cooperate")
     assert strangers.late_cooperation((cooperates_late, always), game, key) == 1
     assert strangers.late_cooperation((named_strategy("always_defect"), always), game, key) == 0
+
+
+def test_who_takes_over_a_population(monkeypatch):
+    """Half of the processes among equals; nearly all where the other type earns less against everybody."""
+    game, key = prisoners_dilemma(20), jax.random.key(2)
+    monkeypatch.setattr(strangers, "TYPES", 2)
+    monkeypatch.setattr(strangers, "neighbours", lambda: {"equal": named_strategy("tit_for_tat")})
+    share = strangers.takes_over(named_strategy("tit_for_tat"), game, key)
+    assert share == pytest.approx(0.5, abs=4 * (0.25 / strangers.RUNS) ** 0.5)
+    monkeypatch.setattr(strangers, "neighbours", lambda: {"dupe": named_strategy("always_cooperate")})
+    assert strangers.takes_over(named_strategy("always_defect"), game, key) > 0.99
+
+
+def test_the_neighbours_are_held_out_automata():
+    names = set(strangers.neighbours())
+    assert len(names) == strangers.TYPES - 1 and names <= {*axelrod_parts()["held_out"]} & {*axelrod_automata()}
 
 
 def test_the_held_out_strategies_are_none_that_training_meets():
@@ -87,6 +104,8 @@ def test_a_tiny_study_is_trained_measured_and_drawn(few, monkeypatch, tmp_path):
     assert (
         "PPI: late mutual cooperation with its own kind" in rows and "A2C: late mutual cooperation with Grudger" in rows
     )
+    taken = rows["A2C: share of Moran processes of 20 types that a learner takes over (chance 0.05)"]
+    assert all(0 <= float(share) <= 1 for share in taken[2]) and taken[3].startswith("at least 0.05 in")
     folder = next(path for path in (tmp_path / "runs").iterdir() if path.name.startswith("ppi"))
     agents = registry.load(folder, seed=1)
     keys = jax.random.split(jax.random.fold_in(jax.random.key(2026), 1), 64)

@@ -90,15 +90,14 @@ def check_co_players(co_players: CoPlayerSettings, game: Game) -> None:
 
 
 AMONG_STRANGERS = {
-    "pool": ("uniform", "memory2", "automata", "axelrod"),
+    "pool": ("axelrod", "mutants"),
     "pool_noise": 0.01,
     "learner_share": 0.25,
 }
-"""Settings of the recipes with strangers of all kinds."""
-WITH_STRANGERS = (
-    "among each other and strangers of all kinds: players of memory 1 and 2, random automata, strategies of the "
-    "Axelrod library."
-)
+"""Settings of the recipes with strangers. Random automata and random players of memory 1 and 2 beside made learners
+weaker against strategies that they have never met (one seed of each: .75 and .89 per round).
+"""
+WITH_STRANGERS = "among each other and strangers: strategies of the Axelrod library, and mutants of these."
 
 
 def pool_of(co_players: CoPlayerSettings, game: Game) -> Pool:

@@ -3,46 +3,63 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
 
 from coplayer.errors import require
-from coplayer.experiments import registry
+from coplayer.experiments import registry, watch
+from coplayer.experiments.evaluate import EVALUATION_SEED
 from coplayer.experiments.pretrained import pretrained
+from coplayer.experiments.protocol import Experiment
 from coplayer.games.matrix import MatrixGame
+from coplayer.pages.grid import Replay, rules_of, write_grid_page
 from coplayer.pages.play import Seated, write_page
 from coplayer.play.player import Player
 from coplayer.players.automaton import named_automaton
 from coplayer.players.planner import PPIPlayer
+from coplayer.runs.files import require_new_file
 from coplayer.runs.folder import RunFolder
 
 
 def make_page(
     words: Sequence[str], out: Path, *, phase: int | None = None, seed: int | None = None, learner: int | None = None
 ) -> Path:
-    """Write a page to the new file `out`, on which a person plays against trained agents of one matrix game.
+    """Write a page to the new file `out`, on which a person plays against trained agents of one game: a matrix game,
+    CleanUp-lite or the coin game. On a page of the latter two are also episodes that the agents of each run play now.
 
     `words`: folders of runs, archived ones too, names of agents that come with the package (see
     `experiments.pretrained`), and names of strategies (see `players.automaton.named_automaton`). `phase` and `seed` are
     those of `registry.load`, for all runs. `learner`: the one agent of each run or name; None: all.
 
-    Raises `CoplayerError` for a word that means no player, for a player named twice, for runs of different games, and
+    Raises `CoplayerError` for a file that exists already, for a word that means no player, for a player named twice, for runs of different games, and
     for agents whose kind a page cannot play.
     """
+    require_new_file(out)
     trained = {word: folder for word in words if (folder := _folder(word)) is not None}
     names = ", ".join(pretrained.list())
     require(bool(trained), f"agents: needs the folder of at least one run, or one of {names}")
     games = {word: registry.settings_of_folder(folder)[1].game for word, folder in trained.items()}
     first = next(iter(games))
     game = games[first]
-    require(isinstance(game, MatrixGame), f"{first}: a page plays matrix games, this run's is {type(game).__name__}")
+    if not isinstance(game, MatrixGame):
+        rules_of(game)  # refuses a game that a page cannot play
     for word, other in games.items():
         require(registry.same_rules(game, other), f"agents: {word} and {first} are runs of different games")
     players: dict[str, Seated] = {}
+    replays: list[Replay] = []
     for word in words:
-        added = _agents(word, trained[word], phase, seed, learner) if word in trained else _strategy(word)
+        run = _run(trained[word], word, phase, seed) if word in trained else None
+        added = _strategy(word) if run is None else _agents(run, learner)
         twice = sorted(added.keys() & players.keys())
         require(not twice, f"agents: {', '.join(twice)} named twice")
         players |= added
-    write_page(out, game, players)
+        if run is not None and not isinstance(game, MatrixGame):
+            replays += _replays(run, learner or 0)
+    if isinstance(game, MatrixGame):
+        write_page(out, game, players)
+    else:
+        write_grid_page(out, game, players, replays)
     return out
 
 
@@ -60,27 +77,62 @@ def _strategy(word: str) -> dict[str, Seated]:
     return {word: Seated(named_automaton(word), "A strategy by name, a finite automaton.")}
 
 
-def _agents(
-    word: str, folder: RunFolder, phase: int | None, seed: int | None, learner: int | None
-) -> dict[str, Seated]:
-    """The agents of a folder, by the folder's name and their numbers."""
+class Run(NamedTuple):
+    """The agents of a run, after one phase of one seed."""
+
+    word: str
+    name: str
+    experiment: Experiment
+    settings: Any
+    agents: list[Player]
+    phase: int
+    seed: int
+
+
+def _run(folder: RunFolder, word: str, phase: int | None, seed: int | None) -> Run:
     experiment, settings = registry.settings_of_folder(folder)
+    name = folder.path.resolve().name
     if word in pretrained.list() and folder.path == pretrained.folder(word):  # the last agents of one seed
-        phase, seed, agents = settings.run.phases, settings.run.seed, pretrained(word)
-    else:
-        phase, seed = registry.phase_of(folder, phase), settings.run.seed if seed is None else seed
-        agents = registry.load(folder.path, phase=phase, seed=seed)
+        phase, agents = settings.run.phases, pretrained(word)
+        return Run(word, name, experiment, settings, agents, phase, settings.run.seed)
+    phase, seed = registry.phase_of(folder, phase), settings.run.seed if seed is None else seed
+    agents = registry.load(folder.path, phase=phase, seed=seed)
+    return Run(word, name, experiment, settings, agents, phase, seed)
+
+
+def _agents(run: Run, learner: int | None) -> dict[str, Seated]:
+    """The agents of a run, by the run's name and their numbers."""
+    count, game = len(run.agents), run.settings.game
     require(
-        learner is None or 0 <= learner < len(agents),
-        f"learner: {word} has learners 0 to {len(agents) - 1}, got {learner}",
+        learner is None or 0 <= learner < count, f"learner: {run.word} has learners 0 to {count - 1}, got {learner}"
     )
-    called, found = folder.path.resolve().name, {}
-    trained = {"rounds": settings.game.rounds, "episodes": experiment.match_episodes(settings)}
-    for number in range(len(agents)) if learner is None else [learner]:
-        where = f"Agent {number} of the {experiment.NAME} run {called}, seed {seed}, after phase {phase}."
-        seat = None if settings.game.symmetric else number % 2
-        about = f"{where} {_how(agents[number])}".strip()
-        found[f"{called} {number}"] = Seated(agents[number], about, seat, **trained)
+    found = {}
+    trained = {"rounds": game.rounds, "episodes": run.experiment.match_episodes(run.settings)}
+    for number in range(count) if learner is None else [learner]:
+        where = f"Agent {number} of the {run.experiment.NAME} run {run.name}, seed {run.seed}, after phase {run.phase}."
+        seat = None if game.symmetric else number % 2
+        about = f"{where} {_how(run.agents[number])}".strip()
+        found[f"{run.name} {number}"] = Seated(run.agents[number], about, seat, **trained)
+    return found
+
+
+def _replays(run: Run, learner: int) -> list[Replay]:
+    """Episodes of an agent with another agent of the run or a copy of its own, and with a naive learner, where the run
+    has some. Of many inner episodes they are the first, the middle and the last.
+    """
+    order = [learner, *(number for number in range(len(run.agents)) if number != learner)]
+    agents, names = [run.agents[i] for i in order], [f"{run.name} {i}" for i in order]
+    if len(agents) == 1:
+        agents, names = agents * 2, [*names, "a copy of it"]
+    key = jax.random.fold_in(jax.random.key(EVALUATION_SEED), run.seed)
+    inner = run.experiment.match_episodes(run.settings)
+    found = []
+    for naive in (False, True) if watch.meets_naive(run.settings) else (False,):
+        met = "a naive learner" if naive else names[1]
+        for title, seen in watch.inner_episodes(run.settings, agents, key, naive, inner).items():
+            measures = {name: values for name, values in seen.measures.items() if values.dtype == bool}
+            title = f"{title} of {inner}" if inner > 1 else "one episode"
+            found.append(Replay((names[0], met), title, seen.scenes, seen.actions, seen.rewards, measures))
     return found
 
 

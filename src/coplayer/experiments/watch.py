@@ -1,12 +1,12 @@
 """Watching the agents of a run folder play, in games that can be drawn."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Array, PRNGKeyArray
 
 from coplayer.errors import require
 from coplayer.experiments import coala_ipd, registry
@@ -14,14 +14,21 @@ from coplayer.experiments.coala_ipd import CoalaIPD
 from coplayer.experiments.evaluate import EVALUATION_SEED
 from coplayer.figures.watching import Shown, animate, draw_strip
 from coplayer.games import names
-from coplayer.games.game import Game
 from coplayer.games.grid import Scene, Visible
 from coplayer.play.player import Player
 from coplayer.play.rollout import play_match
 from coplayer.runs.folder import RunFolder
 
 WHOM = ("auto", "naive", "agent")
-Episode = tuple[list[Scene], np.ndarray]  # by round: what is seen, and both players' rewards
+
+
+class Seen(NamedTuple):
+    """An episode at one table. The arrays are `[round, 2]`, with a column for each player."""
+
+    scenes: list[Scene]  # before each round, as the first player sees it
+    actions: np.ndarray
+    rewards: np.ndarray
+    measures: dict[str, np.ndarray]
 
 
 class Pictures(NamedTuple):
@@ -45,28 +52,24 @@ def watch(folder: RunFolder, *, phase: int | None = None, seed: int | None = Non
     drawn = ", ".join(name for name, each in names.GAMES.items() if isinstance(each, Visible))
     require(isinstance(game, Visible), f"game: {type(game).__name__} has no scene to be drawn; {drawn} have one")
     require(whom in WHOM, f"whom: must be one of {', '.join(WHOM)}, got {whom!r}")
-    has_naive = isinstance(settings, CoalaIPD) and settings.with_naive > 0
+    has_naive = meets_naive(settings)
     require(has_naive or whom != "naive", f"whom: {folder.path} has no naive learners")
     last, seed = registry.phase_of(folder, phase), settings.run.seed if seed is None else seed
     naive = whom == "naive" or (whom == "auto" and has_naive)
     key = jax.random.fold_in(jax.random.key(EVALUATION_SEED), seed)
 
-    def pair(phase: int) -> tuple[Player, Player]:
+    def agents_of(phase: int) -> list[Player]:
         agents = registry.load(folder.path, phase=phase, seed=seed)
-        if naive:
-            return agents[0], coala_ipd.naive_co_player(settings, agents, key)
-        require(len(agents) > 1, f"whom: {folder.path} has one agent only, who cannot meet another")
-        return agents[0], agents[1]
+        require(naive or len(agents) > 1, f"whom: {folder.path} has one agent only, who cannot meet another")
+        return agents
 
-    inner, shown = experiment.match_episodes(settings), []
-    tables = settings.shaping.batch if naive else 1  # a naive learner learns from all of them
-    if inner > 1:
-        rounds = episodes_of(game, pair(last), key, tables, inner)
-        shown = [Shown(f"inner episode {i + 1}", *rounds(i)) for i in sorted({0, (inner - 1) // 2, inner - 1})]
-    else:
-        phases = [each for each in folder.phases() if each <= last]
-        for each in sorted({phases[0], phases[(len(phases) - 1) // 2], last}):
-            shown.append(Shown(f"after phase {each}", *episodes_of(game, pair(each), key, tables, 1)(0)))
+    inner = experiment.match_episodes(settings)
+    phases = [each for each in folder.phases() if each <= last]
+    episodes = inner_episodes(settings, agents_of(last), key, naive, inner) if inner > 1 else {}
+    for each in few(phases) if inner == 1 else []:
+        (episode,) = inner_episodes(settings, agents_of(each), key, naive, 1).values()
+        episodes[f"after phase {each}"] = episode
+    shown = [Shown(title, seen.scenes, seen.rewards) for title, seen in episodes.items()]
     made = Pictures(folder.figures / "watch.gif", folder.figures / "watch.png")
     called = ("agent", "naive learner") if naive else ("agent 1", "agent 2")
     animate(made.animation, shown, called)
@@ -74,17 +77,35 @@ def watch(folder: RunFolder, *, phase: int | None = None, seed: int | None = Non
     return made
 
 
-def episodes_of(
-    game: Game, players: tuple[Player, Player], key: PRNGKeyArray, tables: int, inner: int
-) -> Callable[[int], Episode]:
-    """Scenes and rewards of an inner episode by its number, at the first of these tables of one match."""
-    match = play_match(players, game, key, episodes=tables, inner_episodes=inner)
+def meets_naive(settings: Any) -> bool:
+    """Whether the agents of a run meet naive learners."""
+    return isinstance(settings, CoalaIPD) and settings.with_naive > 0
+
+
+def few(values: Sequence[int]) -> list[int]:
+    """The first, the middle and the last of these numbers, which rise."""
+    return sorted({values[0], values[(len(values) - 1) // 2], values[-1]})
+
+
+def inner_episodes(
+    settings: Any, agents: Sequence[Player], key: PRNGKeyArray, naive: bool, inner: int
+) -> dict[str, Seen]:
+    """The first, the middle and the last of `inner` episodes in a row by their titles, at the first table of one match.
+    The first agent meets a naive learner if `naive`, else the second agent.
+    """
+    game, tables = settings.game, settings.shaping.batch if naive else 1  # a naive learner learns from all of them
+    other = coala_ipd.naive_co_player(settings, agents, key) if naive else agents[1]
+    match = play_match((agents[0], other), game, key, episodes=tables, inner_episodes=inner)
     views = [match.view(player) for player in range(2)]
-    observations = np.asarray(views[0].observations[:, 0])
-    rewards = np.stack([np.asarray(view.rewards[:, 0]) for view in views], axis=1)
 
-    def of(number: int) -> Episode:
+    def of(number: int) -> Seen:
         rounds = slice(number * game.rounds, (number + 1) * game.rounds)
-        return [game.scene(one) for one in observations[rounds]], rewards[rounds]
 
-    return of
+        def both(values: Sequence[Array]) -> np.ndarray:
+            return np.stack([np.asarray(each[rounds, 0]) for each in values], axis=1)
+
+        scenes = [game.scene(one) for one in np.asarray(views[0].observations[rounds, 0])]
+        measures = {name: both([view.measures[name] for view in views]) for name in game.measures}
+        return Seen(scenes, both([view.actions for view in views]), both([view.rewards for view in views]), measures)
+
+    return {f"inner episode {i + 1}": of(i) for i in few(range(inner))}

@@ -66,12 +66,20 @@ class GRU(eqx.Module):
         self, hidden: Float[Array, "batch hidden"], inputs: Float[Array, "batch inputs"]
     ) -> Float[Array, "batch hidden"]:
         """The hidden state after one more input."""
-        return _cell(self, hidden, inputs)[0]
+        return self.gated_step(hidden, inputs)[0]
+
+    def gated_step(
+        self, hidden: Float[Array, "batch hidden"], inputs: Float[Array, "batch inputs"]
+    ) -> tuple[Float[Array, "batch hidden"], Gates]:
+        """The hidden state after one more input, and the gates."""
+        given = inputs @ self.input_weights + self.bias
+        product = hidden @ self.hidden_weights
+        return _combine(jnp.split(given, 3, -1), jnp.split(product, 3, -1), self.candidate_bias, hidden)
 
     def states(
         self, hidden: Float[Array, "batch hidden"], inputs: Float[Array, "time batch inputs"]
     ) -> Float[Array, "time batch hidden"]:
-        """The hidden states after each input. Differentiable, by the backward pass of `_sequence_backward`."""
+        """The hidden states after each input. Differentiable, by the backward pass of `sequence_backward`."""
         return _sequence(self, hidden, inputs)
 
     def sequence(
@@ -83,8 +91,8 @@ class GRU(eqx.Module):
     def column_step(
         self, hidden: Float[Array, "hidden batch"], inputs: Float[Array, "inputs batch"]
     ) -> tuple[Float[Array, "hidden batch"], Gates]:
-        """The hidden state after one more input, and the gates, with the batch on the last axis: on a CPU faster than
-        `step` where layers are narrow, since the gates are then whole rows.
+        """`gated_step` with the batch on the last axis: on a CPU faster for a large batch and narrow layers, since the
+        gates are then whole rows.
         """
         given = self.input_weights.T @ inputs + self.bias[:, None]
         product = self.hidden_weights.T @ hidden
@@ -123,15 +131,8 @@ def _sigmoid(x: Array) -> Array:
     return 0.5 * jnp.tanh(0.5 * x) + 0.5
 
 
-def _cell(gru: GRU, hidden, inputs):
-    """The next hidden state and the gates."""
-    given = inputs @ gru.input_weights + gru.bias
-    product = hidden @ gru.hidden_weights
-    return _combine(jnp.split(given, 3, -1), jnp.split(product, 3, -1), gru.candidate_bias, hidden)
-
-
 def _combine(given, product, candidate_bias, hidden):
-    """The same from x_r, x_z, x_n and the three products with h."""
+    """The next hidden state and the gates, from x_r, x_z, x_n and the three products with h."""
     reset = _sigmoid(given[0] + product[0])
     update = _sigmoid(given[1] + product[1])
     recurrent = product[2] + candidate_bias
@@ -155,15 +156,18 @@ def _sequence(gru, hidden, inputs):
 
 def _sequence_forward(gru, hidden, inputs):
     def step(hidden, inputs):
-        hidden, gates = _cell(gru, hidden, inputs)
+        hidden, gates = gru.gated_step(hidden, inputs)
         return hidden, (hidden, gates)
 
     _, (states, gates) = jax.lax.scan(step, hidden, inputs)
     return states, (gru, hidden, inputs, states, gates)
 
 
-def _sequence_backward(residuals, states_bar):
-    """Backward in time with one product a step (the state's gradient); the weights' gradients are gathered after the
+def sequence_backward(residuals, states_bar):
+    """Gradients by weights, first hidden state and inputs, from the one by the states of a sequence. `residuals`: these
+    three, the states and the gates.
+
+    Backward in time with one product a step (the state's gradient); the weights' gradients are gathered after the
     scan, into one product over time and batch together. Plain reverse-mode through the scan would take a second,
     thin product a step and add a weight-sized array to its carry every time.
     """
@@ -197,4 +201,4 @@ def _sequence_backward(residuals, states_bar):
     return gru_bar, initial_bar, given_bar @ gru.input_weights.T
 
 
-_sequence.defvjp(_sequence_forward, _sequence_backward)
+_sequence.defvjp(_sequence_forward, sequence_backward)

@@ -60,6 +60,53 @@ const Draw = (() => {
     return control;
   }
 
+  /** Cards to choose one of: [value, title, text] each. */
+  function cards(legend, name, entries, chosen, change) {
+    const card = ([value, title, text]) =>
+      el(
+        "label",
+        { class: "card" },
+        el("input", { type: "radio", name, value, checked: value === chosen, onchange: () => change(value) }),
+        el("span", { class: "card-title" }, title),
+        el("span", { class: "card-text" }, text),
+      );
+    return el("fieldset", {}, el("legend", {}, legend), el("div", { class: "cards" }, entries.map(card)));
+  }
+
+  /** A table of numbers: the first cell of a row names it. */
+  function numbers(id, caption, head, rows) {
+    const row = ([name, ...cells]) =>
+      el(
+        "tr",
+        {},
+        el("th", { scope: "row" }, name),
+        cells.map((cell) => el("td", {}, cell)),
+      );
+    return el(
+      "table",
+      { class: "numbers", id },
+      el("caption", {}, caption),
+      el(
+        "thead",
+        {},
+        el(
+          "tr",
+          {},
+          head.map((text) => el("th", { scope: "col" }, text)),
+        ),
+      ),
+      el("tbody", {}, rows.map(row)),
+    );
+  }
+
+  /** What there is to know of a described player. */
+  function about({ about: text, told, numbers: count }) {
+    const parts = [text];
+    if (count) parts.push(`Its mind is ${count.toLocaleString("en")} numbers.`);
+    if (told) parts.push("It was trained to be told whom it meets; here it is told that it meets a learner.");
+    return parts.join(" ");
+  }
+
   // ---- Charts ----
 
   function running(values) {
@@ -182,8 +229,10 @@ const Draw = (() => {
   }
 
   return {
+    about,
     bar,
     capital,
+    cards,
     choice,
     columns,
     el,
@@ -191,6 +240,7 @@ const Draw = (() => {
     field,
     lineChart,
     number,
+    numbers,
     points,
     running,
     share,

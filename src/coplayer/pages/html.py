@@ -7,11 +7,19 @@ import re
 import zlib
 from collections.abc import Mapping, Sequence
 from importlib import resources
+from types import MappingProxyType
 from typing import Any
 
 
-def one_file(template: str, styles: Sequence[str], scripts: Sequence[str], data: Mapping[str, Any]) -> str:
-    """The page of a template as text. `template`, `styles` and `scripts` are files of this folder.
+def one_file(
+    template: str,
+    styles: Sequence[str],
+    scripts: Sequence[str],
+    data: Mapping[str, Any],
+    words: Mapping[str, str] = MappingProxyType({}),
+) -> str:
+    """The page of a template as text. `template`, `styles` and `scripts` are files of this folder. `words`: texts of
+    ours for further places of the template.
 
     Only the page's own scripts can run: the browser is told their hashes. Every text in `data` is kept from ending the
     element that it stands in.
@@ -28,6 +36,7 @@ def one_file(template: str, styles: Sequence[str], scripts: Sequence[str], data:
         )
     )
     parts = {
+        **words,
         "policy": policy,
         "style": style,
         "data": text,

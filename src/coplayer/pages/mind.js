@@ -350,12 +350,13 @@ const Mind = (() => {
     };
   }
 
+  /** An observation is a symbol, or a vector of numbers. */
   function actorCritic(about, weights, core, game) {
-    const size = 1 + game.actions ** 2;
+    const inputs = (seen) => (typeof seen === "number" ? oneHot(seen, 1 + game.actions ** 2) : seen);
     return {
       begin: core.initial,
       act(before, observation, reward, chance) {
-        const state = core.step(before, oneHot(observation, size));
+        const state = core.step(before, inputs(observation));
         const outputs = readOut(weights.head_weights, weights.head_bias, core.features(state));
         const logits = outputs.slice(0, -1);
         const policy = softmax(logits);
@@ -442,16 +443,19 @@ const Mind = (() => {
       return this.played.length >= this.total;
     }
 
+    /** Whether the round to come is the first of an episode. */
+    get opens() {
+      return this.played.length % this.rounds === 0;
+    }
+
     /** What each player chose for the round to come: {actions, thoughts}, null for a person. */
     choose() {
       if (this.pending || this.over) return this.pending;
-      const opens = this.played.length % this.rounds === 0;
-      const last = opens ? null : this.played.at(-1);
+      const last = this.opens ? null : this.played.at(-1);
       const chosen = this.players.map((one, k) => {
         if (!one) return [null, null, null];
-        if (opens && this.played.length && !this.lasting[k]) this.memories[k] = one.begin();
-        const observation = last ? 1 + this.joint(last.actions, k) : START;
-        return one.act(this.memories[k], observation, last ? last.rewards[k] : 0, this.chances[k]);
+        if (this.opens && this.played.length && !this.lasting[k]) this.memories[k] = one.begin();
+        return one.act(this.memories[k], this.observe(last, k), last ? last.rewards[k] : 0, this.chances[k]);
       });
       this.memories = chosen.map(([memory]) => memory);
       this.pending = { actions: chosen.map(([, action]) => action), thoughts: chosen.map(([, , thought]) => thought) };
@@ -464,11 +468,20 @@ const Mind = (() => {
       const taken = actions.map((chosen) => chosen ?? action);
       const whole = taken.every((one) => Number.isInteger(one) && one >= 0 && one < this.game.actions);
       check(whole, `an action must be one of 0 to ${this.game.actions - 1}`);
-      const rewards = taken.map((_, k) => this.game.payoffs[this.seats[k]][this.joint(taken, k)]);
       const episode = Math.floor(this.played.length / this.rounds);
-      this.played.push({ actions: taken, rewards, thoughts, episode });
+      this.played.push({ actions: taken, thoughts, episode, ...this.settle(taken) });
       this.pending = null;
       return this.played.at(-1);
+    }
+
+    /** What player k sees; `last`: the round before in the episode, or null. */
+    observe(last, k) {
+      return last ? 1 + this.joint(last.actions, k) : START;
+    }
+
+    /** What comes of the actions of a round: the rewards. */
+    settle(actions) {
+      return { rewards: actions.map((_, k) => this.game.payoffs[this.seats[k]][this.joint(actions, k)]) };
     }
 
     joint(actions, k) {

@@ -9,7 +9,7 @@ import equinox as eqx
 import numpy as np
 
 from coplayer.errors import CoplayerError, require
-from coplayer.games.matrix import MatrixGame
+from coplayer.games.game import Game
 from coplayer.networks.core import Core
 from coplayer.networks.gru import GRU
 from coplayer.networks.hawk import Hawk
@@ -25,7 +25,7 @@ MODELS: dict[type[WorldModel], str] = {RoundModel: "round", TokenModel: "token"}
 PLANNING = ("rollouts", "horizon", "temperature", "expected_rewards", "common_random_numbers")
 
 
-def described(player: Player, game: MatrixGame) -> dict[str, Any]:
+def described(player: Player, game: Game) -> dict[str, Any]:
     """A player of `game` as JSON: its `kind`, and what a page's JavaScript needs to play as it.
 
     Players who can be told whom they meet are told on a page that they meet a learner. Raises `CoplayerError` for a

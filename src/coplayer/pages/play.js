@@ -19,7 +19,7 @@
     signed,
     svg,
   } = Draw;
-  const STORE = "coplayer-match";
+  const { announce, byId, forget } = Frame;
   const MOST_ROUNDS = 300;
   const MOST_EPISODES = 100;
   const SHOWN_ROUNDS = 30; // of a match, unless more are asked for
@@ -27,48 +27,13 @@
   const MATCHES = { fixed: 40, trained: 4 }; // of each pair in the table at the end
   const STEP = 700; // milliseconds of a round that is watched
 
-  const byId = (id) => document.getElementById(id);
-
-  function trouble(text) {
-    byId("trouble").textContent = text;
-    byId("trouble").hidden = false;
-  }
-
-  window.addEventListener("error", (event) =>
-    trouble(`Something went wrong: ${event.message}. Reload the page to start anew.`),
-  );
-
   // ---- What the page is given ----
 
-  function checksum(text) {
-    let crc = -1;
-    for (let i = 0; i < text.length; i++) {
-      crc ^= text.charCodeAt(i);
-      for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (crc & 1 ? 0xedb88320 : 0);
-    }
-    return ((crc ^ -1) >>> 0).toString(16).padStart(8, "0");
-  }
-
-  function load() {
-    const node = byId("data");
-    Mind.check(node, "it holds no players");
-    Mind.check(
-      checksum(node.textContent) === node.dataset.check,
-      "its players were changed or cut short after it was made",
-    );
-    const data = JSON.parse(node.textContent);
-    Mind.check(data.format === 1, `its form ${data.format} is not the one that it was made for`);
-    data.minds = data.players.map((about) => Mind.player(about, data.game));
-    return data;
-  }
-
-  let data;
-  try {
-    data = load();
-  } catch (error) {
-    trouble(`This page is damaged: ${error.message}. Make it anew by "coplayer page", or copy the file again.`);
-    return;
-  }
+  const data = Frame.load((given) => ({
+    ...given,
+    minds: given.players.map((about) => Mind.player(about, given.game)),
+  }));
+  if (!data) return;
 
   const game = data.game;
   const n = game.actions;
@@ -115,7 +80,6 @@
   let timer = 0; // of watching
   let meeting = 0; // the table at the end that is being worked out
 
-  const announce = (text) => (byId("live").textContent = text);
   const app = byId("app");
 
   /** Seats of the two sides: a player who has one seat takes it. */
@@ -185,48 +149,24 @@
 
   function remember() {
     const moves = table.match.played.map(({ actions }) => (table.watching ? null : actions[0]));
-    const kept = { check: byId("data").dataset.check, settings, seed: table.seed, moves };
-    try {
-      sessionStorage.setItem(STORE, JSON.stringify(kept));
-    } catch {
-      // a browser that keeps nothing: a reload then starts anew
-    }
-  }
-
-  function forget() {
-    try {
-      sessionStorage.removeItem(STORE);
-    } catch {
-      // nothing was kept
-    }
+    Frame.remember({ settings, seed: table.seed, moves });
   }
 
   /** The match that was under way before a reload, played again to where it was. */
   function recall() {
-    try {
-      const kept = JSON.parse(sessionStorage.getItem(STORE));
-      if (!kept || kept.check !== byId("data").dataset.check) return false;
+    const recalled = Frame.recall((kept) => {
       settings = { ...defaults, ...kept.settings };
       begin(kept.seed, kept.moves);
-      return true;
-    } catch {
-      forget();
-      settings = { ...defaults };
-      table = null;
-      return false;
-    }
+    });
+    if (recalled) return true;
+    settings = { ...defaults };
+    table = null;
+    return false;
   }
 
   // ---- Setting up ----
 
-  function describe(i) {
-    const { about, told, numbers } = data.players[i];
-    const parts = [about];
-    if (numbers) parts.push(`Its mind is ${numbers.toLocaleString("en")} numbers.`);
-    if (told) parts.push("It was trained to be told whom it meets; here it is told that it meets a learner.");
-    return parts.join(" ");
-  }
-
+  const describe = (i) => Draw.about(data.players[i]);
   const aboutPlayer = (i) => el("p", { class: "about" }, describe(i));
   const everybody = data.players.map(({ name }, i) => [i, name]);
   const byKind = {
@@ -329,26 +269,11 @@
       ["guess", "Guess", "You meet somebody by chance, and say at the end who it was."],
       ["watch", "Watch", "Two players meet, and you look on."],
     ];
-    const change = (mode) => () => {
+    const change = (mode) => {
       settings.mode = mode;
       setup();
       app.querySelector("input[name=mode]:checked").focus();
     };
-    const cards = modes.map(([mode, title, text]) =>
-      el(
-        "label",
-        { class: "card" },
-        el("input", {
-          type: "radio",
-          name: "mode",
-          value: mode,
-          checked: settings.mode === mode,
-          onchange: change(mode),
-        }),
-        el("span", { class: "card-title" }, title),
-        el("span", { class: "card-text" }, text),
-      ),
-    );
     const start = (event) => {
       event.preventDefault();
       if (settings.mode === "watch" && !canMeet()) return;
@@ -360,7 +285,7 @@
     const form = el(
       "form",
       { class: "setup", onsubmit: start },
-      el("fieldset", {}, el("legend", {}, "What would you like to do?"), el("div", { class: "cards" }, cards)),
+      Draw.cards("What would you like to do?", "mode", modes, settings.mode, change),
       el("div", { class: "fields" }, parts),
       el("button", { class: "primary", type: "submit", id: "begin" }, "Begin"),
       payoffs,
@@ -905,30 +830,11 @@
       share(Mind.mean(moves[k])),
     ];
     const parts = [
-      el(
-        "table",
-        { class: "numbers", id: "numbers" },
-        el("caption", {}, "The match in numbers"),
-        el(
-          "thead",
-          {},
-          el(
-            "tr",
-            {},
-            ["player", "points", "per round", "cooperation"].map((text) => el("th", { scope: "col" }, text)),
-          ),
-        ),
-        el(
-          "tbody",
-          {},
-          [0, 1].map((k) =>
-            el(
-              "tr",
-              {},
-              cells(k).map((text, i) => (i ? el("td", {}, text) : el("th", { scope: "row" }, text))),
-            ),
-          ),
-        ),
+      Draw.numbers(
+        "numbers",
+        "The match in numbers",
+        ["player", "points", "per round", "cooperation"],
+        [cells(0), cells(1)],
       ),
       el(
         "div",
@@ -962,28 +868,15 @@
   function byEpisode(rewards, moves) {
     const { episodes, rounds } = table.match;
     const part = (values, i) => Mind.mean(values.slice(i * rounds, (i + 1) * rounds));
-    const rows = Array.from({ length: episodes }, (_, i) =>
-      el(
-        "tr",
-        {},
-        el("th", { scope: "row" }, String(i + 1)),
-        [0, 1].map((k) => [el("td", {}, signed(part(rewards[k], i))), el("td", {}, share(part(moves[k], i)))]),
-      ),
-    );
-    const head = [0, 1].map((k) => [
-      el("th", { scope: "col" }, `${nameOf(k)}: per round`),
-      el("th", { scope: "col" }, `${nameOf(k)}: cooperation`),
+    const rows = Array.from({ length: episodes }, (_, i) => [
+      String(i + 1),
+      ...[0, 1].flatMap((k) => [signed(part(rewards[k], i)), share(part(moves[k], i))]),
     ]);
+    const head = [0, 1].flatMap((k) => [`${nameOf(k)}: per round`, `${nameOf(k)}: cooperation`]);
     return el(
       "div",
       { class: "wide", tabindex: 0, role: "region", "aria-label": "Episode by episode" },
-      el(
-        "table",
-        { class: "numbers" },
-        el("caption", {}, "Episode by episode: who shapes whom?"),
-        el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "episode"), head)),
-        el("tbody", {}, rows),
-      ),
+      Draw.numbers(null, "Episode by episode: who shapes whom?", ["episode", ...head], rows),
     );
   }
 
@@ -1183,10 +1076,7 @@
 
   // ---- Start ----
 
-  byId("made").textContent = `Made by ${data.made}.`;
-  byId("trouble").hidden = true;
-  byId("trouble").textContent = "";
-  app.hidden = false;
+  Frame.ready(data);
   if (n > 2)
     byId("lead").textContent += ` Each has ${n} actions; action ${game.cooperation + 1} counts as cooperation.`;
   if (recall()) show(false);

@@ -1,12 +1,6 @@
 """The page on which a person plays a matrix game against agents: one HTML file with all it needs inside."""
 
-import base64
-import hashlib
-import json
-import re
-import zlib
 from collections.abc import Mapping
-from importlib import resources
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,17 +8,38 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from coplayer.analysis.zero_determinant import extortion, largest_phi
-from coplayer.errors import CoplayerError, require
+from coplayer.errors import CoplayerError
+from coplayer.games.game import Game
 from coplayer.games.matrix import MatrixGame
+from coplayer.pages.html import one_file
 from coplayer.pages.minds import count, described
 from coplayer.play.player import Player
 from coplayer.players.memory1 import PRISONERS_DILEMMA_STRATEGIES, Memory1, fits_named_strategies, named_strategy
-from coplayer.runs.files import write_atomically
+from coplayer.runs.files import require_new_file, write_atomically
 
 FORMAT = 1
 """The form of the data inside a page."""
-STYLE, SCRIPTS = "play.css", ("mind", "draw", "play")
 CLAIMS = (2.0, 3.0, 5.0)  # chi of the extortioners
+
+
+class Form(NamedTuple):
+    """What all pages of one kind have."""
+
+    eyebrow: str
+    title: str
+    lead: str
+    styles: tuple[str, ...]  # files, as are the scripts
+    scripts: tuple[str, ...]
+
+
+MATRIX = Form(
+    "An iterated game",
+    "Play against it, and see what it thinks",
+    "Two players choose at the same time, round after round. Neither is told who the other is. What would you do, and "
+    "what does the other one make of you?",
+    ("play.css",),
+    ("mind.js", "draw.js", "frame.js", "play.js"),
+)
 
 
 class Seated(NamedTuple):
@@ -47,13 +62,18 @@ def write_page(path: Path, game: MatrixGame, players: Mapping[str, Seated]) -> N
     Raises `CoplayerError` where a player does not fit the game or a page (see `minds.described`), or where the file
     exists.
     """
-    require(not path.exists(), f"out: {path} exists already; name a new file")
-    write_atomically(path, page_of(data_of(game, players)).encode())
+    write_new(path, page_of(data_of(game, players)))
+
+
+def write_new(path: Path, page: str) -> None:
+    """Write a page to a file that does not exist yet."""
+    require_new_file(path)
+    write_atomically(path, page.encode())
 
 
 def data_of(game: MatrixGame, players: Mapping[str, Seated]) -> dict[str, Any]:
     """All that the page's JavaScript is given, as JSON."""
-    shown = [_entry(name, seated, game) for name, seated in players.items()]
+    shown = [entry_of(name, seated, game) for name, seated in players.items()]
     taken = {entry["name"] for entry in shown}
     fixed = {name: seated for name, seated in fixed_players(game).items() if name not in taken}
     return {
@@ -64,7 +84,7 @@ def data_of(game: MatrixGame, players: Mapping[str, Seated]) -> dict[str, Any]:
             "cooperation": game.cooperation,
             "symmetric": game.symmetric,
         },
-        "players": shown + [_entry(name, seated, game) for name, seated in fixed.items()],
+        "players": shown + [entry_of(name, seated, game) for name, seated in fixed.items()],
         "kinds": [
             {"name": name, "probabilities": np.asarray(seated.player.probabilities)[1:, 0].tolist()}
             for name, seated in fixed_players(game).items()
@@ -102,7 +122,8 @@ def _rule(player: Memory1) -> str:
     return f"It cooperates with probability {first:.2f} at first, {parts} (its own move first)."
 
 
-def _entry(name: str, seated: Seated, game: MatrixGame) -> dict[str, Any]:
+def entry_of(name: str, seated: Seated, game: Game) -> dict[str, Any]:
+    """A player of a page, as JSON."""
     try:
         mind = described(seated.player, game)
     except CoplayerError as error:
@@ -111,29 +132,7 @@ def _entry(name: str, seated: Seated, game: MatrixGame) -> dict[str, Any]:
     return {"name": name, "about": seated.about, **seated_as, **mind}
 
 
-def page_of(data: Mapping[str, Any]) -> str:
-    """The page as text. Only the page's own scripts can run: the browser is told their hashes, and every text in `data`
-    is kept from ending the element that it stands in.
-    """
-    style, scripts = _file(STYLE), {name: _file(f"{name}.js") for name in SCRIPTS}
-    text = json.dumps(data, allow_nan=False).translate({ord(c): f"\\u{ord(c):04x}" for c in "<>&"})
-    policy = "; ".join(
-        (
-            "default-src 'none'",
-            f"style-src {_hash(style)}",
-            f"script-src {' '.join(map(_hash, scripts.values()))}",
-            "base-uri 'none'",
-            "form-action 'none'",
-        )
-    )
-    parts = scripts | {"style": style, "data": text, "check": f"{zlib.crc32(text.encode()):08x}", "policy": policy}
-    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], _file("play.html"))
-
-
-def _file(name: str) -> str:
-    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
-
-
-def _hash(text: str) -> str:
-    """The hash of an element's text, as a content security policy has it."""
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+def page_of(data: Mapping[str, Any], form: Form = MATRIX) -> str:
+    """The page of these data as text (see `html.one_file`)."""
+    words = {"eyebrow": form.eyebrow, "title": form.title, "lead": form.lead}
+    return one_file("play.html", form.styles, form.scripts, data, words)

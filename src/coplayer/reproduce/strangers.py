@@ -15,6 +15,8 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
+from coplayer.analysis.populations import moran
+from coplayer.analysis.tournament import tournament
 from coplayer.experiments import a2c_mixed, ppi_mixed, registry
 from coplayer.experiments.evaluate import EVALUATION_SEED
 from coplayer.figures.parity import Quantity
@@ -23,7 +25,7 @@ from coplayer.games.matrix import MatrixGame
 from coplayer.interop import axelrod as interop
 from coplayer.play.player import Player
 from coplayer.play.rollout import play_match
-from coplayer.players.automaton import axelrod_parts, named_automaton
+from coplayer.players.automaton import axelrod_automata, axelrod_parts, named_automaton
 from coplayer.reproduce.studies import Study
 from coplayer.runs.folder import RunFolder
 from coplayer.settings import adjust
@@ -32,6 +34,7 @@ SEEDS = 5
 MATCHES = 5  # of a learner with each held-out strategy
 OWN_KIND = 64  # matches of two learners, and of a learner with each cooperative stranger
 COOPERATIVE = ("Tit For Tat", "Grudger", "Win-Stay Lose-Shift")
+TYPES, OF_A_TYPE, RUNS = 20, 5, 1000  # of the Moran processes, a learner being one of the types
 RECIPES = {"ppi-strangers": ppi_mixed.STRANGERS, "a2c-strangers": a2c_mixed.STRANGERS}
 
 
@@ -79,6 +82,20 @@ def late_cooperation(players: tuple[Player, Player], game: MatrixGame, key: jax.
     return float((joint[-max(1, game.rounds // 4) :] == 0).mean())
 
 
+def neighbours() -> dict[str, Player]:
+    """Held-out strategies that are finite automata, drawn by a fixed seed: the other types of the Moran processes."""
+    names = [name for name in axelrod_parts()["held_out"] if name in axelrod_automata()]
+    drawn = np.random.default_rng(EVALUATION_SEED).choice(sorted(names), TYPES - 1, replace=False)
+    return {name: named_automaton(name) for name in drawn.tolist()}
+
+
+def takes_over(agent: Player, game: MatrixGame, key: jax.Array) -> float:
+    """The share of Moran processes that end with this player alone, in which every type begins with equally many."""
+    playing, dying = jax.random.split(key)
+    held = tournament({"learner": agent} | neighbours(), game, playing, episodes=MATCHES)
+    return float(moran(held.rewards, np.full(TYPES, OF_A_TYPE), dying, runs=RUNS).fixation(TYPES)[0])
+
+
 def runs(preset: str) -> dict[str, Any]:
     return {f"{name}-{preset}": adjust(presets[preset], seeds=SEEDS) for name, presets in RECIPES.items()}
 
@@ -89,13 +106,14 @@ class Measured(NamedTuple):
     rewards: dict[Condition, Float[np.ndarray, "seeds learners"]]  # against the held-out strategies
     with_own_kind: Float[np.ndarray, " seeds"]
     with_cooperative: dict[str, Float[np.ndarray, "seeds learners"]]
+    taken_over: Float[np.ndarray, "seeds learners"]  # share of Moran processes
 
 
 def measure(folder: RunFolder, settings: Any, conditions: tuple[Condition, ...]) -> Measured:
     """Let the learners at the end of their training meet the held-out strategies, each other and cooperative ones."""
     run, game = settings.run, settings.game
     rewards = {condition: [] for condition in conditions}
-    own, cooperative = [], {name: [] for name in COOPERATIVE}
+    own, cooperative, taken_over = [], {name: [] for name in COOPERATIVE}, []
     for seed in range(run.seed, run.seed + run.seeds):
         agents = registry.load(folder.path, seed=seed)
         keys = iter(jax.random.split(jax.random.fold_in(jax.random.key(EVALUATION_SEED), seed), 64))
@@ -105,10 +123,12 @@ def measure(folder: RunFolder, settings: Any, conditions: tuple[Condition, ...])
         for name in COOPERATIVE:
             other = named_automaton(name)
             cooperative[name].append([late_cooperation((one, other), game, next(keys)) for one in agents])
+        taken_over.append([takes_over(one, game, next(keys)) for one in agents])
     return Measured(
         {condition: np.array(values) for condition, values in rewards.items()},
         np.array(own),
         {name: np.array(values) for name, values in cooperative.items()},
+        np.array(taken_over),
     )
 
 
@@ -138,6 +158,8 @@ def draw(folders: dict[str, RunFolder], settings: dict[str, Any], path: Path) ->
         for other, values in measured.with_cooperative.items():
             words = f"{label}: late mutual cooperation with {other}"
             rows.append(Quantity(words, None, values.mean(1), at_least=0.9))
+        words = f"{label}: share of Moran processes of {TYPES} types that a learner takes over (chance {1 / TYPES:g})"
+        rows.append(Quantity(words, None, measured.taken_over.mean(1), at_least=1 / TYPES))
     return rows
 
 

@@ -67,6 +67,11 @@ def require_new_folder(out: Path) -> None:
     require(new, f"out: {out} exists already; name a new folder")
 
 
+def require_new_file(out: Path) -> None:
+    """Refuse a file for results that exists already."""
+    require(not out.exists(), f"out: {out} exists already; name a new file")
+
+
 def write_atomically(path: Path, data: bytes) -> None:
     """Write `data` to a temporary neighbour, flush it to the disk, then rename it to `path`."""
     temporary = path.with_name(f".{path.name}.partial")
