@@ -32,8 +32,8 @@ def make_page(
     `experiments.pretrained`), and names of strategies (see `players.automaton.named_automaton`). `phase` and `seed` are
     those of `registry.load`, for all runs. `learner`: the one agent of each run or name; None: all.
 
-    Raises `CoplayerError` for a file that exists already, for a word that means no player, for a player named twice, for runs of different games, and
-    for agents whose kind a page cannot play.
+    Raises `CoplayerError` for a file that exists already, for a word that means no player, for a player named twice,
+    for runs of different games, and for agents whose kind a page cannot play.
     """
     require_new_file(out)
     trained = {word: folder for word in words if (folder := _folder(word)) is not None}
