@@ -33,7 +33,7 @@ def run(*arguments: object) -> int:
     "command",
     [
         *([], ["train"], *(["train", name] for name in registry.RECIPES)),
-        *(["demo"], ["resume"], ["join"], ["evaluate"], ["watch"], ["equilibrium"], ["reproduce"]),
+        *(["demo"], ["resume"], ["join"], ["evaluate"], ["report"], ["watch"], ["equilibrium"], ["reproduce"]),
     ],
 )
 def test_every_help_reads(command, capsys):
@@ -99,10 +99,12 @@ def test_train_evaluate_and_resume(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "phase 2" in printed and "cooperation vs learner" in printed and "imagined" not in printed.split("phase")[0]
     assert f"figure: {out}/figures/training.png" in printed and f"table: {out}/summary.md" in printed
-    assert f"earlier agents too: coplayer evaluate {out}" in printed
+    assert f"report: {out}/report.html" in printed and f"earlier agents too: coplayer evaluate {out}" in printed
+    before = (out / "report.html").read_text()
     assert set(json.loads((out / "evaluation.json").read_text())["phases"]) == {"2"}
     assert not (out / "figures" / "evaluation.png").exists()  # one phase is no course
     assert run("evaluate", out) == 0
+    assert (out / "report.html").read_text() != before  # which has the earlier agents too
     for name in ("training", "within_episode", "evaluation", "signature"):
         assert (out / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
         assert b"<svg" in (out / "figures" / f"{name}.svg").read_bytes()

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 import tyro
+from rich.console import Console
 
-from coplayer import flags
+from coplayer import cli, flags
 from coplayer.cli import Train
 from coplayer.errors import CoplayerError
 from coplayer.experiments import registry
@@ -145,3 +146,23 @@ def test_a_game_from_a_file_is_known_by_its_flag(monkeypatch):
     settings = adjust(Toy(), game=flags.game_of(name, prisoners_dilemma()))
     changed = parsed(settings, "--game.growth", "0.5", "--game.told", "vector", game=name)
     assert (changed.game.growth, changed.game.told) == (0.5, "vector")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, ""),
+        ({"hidden": 9, "seeds": 2}, "--seeds 2 --hidden 9"),
+        ({"opponent_identity": True}, "--opponent-identity"),
+        ({"pool": ("tit_for_tat", "0.5,0.5,0.5,0,1"), "frozen": Path("a b")}, None),
+        ({"game": MatrixGame((4.0, 0.0, 3.0, 2.0), 7)}, None),
+        ({"game": MatrixGame([[[3, 0], [5, 1]], [[1, 0], [4, 1]]], rounds=20, cooperation=1)}, None),
+        ({"game": PublicGoods(factor=2.5)}, "--game public-goods --game.factor 2.5"),
+    ],
+)
+def test_words_make_the_settings_again(changes, words):
+    start = registry.preset("a2c-mixed")
+    settings = adjust(start, **changes)
+    found = flags.words_of(settings, start)
+    _, made, _ = cli.parse(["train", "a2c-mixed", "--preset", "quick", *found], Console()).args
+    assert made == settings and words in (None, " ".join(found))

@@ -35,7 +35,8 @@ from coplayer.games import names
 from coplayer.games.matrix import MatrixGame
 from coplayer.reproduce import reproduce as reproduction
 from coplayer.reproduce.equilibrium import report_equilibrium
-from coplayer.reproduce.report import report
+from coplayer.reproduce.report import report as report_run
+from coplayer.reproduce.run_page import write_report
 from coplayer.runs import hosts
 from coplayer.runs.display import Display
 from coplayer.runs.folder import RunFolder
@@ -154,6 +155,16 @@ class Evaluate(Reading):
     """Phases whose learners play: the last, about six, or all."""
     episodes: int = 128
     """Episodes for each learner and opponent."""
+
+
+@dataclass(frozen=True)
+class Report(Reading):
+    """Write a web page, one file, on one run or on several side by side: curves, play, settings. Nothing is played."""
+
+    runs: tyro.conf.Positional[tuple[Path, ...]]
+    """Folders of runs: finished, unfinished or archived."""
+    out: Path = Path("report.html")
+    """File for the page. An earlier report is replaced; any other file that exists is refused."""
 
 
 @dataclass(frozen=True)
@@ -369,16 +380,23 @@ def evaluate(command: Evaluate, console: Console) -> None:
     know_game(command, command.folder)
     folder = RunFolder.open(command.folder)
     with console.status("evaluating") as status:
-        made = report(
+        made = report_run(
             folder,
             phases=command.phases,
             episodes=command.episodes,
             on_phase=lambda phase: status.update(f"evaluated phase {phase}"),
         )
+    page = write_report([folder.path], folder.path / "report.html")
     seconds = sum(row["seconds"] for row in folder.timing())
     console.print(Markdown(brief(made.text)))
     console.print(f"trained in {seconds / 60:.1f} minutes", highlight=False)
-    say_where(console, figure=made.figure, table=made.table)
+    say_where(console, figure=made.figure, table=made.table, report=page)
+
+
+def report(command: Report, console: Console) -> None:
+    """Write the page, and say where it is."""
+    know_game(command, *command.runs)
+    say_where(console, report=write_report(command.runs, command.out))
 
 
 def watch(command: Watch, console: Console) -> None:
@@ -439,7 +457,7 @@ def reproduce(command: Reproduce, console: Console) -> None:
             reporter=lambda run: shown.enter_context(Display(console, run)),
         )
     console.print(Markdown(brief(made.text)))
-    say_where(console, figure=made.figure, table=made.table)
+    say_where(console, figure=made.figure, table=made.table, report=made.report)
 
 
 def recompute(command: Recompute, console: Console) -> None:
@@ -498,8 +516,8 @@ def fingerprint(command: Fingerprint, console: Console) -> None:
 
 
 JOBS = {
-    **{Demo: demo, Resume: resume, Join: join, Archive: archive, Evaluate: evaluate, Watch: watch, Page: page},
-    **{Equilibrium: equilibrium, Tournament: tournament, Fingerprint: fingerprint},
+    **{Demo: demo, Resume: resume, Join: join, Archive: archive, Evaluate: evaluate, Report: report},
+    **{Watch: watch, Page: page, Equilibrium: equilibrium, Tournament: tournament, Fingerprint: fingerprint},
     **{Reproduce: reproduce, Recompute: recompute},
 }
 

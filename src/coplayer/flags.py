@@ -101,6 +101,34 @@ def settings_from(flags: Any, settings: T) -> T:
     return dataclasses.replace(settings, game=game, **groups)
 
 
+def words_of(settings: Any, start: Any) -> list[str]:
+    """The flags that make `settings` of the settings `start` of a recipe, as words of the command line. Folders of
+    other runs are as the settings name them.
+    """
+    game, words = names.described(settings.game)["name"], []
+    if game != names.described(start.game)["name"]:
+        words += ["--game", game]
+    own = game_of(game, start.game)
+    pairs = [(f"{GAME}.{field.name}", field, own, settings.game) for field in dataclasses.fields(own) if field.init]
+    for name, group in groups_of(settings).items():
+        pairs += [(field.name, field, getattr(start, name), group) for field in dataclasses.fields(group)]
+    for name, field, before, after in pairs:
+        value = getattr(after, field.name)
+        if value != getattr(before, field.name) or (words and field.name == NEEDED.get(game)):
+            words += _flag_of(name.replace("_", "-"), value, "nested" in field.metadata)
+    return words
+
+
+def _flag_of(name: str, value: Any, nested: bool) -> list[str]:
+    """A flag with its value."""
+    if isinstance(value, bool):
+        before, dot, own = name.rpartition(".")
+        return [f"--{before}{dot}{own if value else f'no-{own}'}"]
+    if nested and any(isinstance(item, tuple) for item in value):
+        return [f"--{name}", json.dumps(value)]
+    return [f"--{name}", *map(str, value if isinstance(value, tuple) else [value])]
+
+
 def _group_field(name: str) -> str:
     return f"{name}_group"
 

@@ -10,6 +10,7 @@ from coplayer.analysis.statistics import (
     improvement_interval,
     interquartile_mean,
     interval,
+    intervals,
     probability_of_improvement,
 )
 from coplayer.errors import CoplayerError
@@ -99,3 +100,11 @@ def test_the_interval_of_a_mean_against_the_normal_one():
     half = 1.96 * values.std(ddof=1) / np.sqrt(400)
     np.testing.assert_allclose(interval(values), [values.mean() - half, values.mean() + half], atol=0.03)
     assert interval(np.array([1, 1, 1])) == (1.0, 1.0)  # counts too
+
+
+@pytest.mark.parametrize("seeds", [2, 5, 9, 32])
+def test_intervals_of_many_points_are_those_of_each(seeds):
+    values = np.random.default_rng(seeds).normal(size=(seeds, 6))
+    values[:, 0] = 1.0  # all seeds alike
+    found = np.transpose(intervals(values))
+    np.testing.assert_allclose(found, [interval(values[:, i]) for i in range(6)], atol=1e-12)

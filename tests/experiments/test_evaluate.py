@@ -8,7 +8,7 @@ import pytest
 
 from coplayer.errors import CoplayerError
 from coplayer.experiments import registry
-from coplayer.experiments.evaluate import evaluate
+from coplayer.experiments.evaluate import evaluate, stored_results
 from coplayer.games import names
 from coplayer.games.matrix import MatrixGame, prisoners_dilemma
 from coplayer.play.player import Player
@@ -74,6 +74,13 @@ def test_the_file_has_what_is_returned_and_null_for_nan(toy, tmp_path):
             found = np.array(values, dtype=float)
             np.testing.assert_allclose(found, result[2][name][field], atol=5e-5)
             assert found.shape[:2] == (2, 2)
+    again = stored_results(folder)
+    assert again.keys() == result.keys()
+    np.testing.assert_allclose(again[2]["tabular"]["early"], result[2]["tabular"]["early"], atol=5e-5)
+
+
+def test_a_run_that_was_not_evaluated_has_no_results(toy, tmp_path):
+    assert stored_results(registry.train(Toy(), tmp_path / "run")) == {}
 
 
 def test_the_same_numbers_come_again_and_other_phases_have_others(toy, tmp_path):

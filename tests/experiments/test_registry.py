@@ -357,3 +357,21 @@ def test_a_game_from_a_file_is_known_under_the_name_it_was_trained_with(alone, t
     registry.know_game(f"{tmp_path}/mine.py:Vault", [folder.path])
     game = registry.settings_of_folder(folder)[1].game
     assert (type(game).__name__, game.growth, game.rounds) == ("Vault", 0.5, 3)
+
+
+@pytest.mark.parametrize("which", ["quick", "paper"])
+@pytest.mark.parametrize("command", registry.RECIPES)
+def test_the_recipe_of_settings_is_found_also_where_sizes_were_changed(command, which):
+    settings = registry.preset(command, which)
+    assert registry.recipe_of(settings, which) == (command, which)
+    assert (
+        registry.recipe_of(adjust(settings, seeds=3, hidden=9) if hasattr(settings, "network") else settings, which)[0]
+        == command
+    )
+
+
+def test_the_preset_is_the_nearest_one_where_none_is_known():
+    settings = adjust(registry.preset("ppi-mixed", "paper"), seeds=3)
+    assert registry.recipe_of(settings, "custom") == ("ppi-mixed", "paper")
+    alone = adjust(registry.preset("ppi-mixed"), learner_share=0.0)
+    assert registry.recipe_of(alone, "quick") == ("ppi-step1", "quick")

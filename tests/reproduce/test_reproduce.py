@@ -45,6 +45,9 @@ def test_every_figure_is_drawn_and_has_its_table(name, tiny_studies, tmp_path):
     assert made.figure.read_bytes().startswith(b"\x89PNG")
     assert made.table.read_text() == made.text and made.text.count("\n") > 4
     assert "nan" not in made.text
+    page = made.report.read_text()
+    assert made.report.parent == made.figure.parent and len(page) < 4e6
+    assert all(run.name in page for run in (tmp_path / "runs").iterdir())
     described = json.loads((tmp_path / name / "made.json").read_text())
     assert described["seed"] == 5 and set(described["seeds"].values()) == {2} and "commit" in described
 
@@ -81,7 +84,9 @@ def test_from_the_command_line(tiny_studies, tmp_path, capsys):
     for name, study in reproduce.STUDIES.items():
         assert {name, *study.parts} <= set(listed.split())  # never cut
     assert cli.main(["reproduce", "meulemans-fig9", "--out", str(tmp_path), "--seeds", "2"]) == 0
-    assert f"figure: {tmp_path}/meulemans-fig9/figure.png" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert f"figure: {tmp_path}/meulemans-fig9/figure.png" in printed
+    assert f"report: {tmp_path}/meulemans-fig9/report.html" in printed
     assert cli.main(["reproduce", "fig99"]) == 2
     assert "figure: must be one of weis-fig1" in capsys.readouterr().err
 

@@ -42,7 +42,7 @@ def finished(tmp_path, monkeypatch):
     """`reproduce` without training: every run has the metrics of `numbers_of`, and evaluations are as follows."""
 
     def trained(config, path, preset, reporter):
-        folder = RunFolder.create(path, {})
+        folder = RunFolder.create(path, registry.description(registry.experiment_of(config), config, path, preset))
         rows = []
         run = config.run
         for phase in range(1, run.phases + 1):

@@ -5,6 +5,7 @@ task. The interquartile mean leaves out the worst quarter of the seeds, so that 
 shows it beside the mean and beside the worst seed, never alone.
 """
 
+import functools
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import NamedTuple
@@ -16,6 +17,7 @@ from jaxtyping import ArrayLike, Float
 from coplayer.errors import require, require_kind
 
 RESAMPLES = 10_000  # of the seeds
+FEW = 1000  # distinct resamples, of few seeds, which are sorted as they are
 MOST_AT_ONCE = 10**7  # pairs of seeds compared at a time
 
 
@@ -28,6 +30,35 @@ def interval(values: ArrayLike) -> tuple[float, float]:
     means = np.random.default_rng(0).choice(found, (RESAMPLES, found.size)).mean(1)
     low, high = np.percentile(means, [2.5, 97.5])
     return float(low), float(high)
+
+
+def intervals(values: Float[np.ndarray, "seeds points"]) -> tuple[np.ndarray, np.ndarray]:
+    """The lower and the upper ends `[points]` of `interval` at each point."""
+    weights, counts = _resamples(len(values))
+    means = (weights @ values).T  # [point, resample]
+    if len(counts) > FEW:
+        low, high = np.percentile(np.repeat(means, counts, axis=1), [2.5, 97.5], axis=1)
+        return low, high
+    order = np.argsort(means, axis=1)
+    means, last = np.take_along_axis(means, order, axis=1), counts[order].cumsum(1)
+
+    def percentile(share: float) -> np.ndarray:
+        """Between the two resamples that are next to the share, where all stand in order."""
+        below, part = divmod(share * (RESAMPLES - 1), 1)
+        places = [(last > place).argmax(1)[:, None] for place in (below, below + 1)]
+        low, high = (np.take_along_axis(means, place, axis=1)[:, 0] for place in places)
+        return low + part * (high - low)
+
+    return percentile(0.025), percentile(0.975)
+
+
+@functools.lru_cache(maxsize=4)
+def _resamples(seeds: int) -> tuple[np.ndarray, np.ndarray]:
+    """The resamples of so many seeds: the share of each seed `[resample, seed]`, and how often each was drawn."""
+    draws = np.random.default_rng(0).choice(seeds, (RESAMPLES, seeds))
+    shares = np.zeros((RESAMPLES, seeds))
+    np.add.at(shares, (np.arange(RESAMPLES)[:, None], draws), 1 / seeds)
+    return np.unique(shares, axis=0, return_counts=True)
 
 
 def interquartile_mean(values: ArrayLike) -> float:

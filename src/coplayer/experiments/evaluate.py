@@ -11,13 +11,13 @@ import numpy as np
 from coplayer.analysis.evaluation import FROZEN, LEARNER, curves, matches_against_fixed
 from coplayer.analysis.extortion import reward_line
 from coplayer.analysis.signature import signature
-from coplayer.errors import require
+from coplayer.errors import CoplayerError, in_short, require
 from coplayer.experiments import registry
 from coplayer.experiments.mixed_pool import pairs_of
 from coplayer.play.player import Player
 from coplayer.play.rollout import play_match
 from coplayer.play.trajectory import JointActions, Trajectory, of_two_players
-from coplayer.runs.files import jsonable, write_atomically
+from coplayer.runs.files import JSON_ERRORS, jsonable, loads, write_atomically
 from coplayer.runs.folder import RunFolder
 
 EVALUATION_SEED = 20_26  # evaluation draws its own numbers, none of a run's
@@ -69,6 +69,37 @@ def evaluate(
     )
     write_atomically(folder.path / "evaluation.json", text.encode())
     return result
+
+
+def stored_results(folder: RunFolder) -> Results:
+    """What `evaluate` wrote to evaluation.json last; nothing where it has not evaluated the run yet.
+
+    Raises `CoplayerError` where the file does not hold the evaluation of such a run.
+    """
+    path, (_, settings) = folder.path / "evaluation.json", registry.settings_of_folder(folder)
+    if not path.exists():
+        return {}
+    needed = {f"{whose}{name}" for whose in ("", "other_") for name in ("reward", *settings.game.measures)}
+    try:
+        result = {
+            int(phase): {
+                name: {field: np.array(values, float) for field, values in fields.items()}
+                for name, fields in by_opponent.items()
+            }
+            for phase, by_opponent in loads(path.read_bytes())["phases"].items()
+        }
+    except (OSError, *JSON_ERRORS, KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise CoplayerError(f"{path}: unreadable ({in_short(error)}); 'coplayer evaluate' writes it anew") from error
+    for phase, by_opponent in result.items():
+        for name, fields in by_opponent.items():
+            sizes = {values.shape[:2] for values in fields.values()}
+            whole = needed <= fields.keys() and all(np.ndim(fields[field]) == 3 for field in needed)
+            require(
+                whole and len(sizes) == 1 and next(iter(sizes))[0] == settings.run.seeds,
+                f"{path}: phase {phase} against {name!r} lacks what is measured of every seed; 'coplayer evaluate' "
+                "writes it anew",
+            )
+    return dict(sorted(result.items()))
 
 
 class Seen(NamedTuple):

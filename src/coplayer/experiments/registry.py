@@ -119,6 +119,35 @@ def preset(command: str, which: str = "quick") -> Any:
     return presets[which]
 
 
+def recipe_of(settings: Any, which: str) -> tuple[str, str]:
+    """The command and the preset that settings were most likely made from: of the commands whose kind of game they have
+    the one with which they agree most in what tells commands apart, at first in what is no number; of several the one
+    from which the fewest settings differ. `which`: the preset, where the commands have one of that name.
+    """
+    flat = setting_groups.flat(settings)
+    recipes = {name: each.presets for name, each in RECIPES.items() if type(each.presets["quick"]) is type(settings)}
+    starts = {(name, p): setting_groups.flat(start) for name, each in recipes.items() for p, start in each.items()}
+    presets = dict.fromkeys(preset for _, preset in starts)
+
+    def tells(name: str, preset: str) -> bool:
+        values = [start[name] for (_, own), start in starts.items() if own == preset]
+        return any(value != values[0] for value in values)
+
+    telling = {name for name in flat if all(tells(name, preset) for preset in presets)}
+
+    def alike(one: Any, other: Any) -> bool:
+        """Equal, or both a folder, or both of one kind of game."""
+        return one == other or (isinstance(one, Path | Game) and type(one) is type(other))
+
+    def strangeness(found: tuple[str, str]) -> tuple:
+        unlike = [name for name, value in flat.items() if not alike(starts[found][name], value)]
+        told = [name for name in unlike if name in telling]
+        words = [name for name in told if not isinstance(flat[name], int | float) or name.endswith("_share")]
+        return setting_groups.GAME in told, len(words), len(told), len(unlike)
+
+    return min((found for found in starts if found[1] == which or which not in presets), key=strangeness)
+
+
 def settings_type(experiment: Experiment) -> type:
     """The class of an experiment's settings."""
     return type(next(iter(experiment.RECIPES.values())).presets["quick"])

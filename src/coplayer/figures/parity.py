@@ -26,13 +26,16 @@ def table(quantities: list[Quantity]) -> str:
     """The rows as a Markdown table. The deviation is that of a sample, the interval a bootstrap of the mean over seeds;
     n is the number of seeds that have a value.
     """
-    lines = [_row(HEADINGS), _row(("---",) * len(HEADINGS))]
-    for quantity in quantities:
-        paper = "" if quantity.paper is None else f"{quantity.paper:.2f}"
-        defined = _defined(quantity.ours)
-        ours = (_mean(defined), _interval(defined), str(len(defined)), _by_seed(quantity.ours))
-        lines.append(_row((quantity.name, paper, *ours, _verdict(quantity))))
+    lines = [_row(HEADINGS), _row(("---",) * len(HEADINGS)), *(_row(cells(quantity)) for quantity in quantities)]
     return "\n".join(lines) + "\n"
+
+
+def cells(quantity: Quantity) -> tuple[str, ...]:
+    """A row in words, one cell per heading."""
+    paper = "" if quantity.paper is None else f"{quantity.paper:.2f}"
+    defined = _defined(quantity.ours)
+    ours = (_mean(defined), _interval(defined), str(len(defined)), _by_seed(quantity.ours))
+    return (quantity.name, paper, *ours, _verdict(quantity))
 
 
 def comparison(quantities: list[Quantity]) -> str:

@@ -16,8 +16,7 @@ def draw_signatures(path: Path, rates: Mapping[str, Mapping[str, np.ndarray]], *
 
     `rates[opponent]` has the fields of `analysis.signature.Signature`, with any leading axes, which are averaged.
     """
-    letters = "0123456789abcde" if game.num_actions > 2 else "CD" if game.cooperation == COOPERATE else "DC"
-    pairs = [own + other for own in letters[: game.num_actions] for other in letters[: game.num_actions]]
+    pairs = pairs_of(game)
     columns = ["first", *(f"{pair} early" for pair in pairs), *(f"{pair} late" for pair in pairs), "after D", "after C"]
     rows = np.array([_row(fields) for fields in rates.values()])
     figure, axis = plt.subplots(figsize=(2.5 + 0.62 * len(columns), 1.2 + 0.42 * len(rows)), layout="constrained")
@@ -29,6 +28,12 @@ def draw_signatures(path: Path, rates: Mapping[str, Mapping[str, np.ndarray]], *
     figure.colorbar(image, label="P(cooperate)")
     figure.suptitle(title, fontsize=10)
     save(figure, path)
+
+
+def pairs_of(game: MatrixGame) -> list[str]:
+    """The joint actions in their order, such as "CD": the own action first."""
+    letters = "0123456789abcde" if game.num_actions > 2 else "CD" if game.cooperation == COOPERATE else "DC"
+    return [own + other for own in letters[: game.num_actions] for other in letters[: game.num_actions]]
 
 
 def _row(fields: Mapping[str, np.ndarray]) -> list[float]:

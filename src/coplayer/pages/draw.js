@@ -246,6 +246,7 @@ const Draw = (() => {
     share,
     short,
     signed,
+    spread,
     svg,
   };
 })();

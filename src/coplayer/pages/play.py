@@ -1,12 +1,6 @@
 """The page on which a person plays a matrix game against agents: one HTML file with all it needs inside."""
 
-import base64
-import hashlib
-import json
-import re
-import zlib
 from collections.abc import Mapping
-from importlib import resources
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +11,7 @@ from coplayer.analysis.zero_determinant import extortion, largest_phi
 from coplayer.errors import CoplayerError
 from coplayer.games.game import Game
 from coplayer.games.matrix import MatrixGame
+from coplayer.pages.html import one_file
 from coplayer.pages.minds import count, described
 from coplayer.play.player import Player
 from coplayer.players.memory1 import PRISONERS_DILEMMA_STRATEGIES, Memory1, fits_named_strategies, named_strategy
@@ -138,37 +133,6 @@ def entry_of(name: str, seated: Seated, game: Game) -> dict[str, Any]:
 
 
 def page_of(data: Mapping[str, Any], form: Form = MATRIX) -> str:
-    """The page as text. Only the page's own scripts can run: the browser is told their hashes, and every text in `data`
-    is kept from ending the element that it stands in.
-    """
-    style, scripts = "\n".join(map(_file, form.styles)), list(map(_file, form.scripts))
-    text = json.dumps(data, allow_nan=False).translate({ord(c): f"\\u{ord(c):04x}" for c in "<>&"})
-    policy = "; ".join(
-        (
-            "default-src 'none'",
-            f"style-src {_hash(style)}",
-            f"script-src {' '.join(map(_hash, scripts))}",
-            "base-uri 'none'",
-            "form-action 'none'",
-        )
-    )
-    parts = {
-        "eyebrow": form.eyebrow,
-        "title": form.title,
-        "lead": form.lead,
-        "style": style,
-        "scripts": "\n".join(f"<script>{script}</script>" for script in scripts),
-        "data": text,
-        "check": f"{zlib.crc32(text.encode()):08x}",
-        "policy": policy,
-    }
-    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], _file("play.html"))
-
-
-def _file(name: str) -> str:
-    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
-
-
-def _hash(text: str) -> str:
-    """The hash of an element's text, as a content security policy has it."""
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+    """The page of these data as text (see `html.one_file`)."""
+    words = {"eyebrow": form.eyebrow, "title": form.title, "lead": form.lead}
+    return one_file("play.html", form.styles, form.scripts, data, words)

@@ -58,12 +58,13 @@ def sides(folder: RunFolder, measures: tuple[str, ...] = COOPERATION) -> list[st
     """
     measured, metrics = measured_last(folder), ("reward", *measures[:1])
     found = [name.removeprefix("reward_") for name in measured if name.startswith(("reward_vs_", "reward_of_"))]
+    return sorted((side for side in found if {f"{metric}_{side}" for metric in metrics} <= measured), key=side_place)
 
-    def place(side: str) -> tuple:
-        preposition, kind = side.split("_", 1)
-        return (KINDS.index(kind) if kind in KINDS else len(KINDS), kind, preposition != "vs")
 
-    return sorted((side for side in found if {f"{metric}_{side}" for metric in metrics} <= measured), key=place)
+def side_place(side: str) -> tuple:
+    """Where a side stands among others, such as "vs_tabular" before "of_tabular"."""
+    preposition, _, kind = side.partition("_")
+    return (KINDS.index(kind) if kind in KINDS else len(KINDS), kind, preposition != "vs")
 
 
 def learners_meet(folder: RunFolder) -> bool:
@@ -169,21 +170,29 @@ def report(
         evaluate(folder, chosen, episodes=episodes, on_phase=on_phase) if game.num_players == 2 else {chosen[-1]: {}}
     )
     panel = experiment.panel(settings)
-    compare = game == prisoners_dilemma(game.rounds)
     title = f"{folder.path.name}: {seeds} seed{'s' if seeds > 1 else ''}, mean and one standard deviation"
     training = folder.figures / "training"
-    lines = training_lines(folder, panel, compare=compare, measures=game.measures)
+    lines = training_lines(folder, panel, compare=comparable(game), measures=game.measures)
     if lines:
         draw(training, [[Panels("", panel.x, lines)]], title)
     if result[chosen[-1]]:
         draw_evaluation(folder, result, game, title)
     for name, draw_figure in MORE_FIGURES.get(experiment.NAME, {}).items():
         draw_figure(folder, settings, folder.figures / name)
-    rows = training_quantities(folder, panel, compare=compare, measures=game.measures)
-    rows += evaluation_quantities(folder, panel, result[chosen[-1]], compare=compare, measures=game.measures)
-    text = table(rows)
+    text = table(quantities(folder, panel, game, result[chosen[-1]]))
     write_atomically(folder.path / "summary.md", text.encode())
     return Report(str(training.with_suffix(".png")), str(folder.path / "summary.md"), text)
+
+
+def comparable(game: Game) -> bool:
+    """Whether a run's numbers can stand beside those of Weis et al. 2026, which are of the prisoner's dilemma."""
+    return game == prisoners_dilemma(game.rounds)
+
+
+def quantities(folder: RunFolder, panel: Panel, game: Game, final: Mapping[str, Measured]) -> list[Quantity]:
+    """The rows of a run's table. `final`: the evaluation of the last agents, if there is one."""
+    how = {"compare": comparable(game), "measures": game.measures}
+    return training_quantities(folder, panel, **how) + evaluation_quantities(folder, panel, final, **how)
 
 
 def draw_evaluation(folder: RunFolder, result: Results, game: Game, title: str) -> None:

@@ -11,6 +11,7 @@ from coplayer.errors import CoplayerError, require, require_whole
 from coplayer.experiments import registry
 from coplayer.figures.parity import comparison, table
 from coplayer.reproduce import coin_game, meulemans_cleanup, meulemans_exact, meulemans_sampled, strangers, weis
+from coplayer.reproduce.run_page import write_report
 from coplayer.reproduce.studies import Study
 from coplayer.runs.files import JSON_ERRORS, loads, write_atomically
 from coplayer.runs.folder import RunFolder, provenance
@@ -46,10 +47,11 @@ def listing() -> list[tuple[str, ...]]:
 
 
 class Reproduction(NamedTuple):
-    """Where a reproduced figure and its table are, and the table's text."""
+    """Where a reproduced figure, its table and the page on its runs are, and the table's text."""
 
     figure: Path
     table: Path
+    report: Path
     text: str
 
 
@@ -65,15 +67,15 @@ def reproduce(
     train: bool = True,
     target: Path | None = None,
 ) -> Reproduction:
-    """Train the runs of a figure in `out/runs` and write its panels and table to `out/name`, and where it shows several
-    methods comparison.md.
+    """Train the runs of a figure in `out/runs` and write its panels and table to `out/name`, a page on all its runs,
+    and where it shows several methods comparison.md.
 
     Finished runs are used again, stopped ones resumed. Figures share the runs they have in common.
 
     `only`: one part of the figure, with the runs it builds on, written to `out/name-only`. `seeds`: None for the
     published number, or at most as many of the quick preset. `reporter(run)` shows a run's progress. `train`: False to
-    refuse where a run is not finished. `target`: another folder for the panels and the table. Raises `CoplayerError` if
-    a folder in `out/runs` has other settings.
+    refuse where a run is not finished, and to write no page. `target`: another folder for the panels, the table and the
+    page. Raises `CoplayerError` if a folder in `out/runs` has other settings.
     """
     require(name in STUDIES, f"figure: must be one of {', '.join(STUDIES)}, got {name!r}")
     require_whole("seed", seed, at_least=0)
@@ -107,7 +109,10 @@ def reproduce(
     how = {"figure": name, "source": study.source, "preset": preset, "only": only, "seed": seed, "seeds": seeds_of}
     how |= {"asked_seeds": seeds} | provenance()
     write_atomically(target / "made.json", json.dumps(how, indent=2).encode() + b"\n")
-    return Reproduction(target / "figure.png", target / "table.md", text)
+    page = target / "report.html"
+    if train:
+        write_report([folder.path for folder in folders.values()], page)
+    return Reproduction(target / "figure.png", target / "table.md", page, text)
 
 
 class Recomputed(NamedTuple):
