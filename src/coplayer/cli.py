@@ -30,13 +30,14 @@ from coplayer.experiments.protocol import Recipe
 from coplayer.experiments.tournaments import hold, players_of
 from coplayer.experiments.watch import watch as watch_run
 from coplayer.figures.parity import brief
-from coplayer.games import names
+from coplayer.games import files, names
 from coplayer.games.matrix import MatrixGame
 from coplayer.reproduce import reproduce as reproduction
 from coplayer.reproduce.equilibrium import report_equilibrium
 from coplayer.reproduce.report import report
 from coplayer.runs.display import Display
 from coplayer.runs.folder import RunFolder
+from coplayer.runs.stopping import STATUS, Stopped
 from coplayer.runs.tracking import Tracked
 from coplayer.settings import adjust
 
@@ -557,8 +558,18 @@ def _help_of(arguments: list[str]) -> str:
     return " ".join(("coplayer", *words, "--help"))
 
 
+def _going_on(arguments: list[str], stopped: Stopped) -> str:
+    """The command that goes on with what was stopped."""
+    words, game = arguments, flags.value_of("--game", arguments) or ""
+    if arguments[0] == "train":
+        words = ["resume", str(stopped.folder), *(["--game-file", game] if files.names_a_file(game) else [])]
+    return f"'{shlex.join(('coplayer', *words))}' goes on"
+
+
 def main(arguments: list[str] | None = None) -> int:
-    """Entry point of the `coplayer` command. Returns the exit status: 0, 2 after an error, 130 after Ctrl-C."""
+    """Entry point of the `coplayer` command. Returns the exit status: 0, 2 after an error, 130 after Ctrl-C, and
+    `stopping.STATUS`, 75, where SIGTERM stopped a training, whose state is saved.
+    """
     arguments = sys.argv[1:] if arguments is None else arguments
     runtime.configure(compilation_cache=not flags.is_given(NO_CACHE, arguments))
     console = Console()
@@ -570,6 +581,9 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # who read our output has enough, such as `coplayer --help | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except Stopped as stopped:
+        print(f"coplayer: stopped by SIGTERM, all is saved; {_going_on(arguments, stopped)}", file=sys.stderr)
+        return STATUS
     except KeyboardInterrupt:
         print("coplayer: stopped; 'coplayer resume FOLDER' goes on from the last checkpoint", file=sys.stderr)
         return 130

@@ -14,6 +14,7 @@ from coplayer.errors import CoplayerError, require
 from coplayer.runs import checkpoint
 from coplayer.runs.files import write_atomically
 from coplayer.runs.folder import RunFolder, append_rows, keep_rows
+from coplayer.runs.stopping import HeldSignals
 
 
 class Chunk(NamedTuple):
@@ -73,11 +74,12 @@ class Silence:
 def train(training: Training, folder: RunFolder, reporter: Reporter, *, checkpoint_seconds: float) -> None:
     """Run a training to its end in `folder`, from its newest checkpoint if it has one.
 
-    The state is saved at the end of each phase and whenever `checkpoint_seconds` have passed since the last time.
+    The state is saved at the end of each phase and whenever `checkpoint_seconds` have passed since the last time. After
+    SIGTERM it is saved at the end of the running chunk, and `runs.stopping.Stopped` is raised.
     """
-    with folder.locked():
+    with folder.locked(), HeldSignals(folder.path) as held:
         try:
-            _train(training, folder, reporter, checkpoint_seconds)
+            _train(training, folder, reporter, checkpoint_seconds, held)
         except jax.errors.JaxRuntimeError as error:
             if "RESOURCE_EXHAUSTED" not in str(error):
                 raise
@@ -87,7 +89,9 @@ def train(training: Training, folder: RunFolder, reporter: Reporter, *, checkpoi
             ) from error
 
 
-def _train(training: Training, folder: RunFolder, reporter: Reporter, checkpoint_seconds: float) -> None:
+def _train(
+    training: Training, folder: RunFolder, reporter: Reporter, checkpoint_seconds: float, held: HeldSignals
+) -> None:
     saved = checkpoint.newest(folder.checkpoints)
     require(
         saved is not None or not folder.phases(),
@@ -111,10 +115,13 @@ def _train(training: Training, folder: RunFolder, reporter: Reporter, checkpoint
         if chunk.agents is not None:
             agents = checkpoint.dump(chunk.agents, {"phase": chunk.phase})
             write_atomically(folder.agents_file(chunk.phase), agents)
-        if chunk.agents is not None or time.monotonic() - last_save >= checkpoint_seconds:
+        stop = held.came is not None
+        if stop or chunk.agents is not None or time.monotonic() - last_save >= checkpoint_seconds:
             checkpoint.write(folder.checkpoints, step, rows, training.pack(state))
             last_save = time.monotonic()
         reporter.advanced(chunk, training.progress(state))
+        if stop:
+            held.deliver()
 
 
 def _stop_at_nan(chunk: Chunk, folder: RunFolder) -> None:
