@@ -27,8 +27,8 @@ from coplayer.experiments.fingerprints import take as take_fingerprints
 from coplayer.experiments.join import join as join_runs
 from coplayer.experiments.page import make_page
 from coplayer.experiments.protocol import Recipe
+from coplayer.experiments.sweep import require_sweepable
 from coplayer.experiments.sweep import sweep as train_grid
-from coplayer.experiments.sweep import sweepable
 from coplayer.experiments.tournaments import hold, players_of
 from coplayer.experiments.watch import watch as watch_run
 from coplayer.figures.parity import brief
@@ -119,7 +119,7 @@ class Sweep(Training):
     engine: Literal["processes", "ray", "slurm"] = "processes"
     """Where jobs run: processes of this machine, a Ray cluster (coplayer[ray]) or Slurm (coplayer[slurm])."""
     cores: int = runtime.usual_cores()
-    """CPU cores of each job. With two, or one on a machine of one core, a job has the same numbers as coplayer train."""
+    """CPU cores of each job. The default is what coplayer train uses, to the same numbers."""
     gpus: float = 0
     """GPUs of each job, with ray also a part of one. 0: jobs compute on the CPU."""
     jobs: int = 0
@@ -346,7 +346,7 @@ def grid_of(texts: Sequence[str], settings: Any, arguments: list[str], console: 
         name, values = flags.axis_of(text)
         name = of_group.get(name, name)
         require(name not in grid, f"grid: {name}: is given twice; name all its values in one --grid")
-        require(name in sweepable(settings), f"grid: {name}: must be one of {', '.join(sweepable(settings))}")
+        require_sweepable(name, settings)
         changed = [parse([*arguments, *flags.words_of(name, value, settings)], console).args[1] for value in values]
         own = name.removeprefix(f"{GAME}.")
         grid[name] = [getattr(one.game, own) if own != name else flat(one)[name] for one in changed]

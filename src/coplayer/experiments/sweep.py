@@ -93,7 +93,7 @@ def sweep(
     for name in log:
         require(name in TRACKERS, f"log: must be of {', '.join(TRACKERS)}, got {name!r}")
         imported(TRACKERS[name].MODULE, name, setting="log")
-    out = Path(os.path.abspath(out))
+    out = Path(out)
     jobs = plan(settings, grid or {}, seeds_per_job)
     by_name = {job.name: job for job in jobs}
     _claim(out, jobs, preset)
@@ -139,17 +139,18 @@ def plan(settings: Any, grid: Mapping[str, Sequence[Any]], seeds_per_job: int) -
     return jobs
 
 
-def sweepable(settings: Any) -> list[str]:
-    """The settings that a grid may have, and the game's own as "game.rounds". All jobs have the same seeds."""
+def require_sweepable(name: str, settings: Any) -> None:
+    """Refuse a name of a grid that is neither a setting nor, as "game.rounds", one of the game's own."""
+    require(name not in SEEDS, f"grid: {name}: seeds are the same for all settings: name them by --seed and --seeds")
     own = [f"{GAME}.{field.name}" for field in dataclasses.fields(settings.game) if field.init]
-    return [name for name in flat(settings) if name not in SEEDS] + own
+    known = [name for name in flat(settings) if name not in SEEDS] + own
+    require(name in known, f"grid: {name}: must be one of {', '.join(known)}")
 
 
 def _check_grid(settings: Any, grid: Mapping[str, Sequence[Any]]) -> None:
     """Refuse names that are no settings, and values that are none or the same."""
-    known = sweepable(settings)
     for name, values in grid.items():
-        require(name in known, f"grid: {name}: must be one of {', '.join(known)}")
+        require_sweepable(name, settings)
         some = isinstance(values, Sequence) and not isinstance(values, str) and len(values) > 0
         require(some, f"grid: {name}: must be a list of values, got {values!r}")
         twice = next((value for at, value in enumerate(values) if value in values[:at]), None)
@@ -195,7 +196,8 @@ def _folder(job: str, out: Path) -> Path:
 
 def _spec(job: Job, out: Path) -> dict[str, Any]:
     """A job as `swept.train` takes it."""
-    folder, logs = _folder(job.name, out), out / "logs"
+    root = Path(os.path.abspath(out))
+    folder, logs = _folder(job.name, root), root / "logs"
     return {
         "name": job.name,
         "experiment": registry.experiment_of(job.settings).NAME,
@@ -248,7 +250,7 @@ class _Course:
         self._board.show(self._lines.values())
         if not self._waiting:
             return
-        self._engine.open(swept.train, out / "engine")
+        self._engine.open(swept.train, Path(os.path.abspath(out / "engine")))
         try:
             with HeldSignals(out) as held:
                 while (self._waiting or self._running) and held.came is None:

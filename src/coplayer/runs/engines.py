@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -215,9 +216,12 @@ class Ray:
 
     def _begin(self) -> None:
         here = {"num_cpus": available_cores(), "include_dashboard": False, "object_store_memory": 10**8}
+        quiet = {"log_to_driver": False, "logging_level": "warning"}
         handler = signal.getsignal(signal.SIGTERM)  # Ray sets its own
         try:
-            self._ray.init(self.address or "local", log_to_driver=False, **({} if self.address else here))
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "os.fork", RuntimeWarning)  # by JAX: Ray starts programs at once
+                self._ray.init(self.address or "local", **quiet, **({} if self.address else here))
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
             where = f"address: no Ray cluster at {self.address}" if self.address else "engine: ray does not start"
             raise CoplayerError(f"{where} ({in_short(error)})") from error

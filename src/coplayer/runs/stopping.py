@@ -14,7 +14,7 @@ HELD = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGUSR2") if ha
 
 
 class Stopped(BaseException):
-    """SIGTERM came, and all that was done in `folder` is saved. No error, so that `except Exception` lets it through."""
+    """SIGTERM came, and what was done in `folder` is saved. No error: `except Exception` lets it through."""
 
     def __init__(self, folder: Path):
         super().__init__(f"{folder}: stopped by SIGTERM; all is saved")
