@@ -122,9 +122,11 @@ def _absolute(game_file: str | None) -> str | None:
 
 def plan(settings: Any, grid: Mapping[str, Sequence[Any]], seeds_per_job: int) -> list[Job]:
     """The jobs of a sweep, each with its own settings and seeds. Raises `CoplayerError` where one cannot be trained."""
-    _check_grid(settings, grid)
     registry.experiment_of(settings)
+    _check_grid(settings, grid)
     run, jobs, taken = settings.run, [], set()
+    require_whole("seeds", run.seeds, at_least=1)
+    require_whole("seed", run.seed, at_least=0)
     for values in itertools.product(*grid.values()):
         point = dict(zip(grid, values, strict=True))
         setting = _unique(_name(point) or "run", taken)
