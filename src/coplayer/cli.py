@@ -120,7 +120,7 @@ class Sweep(Training):
     """Where jobs run: processes of this machine, a Ray cluster (coplayer[ray]) or Slurm (coplayer[slurm])."""
     cores: int = runtime.usual_cores()
     """CPU cores of each job. The default is what coplayer train uses, to the same numbers."""
-    gpus: float = 0
+    gpus: float = 0.0
     """GPUs of each job, with ray also a part of one. 0: jobs compute on the CPU."""
     jobs: int = 0
     """Jobs at a time. 0: as many as there is room for."""
@@ -336,7 +336,9 @@ def sweep(command: Sweep, settings: Any, console: Console, *, arguments: list[st
         say_where(console, **{setting: ", ".join(map(str, runs)) or "no job is done"})
     for name, error in done.failed.items():
         console.print(f"failed: {name}: {error}", highlight=False, soft_wrap=True, markup=False)
-    require(not done.failed, f"{len(done.failed)} jobs failed; the same command tries these again")
+    many = len(done.failed) > 1
+    again = f"failed; the same command tries {'them' if many else 'it'} again"
+    require(not done.failed, f"{len(done.failed)} job{'s' if many else ''} of {done.jobs} {again}")
 
 
 def grid_of(texts: Sequence[str], settings: Any, arguments: list[str], console: Console) -> dict[str, list[Any]]:
@@ -356,9 +358,8 @@ def grid_of(texts: Sequence[str], settings: Any, arguments: list[str], console: 
 def engine_of(command: Sweep) -> Engine:
     """The engine that the flags describe. Refuses flags of another engine."""
     needed = {"cores": command.cores, "gpus": command.gpus, "jobs": command.jobs}
-    own = {"memory": ("ray", "slurm"), "address": ("ray",)} | dict.fromkeys(
-        ("partition", "minutes", "sbatch"), ("slurm",)
-    )
+    own = {"memory": ("ray", "slurm"), "address": ("ray",)}
+    own |= dict.fromkeys(("partition", "minutes", "sbatch"), ("slurm",))
     for name, whose in own.items():
         given = getattr(command, name) not in (None, ())
         require(not given or command.engine in whose, f"{name}: is for --engine {' or '.join(whose)}")

@@ -4,7 +4,6 @@ import csv
 import json
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -21,11 +20,10 @@ from coplayer.experiments.sweep import plan, sweep
 from coplayer.games.matrix import prisoners_dilemma
 from coplayer.runs.board import Silent
 from coplayer.runs.engines import Lost, Processes, Ray, Slurm
-from coplayer.runs.folder import RunFolder
-from coplayer.runs.stopping import STATUS, Stopped
+from coplayer.runs.stopping import Stopped
 from coplayer.settings import adjust
-from stopping import StopAfter, assert_same, outcome
-from tiny import PLAIN_EXACT, TINY_A2C
+from stopping import StopAfter, assert_same
+from tiny import TINY_A2C
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
 
@@ -85,9 +83,26 @@ class Dying(StopAfter):
         pass
 
 
+class Said(Silent):
+    """A board that keeps what was said."""
+
+    def __init__(self):
+        self.texts = []
+
+    def say(self, text):
+        self.texts.append(text)
+
+
 def rows_of(path):
     with open(path, newline="") as file:
         return list(csv.DictReader(file))
+
+
+def unbroken(config, out):
+    """Runs of single seeds that nothing stopped, joined."""
+    seeds = range(config.run.seed, config.run.seed + config.run.seeds)
+    runs = [registry.train(adjust(config, seed=seed, seeds=1), out / f"{seed}").path for seed in seeds]
+    return join(runs, out / "joint")
 
 
 @pytest.fixture(autouse=True)
@@ -143,7 +158,6 @@ def test_bad_grids_are_one_line_and_make_no_folder(grid, message, tmp_path):
     assert "\n" not in str(error.value) and not (tmp_path / "out").exists() and not engine.started
 
 
-@pytest.mark.usefixtures("usual_kernels")
 def test_a_sweep_is_trained_joined_and_tabulated_and_nothing_is_trained_twice(tmp_path):
     engine, out, grid = Here(dies=2), tmp_path / "out", {"learning_rate": [1e-3, 3e-3]}
     settings = adjust(QUICK, seeds=2)
@@ -152,7 +166,7 @@ def test_a_sweep_is_trained_joined_and_tabulated_and_nothing_is_trained_twice(tm
     assert engine.started == [*names, *names[:2]] and not done.failed and not engine.is_open
     joint = {f"learning_rate={rate}": [out / "settings" / f"learning_rate={rate}"] for rate in (0.001, 0.003)}
     assert done.runs == joint
-    whole = registry.train(adjust(settings, learning_rate=1e-3), tmp_path / "whole")
+    whole = unbroken(adjust(settings, learning_rate=1e-3), tmp_path / "unbroken")
     assert_same(out / "settings" / "learning_rate=0.001", whole.path)
     last = {(row["seed"], row["learner"]): row for row in whole.metrics()}
     rows = [row for row in rows_of(done.table) if row["learning_rate"] == "0.001"]
@@ -173,7 +187,7 @@ def test_a_sweep_is_trained_joined_and_tabulated_and_nothing_is_trained_twice(tm
 
 def test_a_folder_that_holds_something_else_is_refused(tmp_path):
     (tmp_path / "mine.txt").write_text("")
-    with pytest.raises(CoplayerError, match="out: .* exists already"):
+    with pytest.raises(CoplayerError, match=r"out: .* exists already"):
         sweep(QUICK, tmp_path, engine=Here())
     (tmp_path / "mine.txt").rename(tmp_path / "sweep.json")
     with pytest.raises(CoplayerError, match=r"sweep.json: unreadable"):
@@ -197,24 +211,72 @@ def test_a_job_that_fails_is_named_the_others_go_on_and_it_is_tried_again(tmp_pa
 
 
 def test_a_lost_job_is_started_again_so_many_times(tmp_path):
-    said = []
-
-    class Board(Silent):
-        def say(self, text):
-            said.append(text)
-
-    engine = Here(dies=3)
-    done = sweep(QUICK, tmp_path / "out", engine=engine, restarts=1, board=Board())
+    engine, said = Here(dies=3), Said()
+    done = sweep(QUICK, tmp_path / "out", engine=engine, restarts=1, board=said)
     assert engine.started == ["run,seed=0"] * 2 and done.failed == {"run,seed=0": "killed, too many times"}
-    assert said == ["run,seed=0: killed; it goes on from its last checkpoint", "run,seed=0: killed; given up"]
+    assert said.texts == ["run,seed=0: killed; it goes on from its last checkpoint", "run,seed=0: killed; given up"]
     assert not sweep(QUICK, tmp_path / "out", engine=Here(dies=1), restarts=1).failed
 
 
-def test_runs_that_cannot_be_joined_stay_apart(tmp_path):
+def test_runs_that_cannot_be_joined_stay_apart(tmp_path, monkeypatch):
+    monkeypatch.setattr(registry.EXPERIMENTS["a2c-mixed"], "JOINABLE", False)
     out = tmp_path / "out"
-    done = sweep(adjust(PLAIN_EXACT, seeds=2), out, engine=Here())
+    done = sweep(adjust(QUICK, seeds=2), out, engine=Here())
     assert done.runs == {"run": [out / "jobs" / "run,seed=0", out / "jobs" / "run,seed=1"]}
     assert {row["run"] for row in rows_of(done.table)} == {"jobs/run,seed=0", "jobs/run,seed=1"}
+
+
+def test_the_command_parses_each_value_as_its_flag_is_and_names_what_failed(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(cli.engines, "Processes", lambda **needed: Here())
+    monkeypatch.setattr(cli.runtime, "compute_on_cpu", lambda: None)
+    recipe = registry.RECIPES["a2c-mixed"]
+    monkeypatch.setitem(registry.RECIPES, "a2c-mixed", recipe._replace(presets=recipe.presets | {"quick": QUICK}))
+    out = str(tmp_path / "out")
+    words = ["sweep", "a2c-mixed", "--out", out, "--seeds-per-job", "2", "--seeds", "2", "--game.rounds", "6"]
+    grid = ["--grid", "optimiser.learning-rate=1e38,1e-3", "--grid", "pool=uniform tit_for_tat"]
+    assert cli.main([*words, *grid, "--grid", "centred=false"]) == 2
+    printed = capsys.readouterr()
+    good = "learning_rate=0.001,pool=uniform+tit_for_tat,centred=False"
+    assert f"{good},seeds=0-1: done in" in printed.out and f"table: {out}/results.csv" in printed.out
+    assert f"{good}: {out}/jobs/{good},seeds=0-1" in printed.out
+    assert "failed: learning_rate=1e+38,pool=uniform+tit_for_tat,centred=False,seeds=0-1: " in printed.out
+    assert printed.err == "coplayer: 1 job of 2 failed; the same command tries it again\n"
+    stored = json.loads((tmp_path / "out" / "sweep.json").read_text())["jobs"][f"{good},seeds=0-1"]
+    assert stored["game"]["rounds"] == 6 and stored["run"]["seeds"] == 2 and stored["loss"]["centred"] is False
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--grid lr=1", "grid: lr: must be one of game, pool, "),
+        ("--grid hidden", "grid: must be NAME=VALUE,VALUE,... such as learning_rate=1e-3,3e-3; got 'hidden'"),
+        ("--grid hidden=4,,8", "grid: must be NAME=VALUE,VALUE,..."),
+        ("--grid hidden=4,wide", "hidden: must be a whole number, got 'wide' (see coplayer sweep a2c-mixed --help)"),
+        ("--grid hidden=4 --grid network.hidden=8", "grid: hidden: is given twice"),
+        ("--grid centred=1", "grid: centred: must be true or false, got 1"),
+        ("--seeds 0", "seeds: must be a whole number of at least 1, got 0"),
+        ("--seeds-per-job 0", "seeds_per_job: must be a whole number of at least 1, got 0"),
+        ("--cores 1000", "cores: this machine has "),
+        ("--cores 0", "cores: must be a whole number of at least 1, got 0"),
+        ("--gpus 0.5", "gpus: must be a whole number but with --engine ray, got 0.5"),
+        ("--partition day", "partition: is for --engine slurm"),
+        ("--engine slurm --address auto", "address: is for --engine ray"),
+        ("--memory 2", "memory: is for --engine ray or slurm"),
+    ],
+)
+def test_what_cannot_be_swept_is_told_in_one_line(words, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(cli.runtime, "compute_on_cpu", lambda: None)
+    assert cli.main(["sweep", "a2c-mixed", "--out", str(tmp_path / "out"), *words.split()]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"coplayer: {message}") and error.count("\n") == 1 and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("name", "extra"), [("ray", "ray"), ("submitit", "slurm")])
+def test_an_engine_that_is_not_installed_is_one_line(name, extra, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setattr(cli.runtime, "compute_on_cpu", lambda: None)
+    assert cli.main(["sweep", "a2c-mixed", "--out", str(tmp_path / "out"), "--engine", extra]) == 2
+    assert capsys.readouterr().err == f"coplayer: engine: {extra} is not installed; pip install 'coplayer[{extra}]'\n"
 
 
 def test_a_sweep_that_is_stopped_lets_its_jobs_save(tmp_path):
@@ -227,13 +289,6 @@ def test_a_sweep_that_is_stopped_lets_its_jobs_save(tmp_path):
     with pytest.raises(Stopped):
         sweep(adjust(QUICK, seeds=2), tmp_path / "out", engine=engine)
     assert engine.started == ["run,seed=0"] and len(engine.stopped) == 1 and not engine.is_open
-
-
-def unbroken(config, out):
-    """Runs of single seeds that nothing stopped, joined."""
-    seeds = range(config.run.seed, config.run.seed + config.run.seeds)
-    runs = [registry.train(adjust(config, seed=seed, seeds=1), out / f"{seed}").path for seed in seeds]
-    return join(runs, out / "joint")
 
 
 def status(out, job):
@@ -253,17 +308,13 @@ def once_under_way(out, job, act):
     return thread
 
 
+@pytest.mark.long
 def test_a_killed_process_goes_on_to_the_same_bits(tmp_path):
-    out, said = tmp_path / "out", []
-
-    class Board(Silent):
-        def say(self, text):
-            said.append(text)
-
+    out, said = tmp_path / "out", Said()
     killer = once_under_way(out, "run,seed=0", lambda job: os.kill(job["pid"], signal.SIGKILL))
-    done = sweep(LONG, out, engine=Processes(), board=Board())
+    done = sweep(LONG, out, engine=Processes(), board=said)
     killer.join()
-    assert said == ["run,seed=0: killed by SIGKILL; it goes on from its last checkpoint"] and not done.failed
+    assert said.texts == ["run,seed=0: killed by SIGKILL; it goes on from its last checkpoint"] and not done.failed
     assert_same(done.runs["run"][0], unbroken(LONG, tmp_path / "unbroken").path)
 
 
@@ -291,7 +342,7 @@ def test_a_ray_node_is_lost_and_no_job_is(tmp_path):
 
     out, cluster = tmp_path / "out", Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
     nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
-    config, lost = adjust(LONG, seeds=3), []
+    config, lost, said = adjust(LONG, seeds=3), [], Said()
 
     def kill_node_of(job):
         parent = int(Path(f"/proc/{job['pid']}/stat").read_text().rpartition(")")[2].split()[1])
@@ -301,9 +352,10 @@ def test_a_ray_node_is_lost_and_no_job_is(tmp_path):
 
     try:
         killer = once_under_way(out, "run,seed=0", kill_node_of)
-        done = sweep(config, out, engine=Ray(cores=1, address=cluster.address))
+        done = sweep(config, out, engine=Ray(cores=1, address=cluster.address), board=said)
         killer.join()
     finally:
         cluster.shutdown()
-    assert lost and not done.failed
+    assert not done.failed and status(out, "run,seed=0")["pid"] != lost[0]
+    assert [text.partition(": ")[0] for text in said.texts] == ["run,seed=0"], said.texts
     assert_same(done.runs["run"][0], unbroken(config, tmp_path / "unbroken").path)

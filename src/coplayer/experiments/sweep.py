@@ -59,6 +59,8 @@ class Swept(NamedTuple):
     and all jobs are done, and else one for each finished job."""
     failed: dict[str, str]
     """The jobs that failed, each with its error on one line."""
+    jobs: int
+    """The number of all jobs."""
 
 
 def sweep(
@@ -111,7 +113,8 @@ def sweep(
         done = [job for job in jobs if lines[job.name].state == "done"]
         runs = _joined(jobs, done, out)
         write_rows(out / "results.csv", _table(done, runs, out))
-    return Swept(out / "results.csv", runs, {name: line.error for name, line in lines.items() if line.error})
+    failed = {name: line.error for name, line in lines.items() if line.state == "failed"}
+    return Swept(out / "results.csv", runs, failed, len(jobs))
 
 
 def _absolute(game_file: str | None) -> str | None:

@@ -41,7 +41,7 @@ class Engine(Protocol):
 
     cores: int
     """CPU cores of each job."""
-    gpus: float
+    gpus: int | float
     """GPUs of each job."""
     binds: bool
     """Whether a job's process runs on its cores alone from the start. If not, the job must see to it."""
@@ -76,7 +76,7 @@ class Processes:
     """
 
     cores: int = usual_cores()
-    gpus: int = 0
+    gpus: int | float = 0
     jobs: int = 0
     binds: bool = field(default=False, init=False)
     stays: bool = field(default=False, init=False)
@@ -192,7 +192,7 @@ class Ray:
     """
 
     cores: int = usual_cores()
-    gpus: float = 0
+    gpus: int | float = 0
     memory: float | None = None
     jobs: int = 0
     address: str | None = None
@@ -203,7 +203,7 @@ class Ray:
         _check(self)
         self._ray = imported("ray", "ray", setting="engine")
         have = available_cores()
-        require(self.address or self.cores <= have, f"cores: this machine has {have}, got {self.cores}")
+        require(bool(self.address) or self.cores <= have, f"cores: this machine has {have}, got {self.cores}")
 
     def open(self, function: Function, folder: Path) -> None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -265,7 +265,7 @@ class Slurm:
     """
 
     cores: int = usual_cores()
-    gpus: int = 0
+    gpus: int | float = 0
     memory: float | None = None
     jobs: int = 0
     partition: str | None = None
