@@ -33,7 +33,17 @@ def run(*arguments: object) -> int:
     "command",
     [
         *([], ["train"], *(["train", name] for name in registry.RECIPES)),
-        *(["sweep"], ["sweep", "a2c-mixed"], ["demo"], ["resume"], ["join"], ["evaluate"], ["watch"], ["equilibrium"], ["reproduce"]),
+        *(
+            ["sweep"],
+            ["sweep", "a2c-mixed"],
+            ["demo"],
+            ["resume"],
+            ["join"],
+            ["evaluate"],
+            ["watch"],
+            ["equilibrium"],
+            ["reproduce"],
+        ),
     ],
 )
 def test_every_help_reads(command, capsys):

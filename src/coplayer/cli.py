@@ -135,7 +135,7 @@ class Sweep(Training):
     minutes: int | None = None
     """With slurm: time limit of a job, which is saved and queued again when its time is over. None: 60."""
     sbatch: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-    """With slurm: another option of sbatch, such as account=me. Give the flag once for each."""
+    """With slurm: another option of sbatch, such as account=me or exclusive. Give the flag once for each."""
 
 
 @dataclass(frozen=True)
@@ -318,6 +318,8 @@ def sweep(command: Sweep, settings: Any, console: Console, *, arguments: list[st
     runtime.compute_on_cpu()  # here; jobs have the GPUs
     main = sys.modules["__main__"]
     own = getattr(main, "__spec__", None) is None and getattr(main, "__file__", "").endswith(".py")
+    axes = dict(map(flags.axis_of, command.grid))
+    games = [command.game, *(word for value in axes.get(GAME, []) for word in value)]
     done = train_grid(
         settings,
         command.out,
@@ -327,7 +329,7 @@ def sweep(command: Sweep, settings: Any, console: Console, *, arguments: list[st
         restarts=command.restarts,
         preset=command.preset,
         log=command.log,
-        game_file=command.game if files.names_a_file(command.game) else None,
+        game_files=[game for game in games if files.names_a_file(game)],
         program=main.__file__ if own else None,
         board=LiveBoard(console),
     )
@@ -343,13 +345,15 @@ def sweep(command: Sweep, settings: Any, console: Console, *, arguments: list[st
 
 def grid_of(texts: Sequence[str], settings: Any, arguments: list[str], console: Console) -> dict[str, list[Any]]:
     """The values of a grid by setting. Each value is parsed as the setting's own flag is."""
-    grid, of_group = {}, {f"{group}.{field.name}": field.name for group, field, _ in each(settings)}
+    grid, known = {}, dict(names.GAMES)
+    of_group = {f"{group}.{field.name}": field.name for group, field, _ in each(settings)}
     for text in texts:
         name, values = flags.axis_of(text)
         name = of_group.get(name, name)
         require(name not in grid, f"grid: {name}: is given twice; name all its values in one --grid")
         require_sweepable(name, settings)
         changed = [parse([*arguments, *flags.words_of(name, value, settings)], console).args[1] for value in values]
+        names.GAMES.update(known)  # a game of a file is another class each time that it is loaded
         own = name.removeprefix(f"{GAME}.")
         grid[name] = [getattr(one.game, own) if own != name else flat(one)[name] for one in changed]
     return grid
@@ -366,8 +370,8 @@ def engine_of(command: Sweep) -> Engine:
     if command.engine == "ray":
         return engines.Ray(**needed, memory=command.memory, address=command.address)
     if command.engine == "slurm":
-        more = dict(pair.partition("=")[::2] for pair in command.sbatch)
-        limits = {"minutes": command.minutes or 60, "restarts": command.restarts}
+        more = {name: value if equals else True for name, equals, value in (o.partition("=") for o in command.sbatch)}
+        limits = {"minutes": 60 if command.minutes is None else command.minutes, "restarts": command.restarts}
         return engines.Slurm(**needed, memory=command.memory, partition=command.partition, more=more, **limits)
     return engines.Processes(**needed)
 
@@ -675,12 +679,12 @@ def _help_of(arguments: list[str]) -> str:
     return " ".join(("coplayer", *words, "--help"))
 
 
-def _going_on(arguments: list[str], stopped: Stopped) -> str:
-    """The command that goes on with what was stopped."""
+def _to_go_on(arguments: list[str], folder: str) -> str:
+    """The command that goes on with what was stopped in a run's folder."""
     words, game = arguments, flags.value_of("--game", arguments) or ""
-    if arguments[0] == "train":
-        words = ["resume", str(stopped.folder), *(["--game-file", game] if files.names_a_file(game) else [])]
-    return f"'{shlex.join(('coplayer', *words))}' goes on"
+    if arguments[:1] not in (["sweep"], ["demo"], ["reproduce"], ["resume"]):  # these go on by themselves
+        words = ["resume", folder, *(["--game-file", game] if files.names_a_file(game) else [])]
+    return shlex.join(("coplayer", *words))
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -699,10 +703,12 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Stopped as stopped:
-        print(f"coplayer: stopped by SIGTERM, all is saved; {_going_on(arguments, stopped)}", file=sys.stderr)
+        again = _to_go_on(arguments, str(stopped.folder))
+        print(f"coplayer: stopped by SIGTERM, all is saved; '{again}' goes on", file=sys.stderr)
         return STATUS
     except KeyboardInterrupt:
-        print("coplayer: stopped; 'coplayer resume FOLDER' goes on from the last checkpoint", file=sys.stderr)
+        again = _to_go_on(arguments, "FOLDER")
+        print(f"coplayer: stopped; '{again}' goes on from the last checkpoint", file=sys.stderr)
         return 130
     return 0
 

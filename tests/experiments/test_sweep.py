@@ -145,7 +145,7 @@ def test_names_of_jobs_are_names_of_folders_and_differ():
         ({"hidden": []}, "grid: hidden: must be a list of values"),
         ({"core": "gru"}, "grid: core: must be a list of values, got 'gru'"),
         ({"hidden": [4, 8, 4]}, "grid: hidden: has 4 twice"),
-        ({"hidden": [4, 0]}, r"hidden: must be a finite number above 0, got 0 \(with hidden=0,seed=0\)"),
+        ({"hidden": [4, 0]}, r"hidden: must be a finite number above 0, got 0 \(with hidden=0\)"),
         ({"game.rounds": [4, 0]}, "game.rounds: must be a whole number of at least 1, got 0"),
         ({"game": [prisoners_dilemma(3)], "game.rounds": [4]}, "only one of the two can be swept"),
         ({"frozen": [Path("nowhere")], "learner_share": [0.0]}, "frozen: nowhere: no such run folder"),

@@ -7,17 +7,8 @@ from rich.console import Console
 from coplayer.runs.board import Line, LiveBoard
 
 
-def shown(lines, *, terminal):
-    out = io.StringIO()
-    with LiveBoard(Console(file=out, force_terminal=terminal, width=100, height=20, color_system=None)) as board:
-        for state in lines:
-            board.show(state)
-    return out.getvalue()
-
-
 def test_elsewhere_a_line_per_change():
     job = Line("a")
-    board_lines = []
     out = io.StringIO()
     with LiveBoard(Console(file=out, width=100)) as board:
         board.show([job, Line("b")])
@@ -31,8 +22,7 @@ def test_elsewhere_a_line_per_change():
             job.take(news)
             board.show([job, Line("b")])
         board.show([job, Line("b", "failed", error="[no] luck")])
-        board_lines = out.getvalue().splitlines()
-    assert board_lines == [
+    assert out.getvalue().splitlines() == [
         *("a: running on node1", "a: waiting", "a: running on node2", "a: done in 12 s", "b: failed: [no] luck"),
     ]
 
@@ -44,7 +34,10 @@ def test_on_a_terminal_a_table_with_what_needs_a_look_first():
         Line("three", "failed", 0.25, error="[no] luck"),
         Line("four"),
     ]
-    text = shown([lines], terminal=True)
+    out = io.StringIO()
+    with LiveBoard(Console(file=out, force_terminal=True, width=100, height=20, color_system=None)) as board:
+        board.show(lines)
+    text = out.getvalue()
     assert "4 jobs: 1 done, 1 waiting, 1 failed, 1 running; 44% of the work" in text
     rows = [line.split() for line in text.splitlines()]
     assert ["two", "running", "50%", "20", "1", "node2"] in rows

@@ -46,6 +46,7 @@ def test_processes_tell_results_and_deaths_and_share_out_the_gpus(tmp_path, impo
     first, second = engine.start(
         [{"name": "a", "log": str(log)}, {"name": "b", "log": str(log), "dies": signal.SIGKILL}]
     )
+    assert engine.at_a_time() == min(3, runtime.available_cores())
     assert ends(engine, first) == {"state": "done", "gpus": "3"}
     assert ends(engine, second) == Lost("killed by SIGKILL")
     assert "said on stdout" in log.read_text() and engine._gpus == ["7", "3", "5"]
@@ -104,13 +105,22 @@ def test_slurm_is_told_what_each_job_needs(tmp_path, monkeypatch):
         (tools / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{tools}{os.pathsep}{os.environ['PATH']}")
     submitit.SlurmJob.watcher.clear()
-    engine = Slurm(2, 1.0, 4.0, 5, partition="day", minutes=90, more={"account": "me"})
+    engine = Slurm(2, 1.0, 4.0, 5, partition="day", minutes=90, more={"account": "me", "exclusive": True})
     engine.open(compute, tmp_path / "engine")
     jobs = [{"name": "a"}, {"name": "b"}]
     waits, cancelled = engine.start(jobs)
     script = (tmp_path / "script").read_text()
     for option in (
-        *("array=0-1%2", "cpus-per-task=2", "gpus-per-node=1", "mem=4GB", "partition=day", "time=90", "account=me"),
+        *(
+            "array=0-1%2",
+            "cpus-per-task=2",
+            "gpus-per-node=1",
+            "mem=4GB",
+            "exclusive",
+            "partition=day",
+            "time=90",
+            "account=me",
+        ),
         *("signal=USR2@300", "job-name=coplayer"),
     ):
         assert f"#SBATCH --{option}\n" in script

@@ -1,6 +1,6 @@
 """Sweeps: a grid of settings, each trained with many seeds, as jobs over processes and machines.
 
-sweep.json       what is swept: the grid, and the settings of each job. Another sweep is refused in the same folder
+sweep.json       what is swept: the settings of each job. Another sweep is refused in the same folder
 jobs/NAME        the run folder of each job
 settings/NAME    one run for each setting, joined from its jobs (see `experiments.join`)
 results.csv      one row for each job, setting, seed and learner: the swept settings and the last metrics
@@ -73,7 +73,7 @@ def sweep(
     restarts: int = 20,
     preset: str = "custom",
     log: Sequence[str] = (),
-    game_file: str | None = None,
+    game_files: Sequence[str] = (),
     program: str | Path | None = None,
     board: Board | None = None,
 ) -> Swept:
@@ -81,9 +81,9 @@ def sweep(
 
     `grid`: values by the name of a setting, such as `{"hidden": [32, 64], "game.rounds": [10, 20]}`. `seeds_per_job`:
     seeds that each job trains; jobs of one setting are joined at the end. `engine`: where jobs run, such as
-    `engines.Ray(cores=2)`; None: processes of this machine with one core each. `restarts`: times that a job may be
+    `engines.Ray(cores=2)`; None: processes of this machine. `restarts`: times that a job may be
     started again, each time from its last checkpoint, since its process or machine was lost. `log`: trackers, as of
-    `coplayer train --log`. `game_file`: "path/to/file.py:ClassName" of a game of your own, which every job loads.
+    `coplayer train --log`. `game_files`: games of your own, as "path/to/file.py:ClassName", which every job loads.
     `program`: a Python file that every job runs first, to register what the settings name; what it does under
     `if __name__ == "__main__"` is left out. `board` shows the jobs; None: silence.
 
@@ -101,12 +101,17 @@ def sweep(
     _claim(out, jobs, preset)
     engine, board = engine or engines.Processes(), board or Silent()
     given = {
-        **{"preset": preset, "log_to": list(log), "game_file": _absolute(game_file)},
-        **{"program": program and os.path.abspath(program)},
+        "preset": preset,
+        "log_to": list(log),
+        "game_files": [_absolute(file) for file in game_files],
+        "program": program and os.path.abspath(program),
         "compilation_cache": bool(jax.config.jax_enable_compilation_cache),
-        **{"cores": engine.cores, "gpus": engine.gpus, "bound": engine.binds},
+        "cores": engine.cores,
+        "gpus": engine.gpus,
+        "bound": engine.binds,
     }
     specs = {job.name: _spec(job, out) | given for job in jobs}
+    (out / "logs").mkdir(exist_ok=True)
     with RunFolder(out).locked(), board:
         lines = {name: _line(spec, by_name[name].settings) for name, spec in specs.items()}
         _Course(specs, lines, engine, board, restarts).run(out)
@@ -117,10 +122,10 @@ def sweep(
     return Swept(out / "results.csv", runs, failed, len(jobs))
 
 
-def _absolute(game_file: str | None) -> str | None:
+def _absolute(game_file: str) -> str:
     """A file and a class, whose file is named from the root on."""
-    file, _, name = (game_file or "").rpartition(":")
-    return f"{os.path.abspath(file)}:{name}" if file else None
+    file, _, name = game_file.rpartition(":")
+    return f"{os.path.abspath(file)}:{name}"
 
 
 def plan(settings: Any, grid: Mapping[str, Sequence[Any]], seeds_per_job: int) -> list[Job]:
@@ -133,14 +138,14 @@ def plan(settings: Any, grid: Mapping[str, Sequence[Any]], seeds_per_job: int) -
     for values in itertools.product(*grid.values()):
         point = dict(zip(grid, values, strict=True))
         setting = _unique(_name(point) or "run", taken)
+        try:
+            whole = registry.checked(_at(settings, point))
+        except CoplayerError as error:
+            raise CoplayerError(f"{error} (with {setting})" if point else str(error)) from error
         for first in range(run.seed, run.seed + run.seeds, seeds_per_job):
             count = min(seeds_per_job, run.seed + run.seeds - first)
             seeds = f"seed={first}" if count == 1 else f"seeds={first}-{first + count - 1}"
-            try:
-                own = registry.checked(adjust(_at(settings, point), seed=first, seeds=count))
-            except CoplayerError as error:
-                raise CoplayerError(f"{error} (with {setting},{seeds})" if point else str(error)) from error
-            jobs.append(Job(f"{setting},{seeds}", setting, point, own))
+            jobs.append(Job(f"{setting},{seeds}", setting, point, adjust(whole, seed=first, seeds=count)))
     return jobs
 
 
@@ -207,7 +212,9 @@ def _spec(job: Job, out: Path) -> dict[str, Any]:
         "name": job.name,
         "experiment": registry.experiment_of(job.settings).NAME,
         "settings": stored.described(job.settings, folder),
-        **{"folder": str(folder), "log": str(logs / f"{job.name}.txt"), "status": str(logs / f"{job.name}.json")},
+        "folder": str(folder),
+        "log": str(logs / f"{job.name}.txt"),
+        "status": str(logs / f"{job.name}.json"),
     }
 
 
@@ -220,8 +227,6 @@ def _claim(out: Path, jobs: Sequence[Job], preset: str) -> None:
     if not file.exists():
         require_new_folder(out)
         write_atomically(file, json.dumps(ours, indent=1).encode() + b"\n")
-        for name in ("jobs", "logs"):
-            (out / name).mkdir(exist_ok=True)
         return
     try:
         theirs = loads(file.read_bytes())

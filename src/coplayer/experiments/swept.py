@@ -56,11 +56,13 @@ def _train(job: dict[str, Any], folder: Path, status: "Status") -> None:
     runtime.configure(min(2, job["cores"]), compilation_cache=job["compilation_cache"])
     if not job["gpus"]:
         runtime.compute_on_cpu()
+    elif job["gpus"] < 1:  # others compute on the same one
+        os.environ.setdefault("XLA_PYTHON_CLIENT_MEM_FRACTION", f"{0.9 * job['gpus']:.3f}")
     if job["program"]:
         sys.path.insert(0, str(Path(job["program"]).parent))
         runpy.run_path(job["program"], run_name=NOT_MAIN)
-    if job["game_file"]:
-        names.register(*files.load(job["game_file"]))
+    for file in job["game_files"]:
+        names.register(*files.load(file))
     default = registry.settings_type(registry.EXPERIMENTS[job["experiment"]])()
     settings = stored.read(job["settings"], default, folder)
     status.write(state="running")

@@ -7,9 +7,10 @@ from typing import Any, Protocol, runtime_checkable
 from rich import box
 from rich.console import Console, Group
 from rich.live import Live
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
+ERROR_WIDTH = 40  # of the table's last column, in characters
 ORDER = ("running", "failed", "waiting", "done")
 """The states of a job, in the order in which the table has them: what does not fit the terminal is cut off below."""
 
@@ -108,10 +109,10 @@ def _summary(lines: list[Line]) -> str:
 
 
 def _table(lines: list[Line]) -> Table:
-    table = Table("job", "state", box=box.SIMPLE)
+    table = Table(Column("job", no_wrap=True), "state", box=box.SIMPLE)
     for name in ("progress", "seconds", "restarts"):
         table.add_column(name, justify="right")
-    table.add_column("host, or error")
+    table.add_column("host, or error", no_wrap=True, max_width=ERROR_WIDTH)  # the whole error is told at the end
     for line in sorted(lines, key=lambda line: ORDER.index(line.state)):
         numbers = (f"{line.progress:.0%}", f"{line.seconds:.0f}", str(line.restarts))
         table.add_row(*map(Text, (line.name, line.state, *numbers, line.error or line.host)))

@@ -85,8 +85,10 @@ class Processes:
         _check(self, whole_gpus=True)
         have = available_cores()
         require(self.cores <= have, f"cores: this machine has {have}, got {self.cores}")
-        self._gpus = _visible_gpus() if self.gpus else []
+        self._gpus = _visible_gpus() if self.gpus else []  # those that are free
         require(self.gpus <= len(self._gpus), f"gpus: this machine has {len(self._gpus)}, got {self.gpus}")
+        room = self.jobs or have // self.cores
+        self._room = min(room, len(self._gpus) // self.gpus) if self.gpus else room
 
     def open(self, function: Function, folder: Path) -> None:
         self._function = function
@@ -95,9 +97,7 @@ class Processes:
         pass
 
     def at_a_time(self) -> int:
-        fit = available_cores() // self.cores
-        fit = min(fit, len(self._gpus) // self.gpus) if self.gpus else fit
-        return min(self.jobs or fit, fit) if self.gpus else self.jobs or fit
+        return self._room
 
     def start(self, jobs: list[Job]) -> list[Any]:
         return [self._start(job) for job in jobs]
@@ -260,7 +260,7 @@ class Slurm:
 
     A job that Slurm pre-empts, or whose time is over, is saved and put back into the queue. `memory`: GB for each job.
     `jobs`: at a time; 0 for as many as the queue takes. `minutes`: limit of each job, of one stay on a machine.
-    `more`: other options of sbatch, such as {"account": "me"}. Raises `CoplayerError` where submitit or Slurm is not
+    `more`: other options of sbatch, such as {"account": "me", "exclusive": True}. Raises `CoplayerError` where submitit or Slurm is not
     installed.
     """
 
@@ -270,7 +270,7 @@ class Slurm:
     jobs: int = 0
     partition: str | None = None
     minutes: int = 60
-    more: Mapping[str, str] = field(default_factory=dict)
+    more: Mapping[str, str | bool] = field(default_factory=dict)
     restarts: int = 100
     """Times that a job may be put back since its time was over."""
     cluster: str = "slurm"  # submitit's name; the tests take its "local"
@@ -292,7 +292,7 @@ class Slurm:
             name="coplayer",
             timeout_min=self.minutes,
             cpus_per_task=self.cores,
-            gpus_per_node=self.gpus,
+            gpus_per_node=self.gpus or None,
             mem_gb=self.memory,
             slurm_partition=self.partition,
             slurm_array_parallelism=self.jobs or 1000,
