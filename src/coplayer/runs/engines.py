@@ -260,8 +260,8 @@ class Slurm:
 
     A job that Slurm pre-empts, or whose time is over, is saved and put back into the queue. `memory`: GB for each job.
     `jobs`: at a time; 0 for as many as the queue takes. `minutes`: limit of each job, of one stay on a machine.
-    `more`: other options of sbatch, such as {"account": "me", "exclusive": True}. Raises `CoplayerError` where submitit or Slurm is not
-    installed.
+    `more`: other options of sbatch, such as {"account": "me", "exclusive": True}. Raises `CoplayerError` where submitit
+    or Slurm is not installed.
     """
 
     cores: int = usual_cores()
