@@ -33,7 +33,8 @@ def run(*arguments: object) -> int:
     "command",
     [
         *([], ["train"], *(["train", name] for name in registry.RECIPES)),
-        *(["demo"], ["resume"], ["join"], ["evaluate"], ["report"], ["watch"], ["equilibrium"], ["reproduce"]),
+        *(["sweep"], ["sweep", "a2c-mixed"], ["demo"], ["resume"], ["join"], ["evaluate"], ["report"], ["watch"]),
+        *(["equilibrium"], ["reproduce"]),
     ],
 )
 def test_every_help_reads(command, capsys):
@@ -45,7 +46,7 @@ def test_every_help_reads(command, capsys):
 
 def test_nothing_asked_for_is_a_hint(capsys):
     assert run() == 2
-    assert capsys.readouterr().err.startswith("coplayer: Expected one of {train, demo,")
+    assert capsys.readouterr().err.startswith("coplayer: Expected one of {train, sweep, demo,")
 
 
 @pytest.mark.parametrize(
@@ -76,7 +77,7 @@ def test_nothing_asked_for_is_a_hint(capsys):
         ("train a2c-mixed --game --out x", "game: needs a value, one of ipd, matrix"),
         ("train a2c-mixed --game matrix", "Missing from coplayer train a2c-mixed: --game.payoffs"),
         ("train foo --out x", "train: must be one of ppi-mixed, ppi-step1"),
-        ("trane", "unrecognized options: trane; Available subcommands: train, demo"),
+        ("trane", "unrecognized options: trane; Available subcommands: train, sweep, demo"),
     ],
 )
 def test_what_cannot_be_parsed_is_told_in_one_line(words, said, capsys):

@@ -58,7 +58,7 @@ def test_every_command_is_understood(document, monkeypatch):
     assert len(found) >= 3
     for command in found:
         job = cli.parse(shlex.split(command, comments=True)[1:], Console())
-        if command.startswith("coplayer train"):
+        if command.startswith(("coplayer train", "coplayer sweep")):
             _, settings, _ = job.args
             registry.experiment_of(settings).check(settings)
 

@@ -23,6 +23,7 @@ from coplayer.experiments.pretrained import pretrained
 from coplayer.experiments.protocol import Experiment, Recipe
 from coplayer.experiments.registry import RECIPES, load, preset, resume, train
 from coplayer.experiments.registry import register as register_experiment
+from coplayer.experiments.sweep import sweep
 from coplayer.games.cleanup import CleanUpLite
 from coplayer.games.coin import CoinGame
 from coplayer.games.game import Game, Symbol, Vector
@@ -144,6 +145,7 @@ __all__ = [
     "shaping",
     "signature",
     "stationary_rewards",
+    "sweep",
     "tournament",
     "train",
     "uniform",

@@ -6,7 +6,7 @@ import re
 import shlex
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stderr
 from dataclasses import dataclass
 from functools import partial
@@ -28,21 +28,26 @@ from coplayer.experiments.fingerprints import take as take_fingerprints
 from coplayer.experiments.join import join as join_runs
 from coplayer.experiments.page import make_page
 from coplayer.experiments.protocol import Recipe
+from coplayer.experiments.sweep import require_sweepable
+from coplayer.experiments.sweep import sweep as train_grid
 from coplayer.experiments.tournaments import hold, players_of
 from coplayer.experiments.watch import watch as watch_run
 from coplayer.figures.parity import brief
-from coplayer.games import names
+from coplayer.games import files, names
 from coplayer.games.matrix import MatrixGame
 from coplayer.reproduce import reproduce as reproduction
 from coplayer.reproduce.equilibrium import report_equilibrium
 from coplayer.reproduce.report import report as report_run
 from coplayer.reproduce.run_page import write_report
-from coplayer.runs import hosts
+from coplayer.runs import engines, hosts
+from coplayer.runs.board import LiveBoard
 from coplayer.runs.display import Display
+from coplayer.runs.engines import Engine
 from coplayer.runs.folder import RunFolder
+from coplayer.runs.stopping import STATUS, Stopped
 from coplayer.runs.tracking import Tracked
 from coplayer.runs.training import Reporter
-from coplayer.settings import adjust
+from coplayer.settings import GAME, adjust, each, flat
 
 _T = TypeVar("_T")
 Preset = Literal["quick", "paper"]
@@ -105,6 +110,44 @@ class Train(Training):
     """Values that all other settings start from: "quick" is made for a CPU of 2 cores, "paper" is as published."""
     game: str
     """Name of the game, or the file and class of a game of your own; that file is run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep(Training):
+    """Train a grid of settings with many seeds, as jobs over processes and machines. The same command goes on with what
+    is not finished. The flags of its settings are added by `flags.flags_of`."""
+
+    out: Path
+    """Folder for the sweep. All machines must see it."""
+    preset: Preset = "quick"
+    """Values that all other settings start from: "quick" is made for a CPU of 2 cores, "paper" is as published."""
+    game: str
+    """Name of the game, or the file and class of a game of your own; that file is run."""
+    grid: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """A setting and its values, such as learning_rate=1e-3,3e-3. Give the flag once for each setting; all combinations
+    are trained. Where a value has a comma, part the values by semicolons: "game.payoffs=1 -1 2 0;4 0 3 2"."""
+    seeds_per_job: int = 1
+    """Seeds that each job trains, of --seeds. Jobs of the same settings are joined at the end."""
+    engine: Literal["processes", "ray", "slurm"] = "processes"
+    """Where jobs run: processes of this machine, a Ray cluster (coplayer[ray]) or Slurm (coplayer[slurm])."""
+    cores: int = runtime.usual_cores()
+    """CPU cores of each job. The default is what coplayer train uses, to the same numbers."""
+    gpus: float = 0.0
+    """GPUs of each job, with ray also a part of one. 0: jobs compute on the CPU."""
+    jobs: int = 0
+    """Jobs at a time. 0: as many as there is room for."""
+    restarts: int = 20
+    """Times that a job may be started again, from its last checkpoint, after its process or machine was lost."""
+    memory: float | None = None
+    """With ray and slurm: memory of each job in GB."""
+    address: str | None = None
+    """With ray: an existing cluster, such as auto or 10.0.0.1:6379. None: a cluster on this machine for this sweep."""
+    partition: str | None = None
+    """With slurm: the partition."""
+    minutes: int | None = None
+    """With slurm: time limit of a job, which is saved and queued again when its time is over. None: 60."""
+    sbatch: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """With slurm: another option of sbatch, such as account=me or exclusive. Give the flag once for each."""
 
 
 @dataclass(frozen=True)
@@ -292,6 +335,70 @@ def train(command: Train, settings: Any, console: Console) -> None:
     with reporting(command, command.out, console) as reporter:
         registry.train(settings, command.out, preset=command.preset, reporter=reporter)
     finish(command.out, console)
+
+
+def sweep(command: Sweep, settings: Any, console: Console, *, arguments: list[str]) -> None:
+    """Train all jobs, and say where the results are and which jobs failed."""
+    runtime.compute_on_cpu()  # here; jobs have the GPUs
+    main = sys.modules["__main__"]
+    own = getattr(main, "__spec__", None) is None and getattr(main, "__file__", "").endswith(".py")
+    axes = dict(map(flags.axis_of, command.grid))
+    games = [command.game, *(word for value in axes.get(GAME, []) for word in value)]
+    done = train_grid(
+        settings,
+        command.out,
+        grid_of(command.grid, settings, arguments, console),
+        seeds_per_job=command.seeds_per_job,
+        engine=engine_of(command),
+        restarts=command.restarts,
+        preset=command.preset,
+        log=command.log,
+        game_files=[game for game in games if files.names_a_file(game)],
+        program=main.__file__ if own else None,
+        board=LiveBoard(console),
+    )
+    say_where(console, table=done.table)
+    for setting, runs in done.runs.items():
+        say_where(console, **{setting: ", ".join(map(str, runs)) or "no job is done"})
+    for name, error in done.failed.items():
+        console.print(f"failed: {name}: {error}", highlight=False, soft_wrap=True, markup=False)
+    many = len(done.failed) > 1
+    again = f"failed; the same command tries {'them' if many else 'it'} again"
+    require(not done.failed, f"{len(done.failed)} job{'s' if many else ''} of {done.jobs} {again}")
+
+
+def grid_of(texts: Sequence[str], settings: Any, arguments: list[str], console: Console) -> dict[str, list[Any]]:
+    """The values of a grid by setting. Each value is parsed as the setting's own flag is."""
+    grid, known = {}, dict(names.GAMES)
+    of_group = {f"{group}.{field.name}": field.name for group, field, _ in each(settings)}
+    for text in texts:
+        name, values = flags.axis_of(text)
+        name = of_group.get(name, name)
+        require(name not in grid, f"grid: {name}: is given twice; name all its values in one --grid")
+        require_sweepable(name, settings)
+        asked = ([*arguments, *flags.words_of_swept(name, value, settings)] for value in values)
+        changed = [parse(words, console).args[1] for words in asked]
+        names.GAMES.update(known)  # a game of a file is another class each time that it is loaded
+        own = name.removeprefix(f"{GAME}.")
+        grid[name] = [getattr(one.game, own) if own != name else flat(one)[name] for one in changed]
+    return grid
+
+
+def engine_of(command: Sweep) -> Engine:
+    """The engine that the flags describe. Refuses flags of another engine."""
+    needed = {"cores": command.cores, "gpus": command.gpus, "jobs": command.jobs}
+    own = {"memory": ("ray", "slurm"), "address": ("ray",)}
+    own |= dict.fromkeys(("partition", "minutes", "sbatch"), ("slurm",))
+    for name, whose in own.items():
+        given = getattr(command, name) not in (None, ())
+        require(not given or command.engine in whose, f"{name}: is for --engine {' or '.join(whose)}")
+    if command.engine == "ray":
+        return engines.Ray(**needed, memory=command.memory, address=command.address)
+    if command.engine == "slurm":
+        more = {name: value if equals else True for name, equals, value in (o.partition("=") for o in command.sbatch)}
+        limits = {"minutes": 60 if command.minutes is None else command.minutes, "restarts": command.restarts}
+        return engines.Slurm(**needed, memory=command.memory, partition=command.partition, more=more, **limits)
+    return engines.Processes(**needed)
 
 
 def demo(command: Demo, console: Console) -> None:
@@ -526,14 +633,18 @@ def make_app(arguments: list[str], console: Console) -> SubcommandApp:
     """The tree of commands, each of which gives the job to be done. The recipe, the preset and the game among the
     arguments decide which flags there are.
     """
-    app, training = SubcommandApp(), SubcommandApp()
-    for name, recipe in registry.RECIPES.items():
-        if name in arguments:
-            add_training(training, name, recipe, arguments, console)
-        else:  # listed only
-            training.command(_listed(recipe), name=name)
-    app.command(training, name="train", help="Train agents: one command for each experiment, step or variant.")
-
+    app = SubcommandApp()
+    for verb, (base, job, about) in {
+        "train": (Train, train, "Train agents: one command for each experiment, step or variant."),
+        "sweep": (Sweep, partial(sweep, arguments=arguments), "Train a grid of settings with many seeds, as jobs."),
+    }.items():
+        training = SubcommandApp()
+        for name, recipe in registry.RECIPES.items():
+            if arguments[:1] == [verb] and name in arguments:
+                add_training(training, name, recipe, arguments, console, base, job)
+            else:  # listed only
+                training.command(_listed(recipe), name=name)
+        app.command(training, name=verb, help=about)
     for kind, job in JOBS.items():
         add_command(app, kind, job, console)
     return app
@@ -549,18 +660,29 @@ def add_command(app: SubcommandApp, kind: type, job: Callable[[Any, Console], No
     app.command(command, name=kind.__name__.lower())
 
 
-def add_training(app: SubcommandApp, name: str, recipe: Recipe, arguments: list[str], console: Console) -> None:
-    """Add the command that trains by `recipe`. The preset and the game among the arguments give its defaults."""
+def add_training(
+    app: SubcommandApp,
+    name: str,
+    recipe: Recipe,
+    arguments: list[str],
+    console: Console,
+    base: type,
+    job: Callable[..., None],
+) -> None:
+    """Add the command that does `job` by `recipe`, with the flags of `base` and of the recipe's settings. The preset
+    and the game among the arguments give its defaults.
+    """
     preset, asked = (flags.value_of(flag, arguments) for flag in ("--preset", "--game"))
     preset = preset if preset in get_args(Preset) else "quick"
     start = recipe.presets[preset]
     game = names.described(start.game)["name"] if asked is None else flags.know_game(asked)
     start = adjust(start, game=flags.game_of(game, start.game))
-    kind = flags.flags_of(start, game, base=Train)
-    default = kind(out=Path("runs") / name, preset=preset, game=game)
+    kind = flags.flags_of(start, game, base=base)
+    out = Path("runs") / (name if base is Train else f"{name}-sweep")
+    default = kind(out=out, preset=preset, game=game)
 
     def command(command: Annotated[tyro.conf.OmitSubcommandPrefixes[kind], tyro.conf.arg(name="")] = default) -> Job:
-        return partial(train, command, flags.settings_from(command, start), console)
+        return partial(job, command, flags.settings_from(command, start), console)
 
     command.__doc__ = _about(recipe)
     app.command(command, name=name)
@@ -584,9 +706,9 @@ def _about(recipe: Recipe) -> str:
 def parse(arguments: list[str], console: Console) -> Job:
     """The job that the arguments ask for. Raises `CoplayerError` with one line where they ask for none."""
     complaint = io.StringIO()
-    if arguments[:1] == ["train"] and arguments[1:]:
+    if arguments[:1] in (["train"], ["sweep"]) and arguments[1:]:
         known = arguments[1] in registry.RECIPES or arguments[1].startswith("-")
-        require(known, f"train: must be one of {', '.join(registry.RECIPES)}, got {arguments[1]!r}")
+        require(known, f"{arguments[0]}: must be one of {', '.join(registry.RECIPES)}, got {arguments[1]!r}")
     try:
         with redirect_stderr(complaint):
             return make_app(arguments, console).cli(
@@ -611,13 +733,22 @@ def _one_line(boxed: str) -> str:
 
 def _help_of(arguments: list[str]) -> str:
     """The command whose help has the flags that were asked for."""
-    words = [word for word in arguments[:1] if word in ("train", *(kind.__name__.lower() for kind in JOBS))]
-    words += [word for word in arguments[1:2] if words == ["train"] and word in registry.RECIPES]
+    words = [word for word in arguments[:1] if word in ("train", "sweep", *(kind.__name__.lower() for kind in JOBS))]
+    words += [word for word in arguments[1:2] if words in (["train"], ["sweep"]) and word in registry.RECIPES]
     return " ".join(("coplayer", *words, "--help"))
 
 
+def _to_go_on(arguments: list[str], folder: str) -> str:
+    """The command that goes on with what was stopped in a run's folder."""
+    words, game = arguments, flags.value_of("--game", arguments) or ""
+    if arguments[:1] not in (["sweep"], ["demo"], ["reproduce"], ["resume"]):  # these go on by themselves
+        words = ["resume", folder, *(["--game-file", game] if files.names_a_file(game) else [])]
+    return shlex.join(("coplayer", *words))
+
+
 def main(arguments: list[str] | None = None) -> int:
-    """Entry point of the `coplayer` command. Returns the exit status: 0, 2 after an error, 130 after Ctrl-C.
+    """Entry point of the `coplayer` command. Returns the exit status: 0, 2 after an error, 130 after Ctrl-C, and
+    `stopping.STATUS`, 75, where SIGTERM stopped a training, whose state is saved.
 
     A process that fails among others ends at once, since the others cannot come to leave together with it.
     """
@@ -647,8 +778,14 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:  # who read our output has enough, such as `coplayer --help | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except Stopped as stopped:
+        again = _to_go_on(arguments, str(stopped.folder))
+        print(f"coplayer: stopped by SIGTERM, all is saved; '{again}' goes on", file=sys.stderr)
+        hosts.disconnect()
+        return STATUS
     except KeyboardInterrupt:
-        print("coplayer: stopped; 'coplayer resume FOLDER' goes on from the last checkpoint", file=sys.stderr)
+        again = _to_go_on(arguments, "FOLDER")
+        print(f"coplayer: stopped; '{again}' goes on from the last checkpoint", file=sys.stderr)
         return 130
     return 0
 

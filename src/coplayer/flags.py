@@ -10,6 +10,7 @@ import dataclasses
 import functools
 import inspect
 import json
+import shlex
 import textwrap
 import typing
 from itertools import pairwise
@@ -20,7 +21,7 @@ import tyro
 from coplayer.errors import CoplayerError, require
 from coplayer.games import files, names
 from coplayer.games.game import Game
-from coplayer.settings import GAME, groups_of
+from coplayer.settings import GAME, flat, groups_of
 
 T = TypeVar("T")
 OWN = "own_settings"  # the field of the flags that has the game's own settings
@@ -68,6 +69,26 @@ def game_of(name: str, own: Game) -> Game:
     game = names.GAMES[name]
     alike = type(game) is type(own) and "rounds" in {field.name for field in dataclasses.fields(game)}
     return dataclasses.replace(game, rounds=own.rounds) if alike else game
+
+
+def axis_of(text: str) -> tuple[str, list[list[str]]]:
+    """The setting and its values, each as the words of its flag, from NAME=VALUE,VALUE,... Where there is a semicolon,
+    semicolons part the values in place of commas. The name may begin with that of the setting's group.
+    """
+    name, equals, rest = text.partition("=")
+    values = [shlex.split(value) for value in rest.split(";" if ";" in rest else ",")]
+    whole = bool(name.strip() and equals) and all(values)
+    require(whole, f"grid: must be NAME=VALUE,VALUE,... such as learning_rate=1e-3,3e-3; got {text!r}")
+    return name.strip().replace("-", "_"), values
+
+
+def words_of_swept(name: str, value: list[str], settings: Any) -> list[str]:
+    """The words of the command line that give the setting `name` a value."""
+    flag = f"--{name.replace('_', '-')}"
+    if not isinstance(flat(settings).get(name), bool):
+        return [flag, *value]
+    require(value in (["true"], ["false"]), f"grid: {name}: must be true or false, got {' '.join(value)}")
+    return [flag if value == ["true"] else f"--no-{flag[2:]}"]
 
 
 def flags_of(settings: Any, game: str, *, base: type) -> type:

@@ -5,8 +5,10 @@ import os
 import platform
 import tempfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
+import filelock
 import jax
 import platformdirs
 
@@ -33,7 +35,7 @@ def configure(cpu_devices: int | None = None, *, compilation_cache: bool = True)
         os.environ["XLA_FLAGS"] = f"{flags} {WIDE_VECTORS}".strip()
     if "xla_force_host_platform_device_count" not in flags:
         with contextlib.suppress(RuntimeError):  # JAX has begun
-            jax.config.update("jax_num_cpu_devices", cpu_devices or min(2, available_cores()))
+            jax.config.update("jax_num_cpu_devices", cpu_devices or usual_cores())
     if not compilation_cache or os.environ.get(NO_CACHE):
         jax.config.update("jax_enable_compilation_cache", False)
     elif jax.config.jax_compilation_cache_dir is None:
@@ -71,6 +73,50 @@ def _keep_programs(folder: Path) -> None:
     jax.config.update("jax_persistent_cache_min_compile_time_secs", LEAST_SECONDS)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
     jax.config.update("jax_compilation_cache_max_size", MOST_BYTES)
+
+
+def compute_on_cpu() -> None:
+    """Leave the GPUs to other processes. Counts if JAX has touched no device yet."""
+    jax.config.update("jax_platforms", "cpu")
+
+
+@contextlib.contextmanager
+def own_cores(count: int) -> Iterator[None]:
+    """Bind this process to `count` cores that no other process of the user holds by this function. Where fewer are
+    free, or the system cannot bind, the process runs on all cores as before. XLA has as many threads as cores.
+    """
+    with contextlib.ExitStack() as held:
+        with contextlib.suppress(OSError, AttributeError):  # AttributeError: a system without sched_setaffinity
+            before, folder = os.sched_getaffinity(0), Path(tempfile.gettempdir()) / f"coplayer-cores-{os.getuid()}"
+            folder.mkdir(exist_ok=True)
+            with filelock.FileLock(folder / "all.lock"):
+                cores = _locked(folder, sorted(before), count, held)
+            if cores:
+                held.callback(os.sched_setaffinity, 0, before)
+                os.sched_setaffinity(0, cores)
+        yield
+
+
+def _locked(folder: Path, cores: list[int], count: int, held: contextlib.ExitStack) -> list[int]:
+    """The first `count` of the cores that are free, locked until `held` ends; none where there are not so many."""
+    with contextlib.ExitStack() as taken:
+        found = []
+        for core in cores:
+            if len(found) < count:
+                lock = filelock.FileLock(folder / f"{core}.lock")
+                with contextlib.suppress(filelock.Timeout):
+                    lock.acquire(blocking=False)
+                    taken.callback(lock.release)
+                    found.append(core)
+        if len(found) < count:
+            return []
+        held.enter_context(taken.pop_all())
+        return found
+
+
+def usual_cores() -> int:
+    """Cores that a training uses by default, each as a device of its own."""
+    return min(2, available_cores())
 
 
 def available_cores() -> int:

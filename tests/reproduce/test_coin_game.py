@@ -48,7 +48,7 @@ def finished(tiny, monkeypatch):
         append_rows(folder.metrics_file, rows)
         return folder
 
-    monkeypatch.setattr(reproduce, "_trained", trained)
+    monkeypatch.setattr(registry, "go_on", trained)
 
 
 def test_the_share_of_own_coins_of_everybody(finished, tmp_path):

@@ -66,7 +66,7 @@ def finished(tiny_studies, monkeypatch):
         episodes, seeds = np.arange(3), np.arange(settings.run.seeds)[:, None]
         return {method: {metric: 100 + number_of(metric, method, episodes, seeds) for metric in METRICS}}
 
-    monkeypatch.setattr(reproduce, "_trained", trained)
+    monkeypatch.setattr(registry, "go_on", trained)
     monkeypatch.setattr(meulemans_cleanup, "within", within)
 
 

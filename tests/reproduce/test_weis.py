@@ -75,7 +75,7 @@ def finished(tmp_path, monkeypatch):
         return {phase: dict.fromkeys(names, curves) for phase in phases}
 
     seen = []
-    monkeypatch.setattr(reproduce, "_trained", trained)
+    monkeypatch.setattr(registry, "go_on", trained)
     monkeypatch.setattr(weis, "evaluate", evaluated)
     return seen
 

@@ -30,6 +30,8 @@ RECIPES: dict[str, Recipe] = {}
 TAKEN = (
     *("out", "preset", "game", "game_file", "compilation_cache", "log"),
     *("distributed", "coordinator", "processes", "process"),
+    *("grid", "seeds_per_job", "engine", "cores", "gpus", "memory", "jobs", "restarts", "address"),
+    *("partition", "minutes", "sbatch"),
 )
 """Flags of every training command, which no setting may be named like."""
 
@@ -295,6 +297,18 @@ def trainer_of(settings: Any) -> training.Training:
     return experiment.Trainer(settings, **given)
 
 
+def checked(settings: Any) -> Any:
+    """The settings, each of its declared type. Raises `CoplayerError` where they cannot be trained; the memory that
+    they need is not looked at.
+    """
+    experiment, settings = experiment_of(settings), stored.typed(settings)
+    check_game(settings.game)
+    experiment.check(settings)
+    for name in built_on(settings):
+        source(name, settings)
+    return settings
+
+
 def train(settings: Any, out: str | Path, *, preset: str = "custom", reporter: Reporter | None = None) -> RunFolder:
     """Train an experiment from its settings into a new folder `out`. Returns the folder; `load(out)` gives the players.
 
@@ -339,6 +353,15 @@ def resume(path: str | Path, *, reporter: Reporter | None = None) -> RunFolder:
         trainer = trainer_of(settings)
     training.train(trainer, folder, reporter or Silence(), checkpoint_seconds=settings.run.checkpoint_seconds)
     return folder
+
+
+def go_on(settings: Any, path: Path, preset: str, reporter: Reporter | None = None) -> RunFolder:
+    """The finished run of these settings in `path`: trained anew, or gone on with. Refuses a run of other settings."""
+    if not (path / "config.json").exists():
+        return train(settings, path, preset=preset, reporter=reporter)
+    _, found = settings_of_folder(RunFolder.open(path))
+    require(found == settings, f"out: {path} holds a run with other settings; name another folder by --out")
+    return resume(path, reporter=reporter)
 
 
 for _experiment in (ppi_mixed, a2c_mixed, exact_ipd, coala_ipd):

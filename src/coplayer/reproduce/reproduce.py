@@ -97,7 +97,7 @@ def reproduce(
         if not train:
             folder = RunFolder.open(folder_of[run])
             registry.require_finished(folder, registry.settings_of_folder(folder)[1])
-        folders[run] = _trained(made[run], folder_of[run], preset, reporter(run) if reporter else None)
+        folders[run] = registry.go_on(made[run], folder_of[run], preset, reporter(run) if reporter else None)
     target = target or out / (name if only is None else f"{name}-{only}")
     target.mkdir(parents=True, exist_ok=True)
     quantities = study.draw(folders, made, target / "figure")
@@ -161,12 +161,3 @@ def _needed(planned: dict[str, Any], part: str) -> dict[str, Any]:
 def _folder_name(run: str, settings: Any) -> str:
     first = settings.run.seed
     return f"{run}-seeds-{first}-to-{first + settings.run.seeds - 1}"
-
-
-def _trained(settings: Any, path: Path, preset: str, reporter: Reporter | None) -> RunFolder:
-    """The finished run of these settings, in `path`."""
-    if not (path / "config.json").exists():
-        return registry.train(settings, path, preset=preset, reporter=reporter)
-    _, found = registry.settings_of_folder(RunFolder.open(path))
-    require(found == settings, f"out: {path} holds a run with other settings; name another folder by --out")
-    return registry.resume(path, reporter=reporter)

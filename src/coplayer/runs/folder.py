@@ -81,11 +81,11 @@ class RunFolder:
         return stored
 
     @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
-        """Hold the folder, so that no other process trains in it."""
+    def locked(self, seconds: float = 0.0) -> Iterator[None]:
+        """Hold the folder, so that no other process trains in it. Waits so many `seconds` for another to end."""
         lock = filelock.FileLock(self.path / ".lock")
         try:
-            lock.acquire(blocking=False)
+            lock.acquire(timeout=seconds)
         except filelock.Timeout as error:
             raise CoplayerError(f"{self.path}: another process is training in this folder") from error
         try:

@@ -145,6 +145,11 @@ def first_says(answer: bool) -> bool:
     return bool(multihost_utils.broadcast_one_to_all(np.asarray(answer))) if several() else answer
 
 
+def any_says(answer: bool) -> bool:
+    """Whether any process says yes."""
+    return bool(multihost_utils.process_allgather(np.asarray(answer)).any()) if several() else answer
+
+
 def is_spread(array: Any) -> bool:
     """Whether parts of an array lie on the devices of other processes."""
     return isinstance(array, jax.Array) and not array.is_fully_addressable

@@ -17,6 +17,7 @@ from coplayer.errors import CoplayerError, first_line, require
 from coplayer.runs import checkpoint, hosts
 from coplayer.runs.files import write_atomically
 from coplayer.runs.folder import RunFolder, append_rows, keep_rows
+from coplayer.runs.stopping import HeldSignals, Stopped
 
 
 class Chunk(NamedTuple):
@@ -76,15 +77,19 @@ class Silence:
 def train(training: Training, folder: RunFolder, reporter: Reporter, *, checkpoint_seconds: float) -> None:
     """Run a training to its end in `folder`, from its newest checkpoint if it has one.
 
-    The state is saved at the end of each phase and whenever `checkpoint_seconds` have passed since the last time. Of
-    several processes, all call this. An error of process 0 with the folder, or with the reporter, is one of all.
+    The state is saved at the end of each phase and whenever `checkpoint_seconds` have passed since the last time. After
+    SIGTERM it is saved at the end of the running chunk, and `runs.stopping.Stopped` is raised.
+
+    Of several processes, all call this. An error of process 0 with the folder, or with the reporter, is one of all;
+    and all stop where one has got SIGTERM.
     """
-    with contextlib.ExitStack() as held:
+    with contextlib.ExitStack() as within:
         with hosts.together():
             if hosts.is_first():
-                held.enter_context(folder.locked())
+                within.enter_context(folder.locked())
+        held = within.enter_context(HeldSignals(folder.path))
         try:
-            _train(training, folder, reporter, checkpoint_seconds)
+            _train(training, folder, reporter, checkpoint_seconds, held)
         except jax.errors.JaxRuntimeError as error:
             if "RESOURCE_EXHAUSTED" in str(error):
                 raise CoplayerError(
@@ -98,7 +103,9 @@ def train(training: Training, folder: RunFolder, reporter: Reporter, *, checkpoi
             ) from error
 
 
-def _train(training: Training, folder: RunFolder, reporter: Reporter, checkpoint_seconds: float) -> None:
+def _train(
+    training: Training, folder: RunFolder, reporter: Reporter, checkpoint_seconds: float, held: HeldSignals
+) -> None:
     first, saved = hosts.is_first(), _newest(folder)
     state = training.unpack(saved.arrays) if saved else training.initial_state()
     hosts.meet(state)
@@ -117,7 +124,9 @@ def _train(training: Training, folder: RunFolder, reporter: Reporter, checkpoint
         with hosts.together():
             if first:
                 _record(folder, chunk, {"step": step, "seconds": time.monotonic() - begin, **chunk.timing})
-        due = chunk.agents is not None or hosts.first_says(time.monotonic() - last_save >= checkpoint_seconds)
+        stop = hosts.any_says(held.came is not None)
+        late = hosts.first_says(time.monotonic() - last_save >= checkpoint_seconds)
+        due = stop or late or chunk.agents is not None
         arrays = training.pack(state) if due else {}
         with hosts.together():
             if first and due:
@@ -125,6 +134,10 @@ def _train(training: Training, folder: RunFolder, reporter: Reporter, checkpoint
                 last_save = time.monotonic()
             if first:
                 reporter.advanced(chunk, training.progress(state))
+        if stop and held.came is not None:
+            held.deliver()
+        elif stop:
+            raise Stopped(folder.path)
 
 
 def _newest(folder: RunFolder) -> checkpoint.Checkpoint | None:
