@@ -28,7 +28,7 @@ from tiny import TINY_A2C
 pytestmark = pytest.mark.usefixtures("compiled_once")
 
 QUICK = adjust(TINY_A2C, iterations=4, log_every=2, phases=1, seeds=1)
-LONG = adjust(TINY_A2C, iterations=399, log_every=1, phases=3, seeds=2, checkpoint_seconds=0.2)
+LONG = adjust(TINY_A2C, iterations=1500, log_every=1, phases=3, seeds=2, checkpoint_seconds=0.2)
 
 
 class Here:
@@ -299,7 +299,7 @@ def once_under_way(out, job, act):
     """Do something with the status of a job once that job has trained for a while."""
 
     def wait():
-        while status(out, job).get("progress", 0) < 0.05:
+        while not 0.05 <= status(out, job).get("progress", 0) < 0.7:
             time.sleep(0.01)
         act(status(out, job))
 
@@ -348,6 +348,8 @@ def test_a_ray_node_is_lost_and_no_job_is(tmp_path):
         parent = int(Path(f"/proc/{job['pid']}/stat").read_text().rpartition(")")[2].split()[1])
         [node] = [node for node in nodes if node.all_processes["raylet"][0].process.pid == parent]
         lost.append(job["pid"])
+        for process in (parent, job["pid"]):  # all at once, as when a machine is lost
+            os.kill(process, signal.SIGKILL)
         cluster.remove_node(node, allow_graceful=False)
 
     try:
