@@ -1,4 +1,6 @@
-"""The one loop of rounds, `play_rounds`, and matches. All play in the library goes through that loop."""
+"""The one loop of rounds, `play_rounds`, and matches. All play goes through that loop, but for
+automata among each other, whose rounds `analysis.round_robin` plays by table look-ups alone.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager

@@ -134,19 +134,19 @@ def study(pool: str, source: str, shows: str, title: str, panels: str) -> Study:
 
 STUDIES = {
     "meulemans-fig6": study(
-        *("shaping", "figure 6", "COALA-PG shapes naive learners in CleanUp-lite: more reward, fairer cleaning"),
+        *("shaping", "figure 6", "who earns, cleans and zaps in CleanUp-lite, where meta agents meet naive learners"),
         *("among naive learners", "A reward, B discrepancy, C zapped"),
     ),
     "meulemans-fig7": study(
-        *("mixed", "figure 7", "COALA-PG agents share the cleaning of CleanUp-lite more fairly in a mixed pool"),
+        *("mixed", "figure 7", "who earns, cleans and zaps in CleanUp-lite, where meta agents meet each other"),
         *("meta agents with each other in the mixed pool", "A reward, B discrepancy, C zapped"),
     ),
     "meulemans-fig13": study(
-        *("shaping", "figure 13", "beside COALA-PG, naive learners earn more in a cleaner CleanUp-lite"),
+        *("shaping", "figure 13", "what naive learners earn beside meta agents in CleanUp-lite; dirt and apples"),
         *("among naive learners", "D naive, E pollution, F apples"),
     ),
     "meulemans-fig14": study(
-        *("mixed", "figure 14", "COALA-PG agents keep CleanUp-lite cleaner in a mixed pool"),
+        *("mixed", "figure 14", "dirt and apples of CleanUp-lite, where meta agents meet each other"),
         *("meta agents with each other in the mixed pool", "D pollution, E apples"),
     ),
 }
