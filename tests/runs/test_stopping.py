@@ -18,6 +18,7 @@ from coplayer.settings import adjust
 from stopping import assert_same
 from tiny import TINY_A2C
 
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs the signals of POSIX")
 SAVED_ONCE = adjust(TINY_A2C, seeds=1, phases=1, checkpoint_seconds=1e6)
 LONG = adjust(SAVED_ONCE, iterations=600, log_every=2)
 COMMAND = """
@@ -57,6 +58,14 @@ def test_a_training_is_saved_where_no_checkpoint_was_due_and_goes_on_to_the_same
     assert_same(tmp_path / "run", tmp_path / "whole")
 
 
+@pytest.fixture
+def default_sigint():
+    """Python's own handler; a shell's background job begins without it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.usefixtures("compiled_once")
 def test_who_handles_a_signal_hears_of_it_once_all_is_saved(tmp_path, monkeypatch):
     """As submitit does, which puts a job back into the queue at USR2."""
@@ -71,7 +80,7 @@ def test_who_handles_a_signal_hears_of_it_once_all_is_saved(tmp_path, monkeypatc
     assert saved == [(signal.SIGUSR2, 1)] and folder.phases() == [1]  # and the training went on
 
 
-def test_signals_that_nobody_asked_for_are_left_alone():
+def test_signals_that_nobody_asked_for_are_left_alone(default_sigint):
     with HeldSignals(Path("run")) as held:
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
         assert signal.getsignal(signal.SIGUSR2) is signal.SIG_DFL
