@@ -99,10 +99,14 @@ def verdict(row: dict, ours: Found) -> str:
     return f"{met if share[1] >= LEAST else 'open'}: {words} {bound:g} in {share[0]} of {share[1]}"
 
 
+def readme_of(page: str) -> Path:
+    """The page to read, from results/: README.md beside a table, or in the nearest folder above."""
+    return next(folder / "README.md" for folder in Path(page).parents if (RESULTS / folder / "README.md").exists())
+
+
 def line(row: dict) -> str:
     ours = found(RESULTS / row["page"], row["quantity"])
-    page = row["page"] if row["page"].endswith("README.md") else str(Path(row["page"]).parent)
-    linked = f"[{ours.ours}]({page})"
+    linked = f"[{ours.ours}]({readme_of(row['page'])})"
     cells = (row["panel"], row["claim"], row["paper"], linked, ours.interval, str(ours.n), verdict(row, ours))
     return f"| {' | '.join((*cells, row.get('note', '')))} |"
 
