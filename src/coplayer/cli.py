@@ -89,6 +89,12 @@ class Training(Computing):
 
     log: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = ()
     """Trackers that the metrics are sent to as well. Each needs its extra, such as coplayer[tensorboard]."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneRun(Training):
+    """A command that trains one run, in one process or in several."""
+
     distributed: bool = False
     """Train one run in several processes, on one host or on many. Each process is started by this command. On Slurm,
     Open MPI, Kubernetes and Cloud TPU they find one another; elsewhere name --coordinator, --processes, --process."""
@@ -101,7 +107,7 @@ class Training(Computing):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Train(Training):
+class Train(OneRun):
     """Train an experiment. The flags of its settings are added by `flags.flags_of`."""
 
     out: Path
@@ -159,7 +165,7 @@ class Demo(Computing):
 
 
 @dataclass(frozen=True)
-class Resume(Reading, Training):
+class Resume(Reading, OneRun):
     """Go on with a run that was stopped. The numbers are the same as if it had not been stopped."""
 
     folder: tyro.conf.Positional[Path]
@@ -426,7 +432,7 @@ def resume(command: Resume, console: Console) -> None:
     finish(command.folder, console)
 
 
-def connect(command: Training) -> None:
+def connect(command: OneRun) -> None:
     """Join the other processes of the run, if there are any."""
     named = {name: getattr(command, name) for name in ("coordinator", "processes", "process")}
     if command.distributed:

@@ -339,7 +339,7 @@ class Slurm:
             return handle.results()[0]
         except self._submitit.core.utils.FailedJobError as error:  # it could not begin
             trace = str(error).partition("trace:")[2].replace("-", "").strip().splitlines()
-            return {"state": "failed", "error": next(line for line in reversed(trace) if "rror" in line)}
+            return {"state": "failed", "error": next((line for line in reversed(trace) if "rror" in line), str(error))}
 
     def stop(self, handles: list[Any]) -> None:
         """Let them run: they do not need this process."""
