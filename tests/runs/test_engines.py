@@ -37,6 +37,7 @@ def importable(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([os.path.dirname(__file__), *sys.path]))
 
 
+@pytest.mark.skipif(os.name == "nt", reason="needs the signals of POSIX")
 def test_processes_tell_results_and_deaths_and_share_out_the_gpus(tmp_path, importable, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5,7")
     engine = Processes(cores=1, gpus=1.0)

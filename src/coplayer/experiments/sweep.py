@@ -81,7 +81,7 @@ def sweep(
 
     `grid`: values by the name of a setting, such as `{"hidden": [32, 64], "game.rounds": [10, 20]}`. `seeds_per_job`:
     seeds that each job trains; jobs of one setting are joined at the end. `engine`: where jobs run, such as
-    `engines.Ray(cores=2)`; None: processes of this machine. `restarts`: times that a job may be
+    `coplayer.runs.engines.Ray(cores=2)`; None: processes of this machine. `restarts`: times that a job may be
     started again, each time from its last checkpoint, since its process or machine was lost. `log`: trackers, as of
     `coplayer train --log`. `game_files`: games of your own, as "path/to/file.py:ClassName", which every job loads.
     `program`: a Python file that every job runs first, to register what the settings name; what it does under
