@@ -65,6 +65,7 @@ PARSER_SAYS = {  # in the parser's words, and in ours
 }
 NO_CACHE = "--no-compilation-cache"
 SHOWN = 20  # players of a ranking in the terminal
+BY_RECIPE = ("train", "sweep")  # commands with a command of their own for each recipe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,11 +108,9 @@ class OneRun(Training):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Train(OneRun):
-    """Train an experiment. The flags of its settings are added by `flags.flags_of`."""
+class OfRecipe(Training):
+    """A command that trains by a recipe. The flags of its settings are added by `flags.flags_of`."""
 
-    out: Path
-    """Folder for the new run. A folder that already holds files is refused."""
     preset: Preset = "quick"
     """Values that all other settings start from: "quick" is made for a CPU of 2 cores, "paper" is as published."""
     game: str
@@ -119,16 +118,20 @@ class Train(OneRun):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sweep(Training):
+class Train(OfRecipe, OneRun):
+    """Train an experiment."""
+
+    out: Path
+    """Folder for the new run. A folder that already holds files is refused."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep(OfRecipe):
     """Train a grid of settings with many seeds, as jobs over processes and machines. The same command goes on with what
-    is not finished. The flags of its settings are added by `flags.flags_of`."""
+    is not finished."""
 
     out: Path
     """Folder for the sweep. All machines must see it."""
-    preset: Preset = "quick"
-    """Values that all other settings start from: "quick" is made for a CPU of 2 cores, "paper" is as published."""
-    game: str
-    """Name of the game, or the file and class of a game of your own; that file is run."""
     grid: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """A setting and its values, such as learning_rate=1e-3,3e-3. Give the flag once for each setting; all combinations
     are trained. Where a value has a comma, part the values by semicolons: "game.payoffs=1 -1 2 0;4 0 3 2"."""
@@ -712,7 +715,7 @@ def _about(recipe: Recipe) -> str:
 def parse(arguments: list[str], console: Console) -> Job:
     """The job that the arguments ask for. Raises `CoplayerError` with one line where they ask for none."""
     complaint = io.StringIO()
-    if arguments[:1] in (["train"], ["sweep"]) and arguments[1:]:
+    if arguments[1:] and arguments[0] in BY_RECIPE:
         known = arguments[1] in registry.RECIPES or arguments[1].startswith("-")
         require(known, f"{arguments[0]}: must be one of {', '.join(registry.RECIPES)}, got {arguments[1]!r}")
     try:
@@ -739,8 +742,8 @@ def _one_line(boxed: str) -> str:
 
 def _help_of(arguments: list[str]) -> str:
     """The command whose help has the flags that were asked for."""
-    words = [word for word in arguments[:1] if word in ("train", "sweep", *(kind.__name__.lower() for kind in JOBS))]
-    words += [word for word in arguments[1:2] if words in (["train"], ["sweep"]) and word in registry.RECIPES]
+    words = [word for word in arguments[:1] if word in (*BY_RECIPE, *(kind.__name__.lower() for kind in JOBS))]
+    words += [word for word in arguments[1:2] if arguments[0] in BY_RECIPE and word in registry.RECIPES]
     return " ".join(("coplayer", *words, "--help"))
 
 
@@ -778,7 +781,7 @@ def run(arguments: list[str]) -> int:
         parse(arguments, console)()
     except CoplayerError as error:
         print(f"coplayer: {error}", file=sys.stderr)
-        if isinstance(error, hosts.Stopped):
+        if isinstance(error, hosts.FailedTogether):
             hosts.disconnect()
         return 2
     except BrokenPipeError:  # who read our output has enough, such as `coplayer --help | head`

@@ -84,11 +84,11 @@ def axis_of(text: str) -> tuple[str, list[list[str]]]:
 
 def words_of_swept(name: str, value: list[str], settings: Any) -> list[str]:
     """The words of the command line that give the setting `name` a value."""
-    flag = f"--{name.replace('_', '-')}"
+    flag = name.replace("_", "-")
     if not isinstance(flat(settings).get(name), bool):
-        return [flag, *value]
+        return [f"--{flag}", *value]
     require(value in (["true"], ["false"]), f"grid: {name}: must be true or false, got {' '.join(value)}")
-    return [flag if value == ["true"] else f"--no-{flag[2:]}"]
+    return _flag_of(flag, value == ["true"], nested=False)
 
 
 def flags_of(settings: Any, game: str, *, base: type) -> type:

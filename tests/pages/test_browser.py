@@ -1,7 +1,6 @@
 """The page in a real browser, headless Chromium: whole matches by clicks and by keys, and what is shown."""
 
 import re
-import zlib
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +13,7 @@ from coplayer.networks.world_model import RoundModel
 from coplayer.pages.play import Seated, write_page
 from coplayer.players.planner import PlannerSettings, PPIPlayer
 from coplayer.players.recurrent import RecurrentPlayer
+from page_files import again
 
 driver = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed; make browser installs it")
 PD = prisoners_dilemma(100)
@@ -292,12 +292,6 @@ def test_a_broken_page_says_what_is_wrong(view, made, tmp_path, harm, says):
     page = view(broken)
     assert says in page.locator("#trouble").inner_text()
     assert page.locator("#trouble").is_visible() and not page.locator("#app").is_visible()
-
-
-def again(text: str) -> str:
-    """The page with the check of its changed players."""
-    data = re.search(r'type="application/json"[^>]*>(.*?)</script>', text, re.DOTALL)[1]
-    return re.sub(r'data-check="\w+"', f'data-check="{zlib.crc32(data.encode()):08x}"', text)
 
 
 def test_hostile_names_are_shown_as_they_are_and_never_run(view, tmp_path):

@@ -2,13 +2,13 @@
 
 import json
 import re
-import zlib
 
 import pytest
 
 import made_up
 from coplayer.pages.report import write_page
 from coplayer.reproduce.run_page import described, write_report
+from page_files import again
 
 driver = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed; make browser installs it")
 HOSTILE = "</script><img src=x onerror=\"document.body.dataset.harm='yes'\">"
@@ -243,12 +243,6 @@ def test_a_broken_page_says_what_is_wrong(view, one, tmp_path, harm, says):
     page = view(broken)
     assert says in page.locator("#trouble").inner_text()
     assert page.locator("#trouble").is_visible() and not page.locator("#app").is_visible()
-
-
-def again(text: str) -> str:
-    """The page with the check of its changed runs."""
-    data = re.search(r'type="application/json"[^>]*>(.*?)</script>', text, re.DOTALL)[1]
-    return re.sub(r'data-check="\w+"', f'data-check="{zlib.crc32(data.encode()):08x}"', text)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -48,7 +48,7 @@ def error_of(failing):
     try:
         with hosts.together():
             require(number not in failing, f"folder: refused to {number}")
-    except hosts.Stopped as error:
+    except hosts.FailedTogether as error:
         return str(error)
 
 assert error_of(()) is None

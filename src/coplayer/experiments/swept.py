@@ -27,7 +27,7 @@ NOT_MAIN = "__coplayer_job__"
 
 
 def train(job: dict[str, Any]) -> dict[str, Any]:
-    """Train the job of a sweep to its end (see `sweep._job`). Returns its `state`: "done", "stopped" when all is saved
+    """Train the job of a sweep to its end (see `sweep._spec`). Returns its `state`: "done", "stopped" when all is saved
     after SIGTERM or SIGINT, or "failed" with the `error` on one line, whose traceback is in the job's log.
     """
     folder, status = Path(job["folder"]), Status(Path(job["status"]))

@@ -119,7 +119,7 @@ class ActorCritic(OnCore):
             return _unroll_by_columns(self, identity, observation)
         inputs = self._all_inputs(observation, identity)
         features = self.core.sequence(self.core.initial_state(observation.shape[1]), inputs)
-        outputs = jnp.einsum("oh,tbh->otb", self.head_weights, features) + self.head_bias[:, None, None]
+        outputs = _heads_by_rows(self.head_weights, self.head_bias, features)
         return outputs[:-1], outputs[-1]
 
     def _unroll_in_segments(self, observation, identity, segment):
@@ -167,6 +167,11 @@ def _heads(weights, bias, features):
     return weights @ features + bias[:, None]
 
 
+def _heads_by_rows(weights, bias, features):
+    """The outputs `[output, time, batch]` from features `[time, batch, hidden]`."""
+    return jnp.einsum("oh,tbh->otb", weights, features) + bias[:, None, None]
+
+
 def _read(trace: Trace) -> Outputs:
     return jnp.moveaxis(trace.outputs[:, :-1], 1, 0), trace.outputs[:, -1]
 
@@ -210,7 +215,7 @@ def _backward_by_rows(residuals, bars):
     outputs_bar = jnp.concatenate([logits_bar, values_bar[None]])
 
     def heads(weights, bias, states):
-        return jnp.einsum("oh,tbh->otb", weights, network.core.features(states)) + bias[:, None, None]
+        return _heads_by_rows(weights, bias, network.core.features(states))
 
     _, heads_vjp = jax.vjp(heads, network.head_weights, network.head_bias, trace.state)
     weights_bar, bias_bar, states_bar = heads_vjp(outputs_bar)

@@ -25,6 +25,16 @@ const Draw = (() => {
 
   // ---- Controls ----
 
+  /** The buttons of a match that one watches: `play` plays a round; `going` says whether rounds go on by themselves. */
+  const watched = ({ play, toggle, end, going }) =>
+    el(
+      "div",
+      { class: "moves" },
+      el("button", { class: "primary", id: "next", onclick: play }, "Next round"),
+      el("button", { id: "run", onclick: toggle }, going ? "Pause" : "Play on"),
+      el("button", { id: "end", onclick: end }, "To the end"),
+    );
+
   function field(label, control, help = null) {
     const id = `field-${label.toLowerCase().replace(/\W+/g, "-")}`;
     control.id = id;
@@ -248,5 +258,6 @@ const Draw = (() => {
     signed,
     spread,
     svg,
+    watched,
   };
 })();

@@ -77,7 +77,6 @@
   };
   let settings = { ...defaults };
   let table = null; // the match under way, and what belongs to it
-  let timer = 0; // of watching
   let meeting = 0; // the table at the end that is being worked out
 
   const app = byId("app");
@@ -330,14 +329,15 @@
 
   // ---- A match ----
 
-  function pause() {
-    clearInterval(timer);
-    timer = 0;
-  }
+  const pace = Frame.pacer(STEP, () => {
+    play();
+    if (table.match.over) byId("title").focus();
+    return table.match.over;
+  });
 
   /** Leave a match: nothing of it is worked out any more. */
   function stop() {
-    pause();
+    pace.pause();
     meeting++;
   }
 
@@ -362,19 +362,12 @@
   }
 
   function watchOn() {
-    if (timer) pause();
-    else
-      timer = setInterval(() => {
-        play();
-        if (!table.match.over) return;
-        pause();
-        byId("title").focus();
-      }, STEP);
+    pace.toggle();
     show(false);
   }
 
   function toTheEnd() {
-    pause();
+    pace.pause();
     while (!table.match.over) table.match.play();
     remember();
     show(true);
@@ -410,13 +403,7 @@
     const { match } = table;
     if (match.over) return null;
     if (table.watching)
-      return el(
-        "div",
-        { class: "moves" },
-        el("button", { class: "primary", id: "next", onclick: () => play() }, "Next round"),
-        el("button", { id: "run", onclick: watchOn }, timer ? "Pause" : "Play on"),
-        el("button", { id: "end", onclick: toTheEnd }, "To the end"),
-      );
+      return Draw.watched({ play: () => play(), toggle: watchOn, end: toTheEnd, going: pace.going() });
     return el(
       "div",
       { class: "moves", role: "group", "aria-label": "Your move" },

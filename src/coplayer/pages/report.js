@@ -13,48 +13,12 @@
   const MOST_TOLD = 6; // lines whose values a screen reader is told at once
   const PAGE_STEP = 10; // points that the page keys move by
 
-  const byId = (id) => document.getElementById(id);
-
-  function trouble(text) {
-    byId("trouble").textContent = text;
-    byId("trouble").hidden = false;
-  }
-
-  window.addEventListener("error", (event) => trouble(`Something went wrong: ${event.message}. Reload the page.`));
+  const { byId } = Frame;
 
   // ---- What the page is given ----
 
-  function checksum(text) {
-    const table = Uint32Array.from({ length: 256 }, (_, i) => {
-      let crc = i;
-      for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (crc & 1 ? 0xedb88320 : 0);
-      return crc;
-    });
-    let crc = -1;
-    for (let i = 0; i < text.length; i++) crc = (crc >>> 8) ^ table[(crc ^ text.charCodeAt(i)) & 255];
-    return ((crc ^ -1) >>> 0).toString(16).padStart(8, "0");
-  }
-
-  function check(holds, message) {
-    if (!holds) throw new Error(message);
-  }
-
-  function load() {
-    const node = byId("data");
-    check(node, "it holds no runs");
-    check(checksum(node.textContent) === node.dataset.check, "its runs were changed or cut short after it was made");
-    const data = JSON.parse(node.textContent);
-    check(data.format === 1, `its form ${data.format} is not the one that it was made for`);
-    return data;
-  }
-
-  let data;
-  try {
-    data = load();
-  } catch (error) {
-    trouble(`This page is damaged: ${error.message}. Make it anew by "coplayer report", or copy the file again.`);
-    return;
-  }
+  const data = Frame.load((given) => given, "runs", "coplayer report");
+  if (!data) return;
 
   const runs = data.runs;
   const several = runs.length > 1;
@@ -1173,18 +1137,15 @@
     const titles = [...byId("app").querySelectorAll("section > h2")];
     const links = titles.map((node) => el("a", { href: `#${node.id}` }, node.textContent));
     byId("app").prepend(el("nav", { class: "contents", "aria-label": "Parts of the page" }, links));
-    byId("made").textContent = `Made by ${data.made}.`;
   }
 
   try {
     build();
   } catch (error) {
-    trouble(`This page is damaged: ${error.message}. Make it anew by "coplayer report".`);
+    Frame.damaged(error);
     return;
   }
-  byId("trouble").hidden = true;
-  byId("trouble").textContent = "";
-  byId("app").hidden = false;
+  Frame.ready(data);
   const drawAll = () => live.forEach((draw) => draw());
   drawAll();
 

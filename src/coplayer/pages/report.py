@@ -15,7 +15,7 @@ from coplayer.runs.files import write_atomically
 
 FORMAT = 1
 """The form of the data inside a page."""
-STYLES, SCRIPTS = ("play.css", "report.css"), ("draw.js", "report.js")
+STYLES, SCRIPTS = ("play.css", "report.css"), ("draw.js", "frame.js", "report.js")
 MARK = b'<meta name="generator" content="coplayer report">'  # in the template; a file that has it may be replaced
 LEAST_POINTS, MOST_POINTS, MOST_NUMBERS = 50, 200, 1500  # of a curve, and of all its repetitions together
 DIGITS = 4  # of a number on the page

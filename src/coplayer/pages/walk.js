@@ -67,7 +67,6 @@
   let settings = { ...defaults };
   let table = null; // the match under way, and what belongs to it
   let looking = null; // the viewer of a replay, where one is shown
-  let timer = 0;
 
   const nameOf = (k) => (table.sides[k] === null ? "You" : data.players[table.sides[k]].name);
   const names = () => {
@@ -76,10 +75,11 @@
   };
   const lettersOf = (names) => (names[0] === "You" ? ["Y", "A"] : ["1", "2"]);
 
-  function pause() {
-    clearInterval(timer);
-    timer = 0;
-  }
+  const pace = Frame.pacer(STEP, () => {
+    play();
+    if (table.match.over) byId("title").focus();
+    return table.match.over;
+  });
 
   /** As many rounds, and episodes in a row, as the players know from their training. */
   function suited() {
@@ -141,7 +141,7 @@
 
   /** Nothing that was under way goes on. */
   function leave() {
-    pause();
+    pace.pause();
     looking?.stop();
     looking = null;
     table = null;
@@ -338,19 +338,12 @@
   }
 
   function watchOn() {
-    if (timer) pause();
-    else
-      timer = setInterval(() => {
-        play();
-        if (!table.match.over) return;
-        pause();
-        byId("title").focus();
-      }, STEP);
+    pace.toggle();
     show(false);
   }
 
   function finish() {
-    pause();
+    pace.pause();
     if (table.watching) while (!table.match.over) table.match.play();
     else table.match.stopped = true;
     remember();
@@ -362,13 +355,7 @@
     const { match } = table;
     if (match.over) return null;
     if (table.watching)
-      return el(
-        "div",
-        { class: "moves" },
-        el("button", { class: "primary", id: "next", onclick: () => play() }, "Next round"),
-        el("button", { id: "run", onclick: watchOn }, timer ? "Pause" : "Play on"),
-        el("button", { id: "end", onclick: finish }, "To the end"),
-      );
+      return Draw.watched({ play: () => play(), toggle: watchOn, end: finish, going: pace.going() });
     const button = ([action, word, sign, key]) =>
       el(
         "button",

@@ -18,7 +18,7 @@ import numpy as np
 from coplayer import flags
 from coplayer.analysis.evaluation import FROZEN, LEARNER, OPPONENTS, TABULAR
 from coplayer.errors import CoplayerError, in_short, require
-from coplayer.experiments import registry
+from coplayer.experiments import registry, watch
 from coplayer.experiments.coala_ipd import CoalaIPD
 from coplayer.experiments.evaluate import Measured, Results, stored_results
 from coplayer.experiments.stored import built_on
@@ -43,7 +43,6 @@ from coplayer.runs.folder import RunFolder
 from coplayer.runs.tracking import WHERE
 from coplayer.settings import adjust, check_limits, groups_of
 
-MOST_PHASES = 3  # whose play by round is on the page
 LONGEST = 200  # letters of a text from config.json
 POLICY = {"p_start": "first", "p_cc": "after CC", "p_cd": "after CD", "p_dc": "after DC", "p_dd": "after DD"}
 
@@ -209,10 +208,15 @@ def parts_of(name: str) -> tuple[str, str, str]:
     return (found[1], found[2], "play") if found else (name, "", "learning")
 
 
+def with_reward(measures: Sequence[str]) -> list[str]:
+    """What a game measures, the reward in the second place, in the order of the page."""
+    return [*measures[:1], "reward", *measures[1:]]
+
+
 def importance(name: str, measures: Sequence[str]) -> tuple:
     """Where a metric stands among others."""
     quantity, side, kind = parts_of(name)
-    first = [*measures[:1], "reward", *measures[1:]]
+    first = with_reward(measures)
     place = first.index(quantity) if quantity in first else len(first)
     within = {"play": (quantity, side_place(side)), "policy": (list(POLICY).index(name) if name in POLICY else 0,)}
     return (("play", "policy", "learning").index(kind), place, within.get(kind, ()))
@@ -233,10 +237,10 @@ def published_of(settings: Any, panel: Panel, quantity: str, side: str) -> tuple
 
 def played_curves(folder: RunFolder, settings: Any, result: Results) -> Iterator[Curve]:
     """The evaluated agents by round, of the last phase and at most two before, and over the phases."""
-    measured = [*settings.game.measures[:1], "reward", *settings.game.measures[1:]]
     phases = list(result)
-    shown = phases if len(phases) <= MOST_PHASES else [phases[0], phases[(len(phases) - 1) // 2], phases[-1]]
-    for (group, learners), quantity in itertools.product(groups_of_learners(settings).items(), measured):
+    shown = watch.few(phases) if phases else []
+    groups = groups_of_learners(settings).items()
+    for (group, learners), quantity in itertools.product(groups, with_reward(settings.game.measures)):
         for name in sorted(result[phases[-1]], key=met_place) if phases else ():
             label = f"{group}: {opponent_label(name)}" if group else opponent_label(name)
             by_round = {

@@ -24,7 +24,7 @@ GRACE = 2.0  # seconds in which the others can say what stopped them, before the
 AT_ONCE = 2**28  # bytes of an array that every device takes in, while the array is gathered
 
 
-class Stopped(CoplayerError):
+class FailedTogether(CoplayerError):
     """An error of one process or more, at which all processes stop."""
 
 
@@ -105,7 +105,7 @@ def several() -> bool:
 @contextlib.contextmanager
 def together() -> Iterator[None]:
     """Work that may fail on some processes, such as writing a file on process 0. All wait for one another at its end.
-    Where the work fails on one, all raise `Stopped` with the message of the first that failed.
+    Where the work fails on one, all raise `FailedTogether` with the message of the first that failed.
 
     The work itself must not wait for other processes.
     """
@@ -123,7 +123,7 @@ def together() -> Iterator[None]:
     source = int(failed[0])
     said = from_process(source, in_short(failure).encode() if failure else b"").decode()
     everywhere = failed.size == jax.process_count() or source == 0
-    raise Stopped(said if everywhere else f"process {source}: {said}") from failure
+    raise FailedTogether(said if everywhere else f"process {source}: {said}") from failure
 
 
 def from_process(source: int, data: bytes) -> bytes:
