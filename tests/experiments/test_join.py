@@ -1,5 +1,6 @@
 """Runs of single seeds, put together, against one run of all of them."""
 
+import gzip
 import json
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from coplayer import cli
 from coplayer.errors import CoplayerError
 from coplayer.experiments import registry
+from coplayer.experiments.archive import archive
 from coplayer.experiments.join import join
 from coplayer.settings import adjust
 from stopping import StopAfter, assert_same, outcome
@@ -60,6 +62,21 @@ def test_with_more_learners_than_devices_joined_runs_are_that_run_up_to_rounding
 @pytest.fixture(scope="module")
 def parts(tmp_path_factory):
     return apart(TINY_A2C, tmp_path_factory.mktemp("parts"), [(1, 1), (2, 1), (4, 1)])
+
+
+def test_an_archive_and_a_run_are_joined_to_an_archive(parts, tmp_path):
+    one, two, _ = parts
+    whole = archive(join([one, two], tmp_path / "whole").path, tmp_path / "archive")
+    joint = join([archive(one, tmp_path / "one").path, two], tmp_path / "joint")
+    assert joint.archived and joint.metrics() == whole.metrics() and joint.phases() == whole.phases()
+    assert [file.read_bytes() for file in joint.agents.iterdir()] == [
+        file.read_bytes() for file in whole.agents.iterdir()
+    ]
+    cut = archive(one, tmp_path / "cut")
+    cut.archived_metrics.write_bytes(gzip.compress(one.joinpath("metrics.jsonl").read_bytes().split(b"\n", 1)[1]))
+    with pytest.raises(CoplayerError, match="rows of metrics, for 2 learners and seeds"):
+        join([cut.path, two], tmp_path / "refused")
+    assert not (tmp_path / "refused").exists()
 
 
 @pytest.mark.long

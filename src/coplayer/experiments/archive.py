@@ -12,16 +12,22 @@ def archive(path: Path, out: Path, *, all_phases: bool = False) -> RunFolder:
     """Write a finished run to the new folder `out` without what only going on with the run needs: config.json, all
     metrics, compressed, and the agents at the end of training; with `all_phases`, those at the end of each phase.
 
-    Figures, evaluation and `registry.load` read an archive as they read a run. Checkpoints and timing.jsonl stay
-    behind, which joining and going on need. Raises `CoplayerError`
-    where the run is not finished, or where `out` holds files.
+    Figures, evaluation, `registry.load` and `join` read an archive as they read a run. Checkpoints and timing.jsonl
+    stay behind, which going on needs. Raises `CoplayerError` where the run is not finished, or where `out` holds files.
     """
     folder = RunFolder.open(path)
     _, settings = registry.settings_of_folder(folder)
     registry.require_finished(folder, settings)
     kept = folder.phases() if all_phases else [settings.run.phases]
-    made = RunFolder.create(out, folder.config())
-    for phase in kept:
-        write_atomically(made.agents_file(phase), folder.agents_file(phase).read_bytes())
-    write_atomically(made.archived_metrics, gzip.compress(folder.metrics_bytes(), mtime=0))  # last: marks an archive
+    agents = {phase: folder.agents_file(phase).read_bytes() for phase in kept}
+    return write_archive(out, folder.config(), agents, folder.metrics_bytes())
+
+
+def write_archive(out: Path, config: dict, agents: dict[int, bytes], metrics: bytes) -> RunFolder:
+    """An archive in the new folder `out`, of the contents of config.json, of the agents files by phase, and of
+    metrics.jsonl. Raises `CoplayerError` where `out` holds files."""
+    made = RunFolder.create(out, config)
+    for phase, data in agents.items():
+        write_atomically(made.agents_file(phase), data)
+    write_atomically(made.archived_metrics, gzip.compress(metrics, mtime=0))  # last: marks an archive
     return made

@@ -10,11 +10,12 @@ import numpy as np
 from coplayer import settings as setting_groups
 from coplayer.errors import require
 from coplayer.experiments import registry
+from coplayer.experiments.archive import write_archive
 from coplayer.experiments.protocol import Experiment
 from coplayer.runs import checkpoint
 from coplayer.runs.checkpoint import Checkpoint
 from coplayer.runs.files import write_atomically
-from coplayer.runs.folder import RunFolder, append_rows, provenance
+from coplayer.runs.folder import RunFolder, append_rows, as_bytes, provenance
 
 SEED_AXIS = 1  # of all arrays: [learner, seed, ...]
 MAY_DIFFER = {"seed", "seeds", "seed_batch", "checkpoint_seconds"}
@@ -24,7 +25,7 @@ MADE_ANEW = {"format", "experiment", "preset", "settings"}  # of config.json
 def join(paths: list[Path], out: Path) -> RunFolder:
     """Put finished runs together in the new folder `out`: metrics, agents and last state are those of one run of all
     their seeds. The seeds must follow one another. config.json tells under `joined` how each run was made; timing.jsonl
-    has the sum of their seconds.
+    has the sum of their seconds. Where a run is an archive, so is `out`: with the metrics and agents that all have.
 
     The numbers are equal to the bit where all runs were made on one machine, with a device for each learner, and one
     seed at a time, as on a CPU. Otherwise they are equal up to the rounding of float32, which training carries on.
@@ -41,12 +42,17 @@ def join(paths: list[Path], out: Path) -> RunFolder:
     made = [{key: config[key] for key in config if key not in MADE_ANEW} for config in configs]
     seeds = [list(range(part.run.seed, part.run.seed + part.run.seeds)) for part in parts]
     joined = [{"seeds": its} | how for its, how in zip(seeds, made, strict=True)]
+    description |= provenance() | {"joined": joined}
+    if any(folder.archived for folder in folders):
+        phases = [phase for phase in folders[0].phases() if all(phase in folder.phases() for folder in folders)]
+        rows = _interleaved([folder.metrics() for folder in folders], folders)
+        return write_archive(out, description, _joint_agents(folders, phases), as_bytes(rows))
+
     saved = [checkpoint.last(folder.checkpoints) for folder in folders]
     state = _joint_state(settings, parts, saved)
-    rows = _interleaved([_metrics(*run) for run in zip(folders, saved, strict=True)])
-    agents = {phase: _joint_agents([folder.agents_file(phase) for folder in folders]) for phase in folders[0].phases()}
-
-    joint = RunFolder.create(out, description | provenance() | {"joined": joined})
+    rows = _interleaved([_metrics(*run) for run in zip(folders, saved, strict=True)], folders)
+    agents = _joint_agents(folders, folders[0].phases())
+    joint = RunFolder.create(out, description)
     append_rows(joint.metrics_file, rows)
     append_rows(joint.timing_file, _timing([row for folder in folders for row in folder.timing()]))
     for phase, data in agents.items():
@@ -91,8 +97,12 @@ def _joint_state(settings: Any, parts: list[Any], saved: list[Checkpoint]) -> di
     return registry.trainer_of(settings).pack(jax.tree.map(together, *states))
 
 
-def _joint_agents(files: list[Path]) -> bytes:
-    """The bytes of an agents file with the seeds of all these."""
+def _joint_agents(folders: list[RunFolder], phases: list[int]) -> dict[int, bytes]:
+    """By phase, the bytes of an agents file with the seeds of all runs."""
+    return {phase: _joint_file([folder.agents_file(phase) for folder in folders]) for phase in phases}
+
+
+def _joint_file(files: list[Path]) -> bytes:
     loaded = [checkpoint.load(file) for file in files]
     forms = [{name: _without_seeds(array) for name, array in agents.items()} for _, agents in loaded]
     for file, form in zip(files, forms, strict=True):
@@ -114,9 +124,16 @@ def _metrics(folder: RunFolder, saved: Checkpoint) -> list[dict]:
     return rows
 
 
-def _interleaved(runs: list[list[dict]]) -> list[dict]:
+def _interleaved(runs: list[list[dict]], folders: list[RunFolder]) -> list[dict]:
     """Rows of all runs as one run writes them: whatever is measured at a time, of all seeds and learners."""
     sizes = [len({(row["seed"], row["learner"]) for row in rows}) for rows in runs]
+    for folder, rows, size in zip(folders, runs, sizes, strict=True):
+        whole = bool(rows) and len(rows) * sizes[0] == len(runs[0]) * size
+        require(
+            whole,
+            f"{folder.path}: has {len(rows)} rows of metrics, for {size} learners and seeds; {folders[0].path} "
+            f"has {len(runs[0])} for {sizes[0]}",
+        )
     together = []
     for at in range(len(runs[0]) // sizes[0]):
         for rows, size in zip(runs, sizes, strict=True):

@@ -168,7 +168,12 @@ def rows_of(data: bytes, path: Path) -> list[dict]:
 
 
 def append_rows(path: Path, rows: list[dict]) -> None:
-    append(path, b"".join(json.dumps(row).encode() + b"\n" for row in rows))
+    append(path, as_bytes(rows))
+
+
+def as_bytes(rows: list[dict]) -> bytes:
+    """The rows as metrics.jsonl and timing.jsonl hold them."""
+    return b"".join(json.dumps(row).encode() + b"\n" for row in rows)
 
 
 def keep_rows(path: Path, count: int) -> None:
