@@ -206,7 +206,7 @@ def test_hostile_texts_are_data_and_nothing_else(tmp_path):
     run.config_file.write_text(json.dumps(config))
     page = write_report([run.path], tmp_path / "report.html")
     text = page.read_text()
-    assert text.count("<script") == text.count("</script>") == 3 and "<img" not in text
+    assert text.count("<script") == text.count("</script>") == 4 and "<img" not in text
     [about] = data_of(page)["runs"]
     assert HOSTILE in {curve["quantity"] for curve in about["training"]["curves"]}
     made = dict(about["made"])
