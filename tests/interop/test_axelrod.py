@@ -109,6 +109,25 @@ def test_matches_of_one_opponent_come_in_a_row_and_draw_by_the_key(agent):
     np.testing.assert_allclose(one.view(0).rewards, GAME.payoff_vector()[np.asarray(one.joint)])
 
 
+@pytest.mark.parametrize("noise", [0.0, 0.2])
+def test_matches_that_part_go_on_as_those_of_players_of_their_own(agent, noise):
+    """A deterministic strategy acts once for all matches that have gone alike. Here each match has its own player."""
+    opponents = [axelrod.Grudger(), axelrod.Adaptive(), axelrod.GoByMajority(), axelrod.EvolvedLookerUp2_2_2()]
+    played = np.asarray(play(agent, opponents, GAME, jax.random.key(1), matches=4, noise=noise).joint)
+    assert len({tuple(match) for match in played.T}) > 8
+    meant = np.empty_like(played)
+    for table, match in enumerate(played.T):
+        player, view = opponents[table // 4].clone(), axelrod.MockPlayer([])
+        player.set_match_attributes(length=float("inf"), game=axelrod.Game(), noise=noise)
+        for round_, joint in enumerate(match):
+            meant[round_, table] = player.strategy(view) == D
+            own, other = ((C, D)[side] for side in divmod(int(joint), 2))
+            player.update_history(other, own)
+            view.update_history(own, other)
+    changed = (meant != played % 2).mean()
+    assert changed == 0 if noise == 0 else 0.1 < changed < 0.3
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [

@@ -18,7 +18,7 @@ from jaxtyping import PRNGKeyArray
 
 from coplayer.errors import imported, require, require_key, require_kind, require_whole
 from coplayer.games.game import Game
-from coplayer.games.matrix import DEFECT, START, observe
+from coplayer.games.matrix import COOPERATE, DEFECT, START, observe
 from coplayer.play.actor import act_at_once
 from coplayer.play.player import Player
 from coplayer.play.trajectory import JointActions
@@ -116,7 +116,8 @@ def play(
     noise: float = 0.0,
 ) -> JointActions:
     """Matches of an agent with strategies of Axelrod's, each `axelrod.Player` in `matches` matches of `game.rounds`
-    rounds. The agent acts at all tables at once, the strategies one after the other beside it.
+    rounds. The agent acts at all tables at once, the strategies one after the other beside it. A strategy that draws no
+    random numbers acts once for all its matches that have gone alike.
 
     Returns the rounds in the agent's view, `[rounds, opponents * matches]`, the matches of one opponent in a row.
     `noise`: the probability that a move is changed; all players see what was really played. Strategies that ask for the
@@ -137,22 +138,64 @@ def play(
     agent.check(game)
     beginning, acting, seeding = jax.random.split(key, 3)
     draw = np.random.default_rng(np.asarray(jax.random.key_data(seeding)))
-    seats = [opponent.clone() for opponent in opponents for _ in range(matches)]
-    views = [axelrod.MockPlayer([]) for _ in seats]
-    for opponent in seats:
-        opponent.set_match_attributes(length=float("inf"), game=axelrod.Game(), noise=noise)
-        opponent.set_seed(int(draw.integers(2**31)))
-    state, seen = agent.begin(beginning, len(seats)), jnp.full(len(seats), START)
-    moves, rounds = (axelrod.Action.C, axelrod.Action.D), []
+    count, seated = len(opponents) * matches, []
+    for first, opponent in zip(range(0, count, matches), opponents, strict=True):
+        tables, seeds = range(first, first + matches), [int(draw.integers(2**31)) for _ in range(matches)]
+        if axelrod.Classifiers["stochastic"](opponent):
+            seated += [_Seated(opponent, seed, noise, [table]) for table, seed in zip(tables, seeds, strict=True)]
+        else:
+            seated.append(_Seated(opponent, seeds[0], noise, list(tables)))
+    state, seen = agent.begin(beginning, count), jnp.full(count, START)
+    rounds = []
     for round_ in range(game.rounds):
         state, chosen, _ = act_at_once(agent, state, seen, jax.random.fold_in(acting, round_))
-        theirs = [moves.index(opponent.strategy(view)) for opponent, view in zip(seats, views, strict=True)]
-        own, other = np.asarray(chosen), np.array(theirs)
+        own, other = np.asarray(chosen), np.empty(count, int)
+        for one in seated:
+            other[one.tables] = one.act()
         if noise:
-            own, other = (np.where(draw.random(len(seats)) < noise, 1 - side, side) for side in (own, other))
-        for opponent, view, a, b in zip(seats, views, own, other, strict=True):
-            opponent.update_history(moves[b], moves[a])
-            view.update_history(moves[a], moves[b])
+            own, other = (np.where(draw.random(count) < noise, 1 - side, side) for side in (own, other))
         rounds.append((2 * own + other).astype(np.uint8))  # as `MatrixGame.joint`
+        seated = [part for one in seated for part in one.parted(rounds)]
         seen = observe(jnp.asarray(rounds[-1], jnp.int32))
     return JointActions(jnp.asarray(np.stack(rounds)), game)
+
+
+class _Seated:
+    """A strategy of Axelrod's at tables where all that was played so far is alike. One player then acts for them all:
+    of a strategy that draws no random numbers. Another strategy has one table."""
+
+    def __init__(self, opponent: Any, seed: int, noise: float, tables: list[int]):
+        self.axelrod, self.tables = library(), tables
+        self.made = opponent, seed, noise
+        self.player, self.view = opponent.clone(), self.axelrod.MockPlayer([])
+        self.player.set_match_attributes(length=float("inf"), game=self.axelrod.Game(), noise=noise)
+        self.player.set_seed(seed)
+
+    def act(self) -> int:
+        return DEFECT if self.player.strategy(self.view) == self.axelrod.Action.D else COOPERATE
+
+    def parted(self, rounds: list[np.ndarray]) -> list["_Seated"]:
+        """The strategy after a further round, once for each way in which the round went at the tables. `rounds`: the
+        joint actions of all rounds so far, each `[all tables]`."""
+        ways: dict[int, list[int]] = {}
+        for table in self.tables:
+            ways.setdefault(int(rounds[-1][table]), []).append(table)
+        (_, stay), *leave = ways.items()
+        new = [_Seated(*self.made, tables) for _, tables in leave]
+        for other in new:
+            for joint in rounds[:-1]:
+                other.act()
+                other._record(joint)
+            other.act()
+        self.tables = stay
+        parts = [self, *new]
+        for part in parts:
+            part._record(rounds[-1])
+        return parts
+
+    def _record(self, joint: np.ndarray) -> None:
+        """Let the player see a round. `joint`: the joint actions `[all tables]`, the strategy being the second."""
+        moves = self.axelrod.Action.C, self.axelrod.Action.D
+        agents, own = (moves[side] for side in divmod(int(joint[self.tables[0]]), 2))
+        self.player.update_history(own, agents)
+        self.view.update_history(agents, own)
