@@ -28,16 +28,17 @@ def few(monkeypatch):
     monkeypatch.setattr(strangers, "MATCHES", 2)
     monkeypatch.setattr(strangers, "OWN_KIND", 3)
     monkeypatch.setattr(strangers, "RUNS", 20)
+    monkeypatch.setattr(strangers, "STAGES", (0, 2, None))
 
 
 def test_what_is_earned_is_the_mean_by_opponent(few):
     """Always-cooperate: -1 with a defector, 1 with the others. By hand, without noise."""
     found = strangers.earned(named_strategy("always_cooperate"), CALM, PAYOFFS, jax.random.key(0))
-    np.testing.assert_allclose(found, [-1.0, 1.0, 1.0])
+    np.testing.assert_allclose(found, np.tile([-1.0, 1.0, 1.0], (6, 1)))
     found = strangers.earned(named_strategy("always_defect"), CALM, PAYOFFS, jax.random.key(0))
-    np.testing.assert_allclose(found, [0.0, 2.0, 2 / 6])
+    np.testing.assert_allclose(found, [[0.0, 2.0, 2.0], *[[0.0, 2.0, 0.0]] * 5])
     noisy = strangers.earned(named_strategy("always_defect"), Condition(4000, 0.25), PAYOFFS, jax.random.key(0))
-    assert noisy[0] == pytest.approx(0.75**2 * 0 + 0.25 * 0.75 * (2 - 1) + 0.25**2 * 1, abs=0.05)
+    assert noisy[:, 0].mean() == pytest.approx(0.75**2 * 0 + 0.25 * 0.75 * (2 - 1) + 0.25**2 * 1, abs=0.05)
 
 
 def test_late_cooperation_is_mutual_and_late(few):
@@ -99,6 +100,9 @@ def test_a_tiny_study_is_trained_measured_and_drawn(few, monkeypatch, tmp_path):
     assert len(row[2]) == 2 and rows["6 rounds: the library's best, Best"][1] == 0.5
     assert row[3].startswith("at least 0.5 in")
     mean = rows["PPI, 6 rounds: mean reward of both learners"]
+    assert rows["PPI, 6 rounds: mean reward of both learners, rounds 3 to 6"][1] != mean[1]
+    assert -1 <= rows["A2C: reward per round against Defector"][1] <= 0
+    assert 1 <= rows["A2C: reward per round against Cooperator"][1] <= 2
     assert mean[1] <= row[1]
     assert "A2C, 4 rounds, noise 0.25: reward of the better learner against held-out strategies" in rows
     assert (

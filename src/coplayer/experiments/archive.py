@@ -5,12 +5,15 @@ from pathlib import Path
 
 from coplayer.experiments import registry
 from coplayer.runs.files import write_atomically
-from coplayer.runs.folder import RunFolder
+from coplayer.runs.folder import RunFolder, as_bytes
+
+DIGITS = 6  # of a number in an archive
 
 
 def archive(path: Path, out: Path, *, all_phases: bool = False) -> RunFolder:
     """Write a finished run to the new folder `out` without what only going on with the run needs: config.json, all
-    metrics, compressed, and the agents at the end of training; with `all_phases`, those at the end of each phase.
+    metrics with six digits of each number, compressed, and the agents at the end of training; with `all_phases`, those
+    at the end of each phase.
 
     Figures, evaluation, `registry.load` and `join` read an archive as they read a run. Checkpoints and timing.jsonl
     stay behind, which going on needs. Raises `CoplayerError` where the run is not finished, or where `out` holds files.
@@ -20,14 +23,19 @@ def archive(path: Path, out: Path, *, all_phases: bool = False) -> RunFolder:
     registry.require_finished(folder, settings)
     kept = folder.phases() if all_phases else [settings.run.phases]
     agents = {phase: folder.agents_file(phase).read_bytes() for phase in kept}
-    return write_archive(out, folder.config(), agents, folder.metrics_bytes())
+    return write_archive(out, folder.config(), agents, folder.metrics())
 
 
-def write_archive(out: Path, config: dict, agents: dict[int, bytes], metrics: bytes) -> RunFolder:
-    """An archive in the new folder `out`, of the contents of config.json, of the agents files by phase, and of
-    metrics.jsonl. Raises `CoplayerError` where `out` holds files."""
+def write_archive(out: Path, config: dict, agents: dict[int, bytes], metrics: list[dict]) -> RunFolder:
+    """An archive in the new folder `out`, of the contents of config.json, of the agents files by phase, and of the rows
+    of metrics. Raises `CoplayerError` where `out` holds files."""
     made = RunFolder.create(out, config)
     for phase, data in agents.items():
         write_atomically(made.agents_file(phase), data)
-    write_atomically(made.archived_metrics, gzip.compress(metrics, mtime=0))  # last: marks an archive
+    rows = as_bytes([{name: _short(value) for name, value in row.items()} for row in metrics])
+    write_atomically(made.archived_metrics, gzip.compress(rows, mtime=0))  # last: marks an archive
     return made
+
+
+def _short(value):
+    return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value

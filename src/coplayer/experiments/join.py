@@ -15,7 +15,7 @@ from coplayer.experiments.protocol import Experiment
 from coplayer.runs import checkpoint
 from coplayer.runs.checkpoint import Checkpoint
 from coplayer.runs.files import write_atomically
-from coplayer.runs.folder import RunFolder, append_rows, as_bytes, provenance
+from coplayer.runs.folder import RunFolder, append_rows, provenance
 
 SEED_AXIS = 1  # of all arrays: [learner, seed, ...]
 MAY_DIFFER = {"seed", "seeds", "seed_batch", "checkpoint_seconds"}
@@ -46,7 +46,7 @@ def join(paths: list[Path], out: Path) -> RunFolder:
     if any(folder.archived for folder in folders):
         phases = [phase for phase in folders[0].phases() if all(phase in folder.phases() for folder in folders)]
         rows = _interleaved([folder.metrics() for folder in folders], folders)
-        return write_archive(out, description, _joint_agents(folders, phases), as_bytes(rows))
+        return write_archive(out, description, _joint_agents(folders, phases), rows)
 
     saved = [checkpoint.last(folder.checkpoints) for folder in folders]
     state = _joint_state(settings, parts, saved)

@@ -1,4 +1,4 @@
-"""Places of some players among many others: all rewards in order, ours marked by name."""
+"""Places of some players among many others: all rewards in order, ours marked by name, and what ours earn by round."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,16 +20,24 @@ class Place(NamedTuple):
     rewards: Float[np.ndarray, " repetitions"]
 
 
-def draw_places(path: Path, panels: Sequence[tuple[str, Mapping[str, float], Sequence[Place]]], title: str) -> None:
+def draw_places(
+    path: Path,
+    panels: Sequence[tuple[str, Mapping[str, float], Sequence[Place]]],
+    by_round: Mapping[str, Float[np.ndarray, " rounds"]],
+    title: str,
+) -> None:
     """A panel for each (title, rewards of the others by name, ours). The others are grey dots in the order of their
-    rewards. Ours are coloured dots at the places that their rewards have.
+    rewards. Ours are coloured dots at the places that their rewards have. Below, a line for each of `by_round`: what
+    ours earn in each round.
     """
     columns = min(2, len(panels))
     rows = -(-len(panels) // columns)
-    figure, axes = plt.subplots(
-        rows, columns, figsize=(4.6 * columns, 3.4 * rows), layout="constrained", squeeze=False, sharey=True
-    )
-    for axis, (heading, others, ours) in zip(axes.flat, panels, strict=False):
+    figure = plt.figure(figsize=(4.6 * columns, 3.4 * (rows + 1)), layout="constrained")
+    grid = figure.add_gridspec(rows + 1, columns)
+    first = None
+    for number, (heading, others, ours) in enumerate(panels):
+        axis = figure.add_subplot(grid[divmod(number, columns)], sharey=first)
+        first = first or axis
         names = sorted(others, key=others.__getitem__)
         rewards = np.array([others[name] for name in names])
         axis.plot(np.arange(len(names)), rewards, ".", color="0.6", markersize=4)
@@ -44,13 +52,22 @@ def draw_places(path: Path, panels: Sequence[tuple[str, Mapping[str, float], Seq
                 color="0.35",
                 arrowprops={"arrowstyle": "-", "color": "0.7", "linewidth": 0.6},
             )
-        for number, place in enumerate(ours):
+        for colour, place in enumerate(ours):
             at = np.searchsorted(rewards, place.rewards)
-            axis.plot(at, place.rewards, "o", color=f"C{number}", markersize=6, alpha=0.8, label=place.label)
+            axis.plot(at, place.rewards, "o", color=f"C{colour}", markersize=6, alpha=0.8, label=place.label)
         axis.set_title(heading, fontsize=9)
         axis.set_xlabel("strategies of the Axelrod library, the best on the right", fontsize=8)
         axis.set_ylabel("reward per round", fontsize=8)
         axis.legend(fontsize=8, frameon=False, loc="upper left")
         tidy(axis)
+    below = figure.add_subplot(grid[rows, :])
+    for label, rewards in by_round.items():
+        below.plot(np.arange(1, len(rewards) + 1), rewards, linewidth=1.2, label=label)
+    below.set_xscale("log")
+    below.set_title("ours, as the match goes on", fontsize=9)
+    below.set_xlabel("round", fontsize=8)
+    below.set_ylabel("reward", fontsize=8)
+    below.legend(fontsize=8, frameon=False, loc="lower right")
+    tidy(below)
     figure.suptitle(title, fontsize=10)
     save(figure, path)

@@ -7,6 +7,7 @@ tools/axelrod_field.py. On both sides strategies that the library marks as slow 
 """
 
 import csv
+import itertools
 from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -34,6 +35,8 @@ SEEDS = 5
 MATCHES = 5  # of a learner with each held-out strategy
 OWN_KIND = 64  # matches of two learners, and of a learner with each cooperative stranger
 COOPERATIVE = ("Tit For Tat", "Grudger", "Win-Stay Lose-Shift")
+INDIFFERENT = ("Cooperator", "Random", "Defector")  # who do not answer: the best reply is to defect throughout
+STAGES = (0, 10, 25, None)  # where the parts of a match begin and end, in rounds
 TYPES, OF_A_TYPE, RUNS = 20, 5, 1000  # of the Moran processes, a learner being one of the types
 RECIPES = {"ppi-strangers": ppi_mixed.STRANGERS, "a2c-strangers": a2c_mixed.STRANGERS}
 
@@ -48,7 +51,9 @@ class Condition(NamedTuple):
         return f"{self.rounds} rounds{f', noise {self.noise:g}' if self.noise else ''}"
 
 
-CONDITIONS = tuple(Condition(100, noise) for noise in (0.0, 0.01))  # that the field is known in
+CONDITIONS = tuple(
+    Condition(rounds, noise) for rounds in (100, 200) for noise in (0.0, 0.01)
+)  # that the field is known in
 
 
 def field() -> dict[Condition, dict[str, float]]:
@@ -68,12 +73,19 @@ def held_out() -> list[Any]:
     return [one for one in players if one.name in names and not one.classifier["long_run_time"]]
 
 
-def earned(agent: Player, condition: Condition, payoffs: tuple[float, ...], key: jax.Array) -> Float[np.ndarray, " n"]:
-    """Mean reward per round of an agent against each held-out strategy."""
+def earned(
+    agent: Player, condition: Condition, payoffs: tuple[float, ...], key: jax.Array
+) -> Float[np.ndarray, "rounds n"]:
+    """Mean reward of an agent in each round against each held-out strategy."""
     game = MatrixGame(payoffs, condition.rounds)
     opponents = held_out()
     played = interop.play(agent, opponents, game, key, matches=MATCHES, noise=condition.noise)
-    return np.asarray(played.view(0).rewards).mean(0).reshape(len(opponents), MATCHES).mean(1)
+    return np.asarray(played.view(0).rewards).reshape(condition.rounds, len(opponents), MATCHES).mean(2)
+
+
+def taken(players: tuple[Player, Player], game: MatrixGame, key: jax.Array) -> float:
+    """The first player's mean reward per round."""
+    return float(np.asarray(play_match(players, game, key, episodes=OWN_KIND).view(0).rewards).mean())
 
 
 def late_cooperation(players: tuple[Player, Player], game: MatrixGame, key: jax.Array) -> float:
@@ -103,9 +115,10 @@ def runs(preset: str) -> dict[str, Any]:
 class Measured(NamedTuple):
     """Of the learners of a run, `[seed, learner]`."""
 
-    rewards: dict[Condition, Float[np.ndarray, "seeds learners"]]  # against the held-out strategies
+    rewards: dict[Condition, Float[np.ndarray, "seeds learners rounds"]]  # against the held-out strategies
     with_own_kind: Float[np.ndarray, " seeds"]
     with_cooperative: dict[str, Float[np.ndarray, "seeds learners"]]
+    from_indifferent: dict[str, Float[np.ndarray, "seeds learners"]]
     taken_over: Float[np.ndarray, "seeds learners"]  # share of Moran processes
 
 
@@ -113,21 +126,26 @@ def measure(folder: RunFolder, settings: Any, conditions: tuple[Condition, ...])
     """Let the learners at the end of their training meet the held-out strategies, each other and cooperative ones."""
     run, game = settings.run, settings.game
     rewards = {condition: [] for condition in conditions}
-    own, cooperative, taken_over = [], {name: [] for name in COOPERATIVE}, []
+    own, taken_over = [], []
+    cooperative, indifferent = {name: [] for name in COOPERATIVE}, {name: [] for name in INDIFFERENT}
     for seed in range(run.seed, run.seed + run.seeds):
         agents = registry.load(folder.path, seed=seed)
         keys = iter(jax.random.split(jax.random.fold_in(jax.random.key(EVALUATION_SEED), seed), 64))
         for condition in conditions:
-            rewards[condition].append([earned(one, condition, game.payoffs, next(keys)).mean() for one in agents])
+            rewards[condition].append([earned(one, condition, game.payoffs, next(keys)).mean(1) for one in agents])
         own.append(late_cooperation(tuple(agents[:2]), game, next(keys)))
         for name in COOPERATIVE:
             other = named_automaton(name)
             cooperative[name].append([late_cooperation((one, other), game, next(keys)) for one in agents])
+        for name in INDIFFERENT:
+            other = named_automaton(name)
+            indifferent[name].append([taken((one, other), game, next(keys)) for one in agents])
         taken_over.append([takes_over(one, game, next(keys)) for one in agents])
     return Measured(
         {condition: np.array(values) for condition, values in rewards.items()},
         np.array(own),
         {name: np.array(values) for name, values in cooperative.items()},
+        {name: np.array(values) for name, values in indifferent.items()},
         np.array(taken_over),
     )
 
@@ -138,9 +156,14 @@ def draw(folders: dict[str, RunFolder], settings: dict[str, Any], path: Path) ->
     found = {name: measure(folder, settings[name], tuple(known)) for name, folder in folders.items()}
     panels = []
     for condition, rewards in known.items():
-        ours = [Place(_label(name), measured.rewards[condition].max(1)) for name, measured in found.items()]
+        ours = [Place(_label(name), measured.rewards[condition].mean(2).max(1)) for name, measured in found.items()]
         panels.append((str(condition), rewards, ours))
-    draw_places(path, panels, "Reward per round against the held-out strategies")
+    curves = {
+        f"{_label(name)}, {condition}": rewards.mean((0, 1))
+        for name, measured in found.items()
+        for condition, rewards in measured.rewards.items()
+    }
+    draw_places(path, panels, curves, "Reward per round against the held-out strategies")
     best = {condition: max(rewards, key=rewards.__getitem__) for condition, rewards in known.items()}
     rows = [
         Quantity(f"{condition}: the library's best, {name}", None, np.array([known[condition][name]]))
@@ -150,14 +173,20 @@ def draw(folders: dict[str, RunFolder], settings: dict[str, Any], path: Path) ->
         label = _label(name)
         for condition, rewards in measured.rewards.items():
             words = f"{label}, {condition}: reward of the better learner against held-out strategies"
-            rows.append(Quantity(words, None, rewards.max(1), at_least=known[condition][best[condition]]))
-            rows.append(Quantity(f"{label}, {condition}: mean reward of both learners", None, rewards.mean(1)))
+            rows.append(Quantity(words, None, rewards.mean(2).max(1), at_least=known[condition][best[condition]]))
+            words = f"{label}, {condition}: mean reward of both learners"
+            rows.append(Quantity(words, None, rewards.mean((1, 2))))
+            for begin, end in itertools.pairwise(STAGES):
+                during = f"rounds {begin + 1} to {end or condition.rounds}"
+                rows.append(Quantity(f"{words}, {during}", None, rewards[:, :, begin:end].mean((1, 2))))
         rows.append(
             Quantity(f"{label}: late mutual cooperation with its own kind", None, measured.with_own_kind, at_least=0.8)
         )
         for other, values in measured.with_cooperative.items():
             words = f"{label}: late mutual cooperation with {other}"
             rows.append(Quantity(words, None, values.mean(1), at_least=0.9))
+        for other, values in measured.from_indifferent.items():
+            rows.append(Quantity(f"{label}: reward per round against {other}", None, values.mean(1)))
         words = f"{label}: share of Moran processes of {TYPES} types that a learner takes over (chance {1 / TYPES:g})"
         rows.append(Quantity(words, None, measured.taken_over.mean(1), at_least=1 / TYPES))
     return rows
