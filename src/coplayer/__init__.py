@@ -56,6 +56,7 @@ from coplayer.players.naive import RULES, NaiveLearner
 from coplayer.players.planner import PlannerSettings, PPIPlayer
 from coplayer.players.recurrent import RecurrentPlayer
 from coplayer.pools import shaping
+from coplayer.runs import engines
 from coplayer.runtime import configure
 from coplayer.settings import adjust
 
@@ -117,6 +118,7 @@ __all__ = [
     "curves",
     "discounted_returns",
     "enforced_relation",
+    "engines",
     "extortion",
     "fit_extortion",
     "fixation_of_a_mutant",

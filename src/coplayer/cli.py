@@ -44,7 +44,7 @@ from coplayer.runs.board import LiveBoard
 from coplayer.runs.display import Display
 from coplayer.runs.engines import Engine
 from coplayer.runs.folder import RunFolder
-from coplayer.runs.stopping import STATUS, Stopped
+from coplayer.runs.stopping import STATUS, Stopped, leaving_at_sigterm
 from coplayer.runs.tracking import Tracked
 from coplayer.runs.training import Reporter
 from coplayer.settings import GAME, adjust, each, flat
@@ -349,8 +349,6 @@ def train(command: Train, settings: Any, console: Console) -> None:
 def sweep(command: Sweep, settings: Any, console: Console, *, arguments: list[str]) -> None:
     """Train all jobs, and say where the results are and which jobs failed."""
     runtime.compute_on_cpu()  # here; jobs have the GPUs
-    main = sys.modules["__main__"]
-    own = getattr(main, "__spec__", None) is None and getattr(main, "__file__", "").endswith(".py")
     axes = dict(map(flags.axis_of, command.grid))
     games = [command.game, *(word for value in axes.get(GAME, []) for word in value)]
     done = train_grid(
@@ -363,7 +361,7 @@ def sweep(command: Sweep, settings: Any, console: Console, *, arguments: list[st
         preset=command.preset,
         log=command.log,
         game_files=[game for game in games if files.names_a_file(game)],
-        program=main.__file__ if own else None,
+        program=_own_file(),
         board=LiveBoard(console),
     )
     say_where(console, table=done.table)
@@ -747,12 +745,22 @@ def _help_of(arguments: list[str]) -> str:
     return " ".join(("coplayer", *words, "--help"))
 
 
-def _to_go_on(arguments: list[str], folder: str) -> str:
-    """The command that goes on with what was stopped in a run's folder."""
+def _own_file() -> str | None:
+    """The file of the user's own that calls `main`, if one does."""
+    main = sys.modules["__main__"]
+    own = getattr(main, "__spec__", None) is None and getattr(main, "__file__", "").endswith(".py")
+    return main.__file__ if own else None
+
+
+def _to_go_on(arguments: list[str], folder: Path | None = None) -> str:
+    """The command that goes on with what was stopped, in a run's folder if that is known."""
     words, game = arguments, flags.value_of("--game", arguments) or ""
-    if arguments[:1] not in (["sweep"], ["demo"], ["reproduce"], ["resume"]):  # these go on by themselves
-        words = ["resume", folder, *(["--game-file", game] if files.names_a_file(game) else [])]
-    return shlex.join(("coplayer", *words))
+    if arguments[:1] == ["train"]:  # the other commands go on by themselves
+        folder = folder or Path(flags.value_of("--out", arguments) or f"runs/{arguments[1]}")
+        if RunFolder(folder).config_file.exists():
+            words = ["resume", str(folder), *(["--game-file", game] if files.names_a_file(game) else [])]
+    own = _own_file()
+    return shlex.join((*(("python", own) if own else ("coplayer",)), *words))
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -778,7 +786,8 @@ def run(arguments: list[str]) -> int:
     runtime.configure(compilation_cache=not flags.is_given(NO_CACHE, arguments))
     console = Console()
     try:
-        parse(arguments, console)()
+        with leaving_at_sigterm():
+            parse(arguments, console)()
     except CoplayerError as error:
         print(f"coplayer: {error}", file=sys.stderr)
         if isinstance(error, hosts.FailedTogether):
@@ -788,12 +797,12 @@ def run(arguments: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Stopped as stopped:
-        again = _to_go_on(arguments, str(stopped.folder))
+        again = _to_go_on(arguments, stopped.folder)
         print(f"coplayer: stopped by SIGTERM, all is saved; '{again}' goes on", file=sys.stderr)
         hosts.disconnect()
         return STATUS
     except KeyboardInterrupt:
-        again = _to_go_on(arguments, "FOLDER")
+        again = _to_go_on(arguments)
         print(f"coplayer: stopped; '{again}' goes on from the last checkpoint", file=sys.stderr)
         return 130
     return 0

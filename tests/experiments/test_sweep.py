@@ -15,11 +15,13 @@ import coplayer as cp
 from coplayer import cli
 from coplayer.errors import CoplayerError
 from coplayer.experiments import registry, swept
+from coplayer.experiments import sweep as module
 from coplayer.experiments.join import join
 from coplayer.experiments.sweep import plan, sweep
 from coplayer.games.matrix import prisoners_dilemma
 from coplayer.runs.board import Silent
 from coplayer.runs.engines import Lost, Processes, Ray, Slurm
+from coplayer.runs.folder import RunFolder
 from coplayer.runs.stopping import Stopped
 from coplayer.settings import adjust
 from stopping import StopAfter, assert_same
@@ -34,7 +36,7 @@ LONG = adjust(TINY_A2C, iterations=1500, log_every=1, phases=3, seeds=2, checkpo
 class Here:
     """An engine that computes each job at once, in this process. The first `dies` times, the job is lost half way."""
 
-    cores, gpus, binds, stays = 2, 0, True, False
+    cores, gpus, own_cores, stays = 2, 0, False, False
 
     def __init__(self, dies=0):
         self.dies, self.started, self.stopped, self.is_open = dies, [], [], False
@@ -216,6 +218,38 @@ def test_a_lost_job_is_started_again_so_many_times(tmp_path):
     assert engine.started == ["run,seed=0"] * 2 and done.failed == {"run,seed=0": "killed, too many times"}
     assert said.texts == ["run,seed=0: killed; it goes on from its last checkpoint", "run,seed=0: killed; given up"]
     assert not sweep(QUICK, tmp_path / "out", engine=Here(dies=1), restarts=1).failed
+
+
+def test_a_job_whose_folder_another_process_still_holds_waits_its_turn(tmp_path, monkeypatch):
+    monkeypatch.setattr(swept, "LOCK_SECONDS", 0.0)
+    out, said = tmp_path / "out", Said()
+    assert sweep(QUICK, out, engine=Here(dies=1), restarts=0).failed == {"run,seed=0": "killed, too many times"}
+    with RunFolder(out / "jobs" / "run,seed=0").locked():
+        done = sweep(QUICK, out, engine=Here(), restarts=1, board=said)
+    assert done.failed["run,seed=0"].endswith("another process is training in this folder, too many times")
+    assert "it goes on from its last checkpoint" in said.texts[0] and len(said.texts) == 2
+    assert not sweep(QUICK, out, engine=Here()).failed
+
+
+@pytest.mark.parametrize("status", [0, 3])
+def test_a_program_that_ends_the_process_is_named_at_once(status, tmp_path):
+    program = tmp_path / "mine.py"
+    program.write_text(f"raise SystemExit({status})")
+    engine = Here()
+    failed = sweep(QUICK, tmp_path / "out", engine=engine, program=program).failed
+    assert f"mine.py: ends the job, with exit status {status}; let it call" in failed["run,seed=0"]
+    assert engine.started == ["run,seed=0"]
+
+
+def test_a_join_that_fails_is_named_and_leaves_the_results(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise CoplayerError("no room")
+
+    monkeypatch.setattr(module, "join", refuse)
+    out = tmp_path / "out"
+    done = sweep(adjust(QUICK, seeds=2), out, engine=Here())
+    assert done.failed == {"run": "no room"} and len(rows_of(done.table)) == 4
+    assert done.runs == {"run": [out / "jobs" / "run,seed=0", out / "jobs" / "run,seed=1"]}
 
 
 def test_runs_that_cannot_be_joined_stay_apart(tmp_path, monkeypatch):

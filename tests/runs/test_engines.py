@@ -92,20 +92,30 @@ def test_processes_hold_cores_of_their_own(monkeypatch, tmp_path):
         assert os.sched_getaffinity(0) == before
 
 
-def test_slurm_is_told_what_each_job_needs(tmp_path, monkeypatch):
-    """A stand-in for sbatch keeps the script. A job that waits still is not submitted twice."""
+@pytest.fixture
+def slurm_says(tmp_path, monkeypatch):
+    """Stand-ins for Slurm's commands, which do what they are told to."""
     submitit = pytest.importorskip("submitit", reason="needs coplayer[slurm]")
     tools = tmp_path / "tools"
     tools.mkdir()
-    for name, does in (
-        ("sbatch", f"cp $1 {tmp_path}/script; echo Submitted batch job 12"),
-        ("srun", "true"),
-        ("sacct", "echo 'JobID|State|NodeList'; echo '12_0|PENDING|'; echo '12_1|CANCELLED by 7|'"),
-    ):
-        (tools / name).write_text(f"#!/bin/sh\n{does}\n")
-        (tools / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{tools}{os.pathsep}{os.environ['PATH']}")
     submitit.SlurmJob.watcher.clear()
+
+    def put(**commands):
+        for name, does in commands.items():
+            (tools / name).write_text(f"#!/bin/sh\n{does}\n")
+            (tools / name).chmod(0o755)
+
+    put(srun="true")
+    return put
+
+
+def test_slurm_is_told_what_each_job_needs(tmp_path, slurm_says):
+    """A stand-in for sbatch keeps the script. A job that waits still is not submitted twice."""
+    slurm_says(
+        sbatch=f"cp $1 {tmp_path}/script; echo Submitted batch job 12",
+        sacct="echo 'JobID|State|NodeList'; echo '12_0|PENDING|'; echo '12_1|CANCELLED by 7|'",
+    )
     engine = Slurm(2, 1.0, 4.0, 5, partition="day", minutes=90, more={"account": "me", "exclusive": True})
     engine.open(compute, tmp_path / "engine")
     jobs = [{"name": "a"}, {"name": "b"}]
@@ -131,6 +141,28 @@ def test_slurm_is_told_what_each_job_needs(tmp_path, monkeypatch):
     again = Slurm(cores=2)
     again.open(compute, tmp_path / "engine")
     assert [handle.job_id for handle in again.start(jobs[:1])] == ["12_0"] and not (tmp_path / "script").exists()
+
+
+def test_slurm_gets_arrays_that_it_takes_and_what_it_forgets_is_lost(tmp_path, slurm_says, monkeypatch):
+    monkeypatch.setattr(engines, "ARRAY", 2)
+    count = f"echo x >> {tmp_path}/sent; echo Submitted batch job $(wc -l < {tmp_path}/sent)"
+    slurm_says(sbatch=count, sacct="echo 'JobID|State|NodeList'")
+    engine = Slurm(2)
+    engine.open(compute, tmp_path / "engine")
+    handles = engine.start([{"name": name} for name in "abc"])
+    assert [handle.job_id for handle in handles] == ["1_0", "1_1", "2"]
+    assert engine.ended(handles[0]) is None
+    monkeypatch.setattr(engines, "FORGOTTEN", -1.0)
+    assert engine.ended(handles[0]) == Lost("Slurm does not know the job")
+
+
+def test_what_sbatch_refuses_is_one_line(tmp_path, slurm_says):
+    slurm_says(sbatch="echo sbatch: error: invalid partition specified: dya >&2; exit 1")
+    engine = Slurm(2, partition="dya")
+    engine.open(compute, tmp_path / "engine")
+    with pytest.raises(CoplayerError, match=r"engine: sbatch takes no jobs \(.*invalid partition") as error:
+        engine.start([{"name": "a"}])
+    assert "\n" not in str(error.value)
 
 
 def test_a_ray_cluster_that_is_not_there_is_one_line(tmp_path, monkeypatch):

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from coplayer import cli
 from coplayer.experiments import registry
+from coplayer.runs.files import append
 from coplayer.runs.folder import RunFolder
 from coplayer.runs.stopping import STATUS, HeldSignals, Stopped
 from coplayer.runs.training import Silence
@@ -53,7 +55,9 @@ def test_a_training_is_saved_where_no_checkpoint_was_due_and_goes_on_to_the_same
     assert stop.value.folder == tmp_path / "run" and not isinstance(stop.value, Exception)
     assert [file.name for file in (tmp_path / "run" / "checkpoints").iterdir()] == ["00000002.npz"]
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    append(tmp_path / "run" / "timing.jsonl", b'{"step": 3, "sec')  # as of a machine that was cut off
     registry.resume(tmp_path / "run")
+    assert [row["step"] for row in RunFolder(tmp_path / "run").timing()][:2] == [1, 2]
     registry.train(config, tmp_path / "whole")
     assert_same(tmp_path / "run", tmp_path / "whole")
 
@@ -86,7 +90,7 @@ def test_signals_that_nobody_asked_for_are_left_alone(default_sigint):
         assert signal.getsignal(signal.SIGUSR2) is signal.SIG_DFL
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
-        assert held.came is None
+        assert held.came == []
 
 
 def test_a_signal_after_the_last_chunk_is_delivered_and_an_error_comes_first():
@@ -95,6 +99,38 @@ def test_a_signal_after_the_last_chunk_is_delivered_and_an_error_comes_first():
     with pytest.raises(KeyError), HeldSignals(Path("run")):
         signal.raise_signal(signal.SIGTERM)
         raise KeyError
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_of_two_signals_none_is_lost():
+    """Slurm sends USR2 some time before TERM: the job is put back into the queue, and stops."""
+    heard, before = [], signal.getsignal(signal.SIGUSR2)
+    signal.signal(signal.SIGUSR2, lambda number, frame: heard.append(number))
+    try:
+        with pytest.raises(Stopped), HeldSignals(Path("run")):
+            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(signal.SIGUSR2)
+            assert heard == []
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+    assert heard == [signal.SIGUSR2]
+
+
+def test_before_and_after_a_training_the_command_exits_with_75_too(tmp_path, monkeypatch, capsys):
+    def last_words(*words):
+        assert cli.main(list(words)) == STATUS
+        return capsys.readouterr().err.splitlines()[-1].split("'")[1]
+
+    folder = str(tmp_path / "run")
+    with monkeypatch.context() as patch:
+        patch.setattr(registry, "train", lambda *_, **__: signal.raise_signal(signal.SIGTERM))
+        assert last_words("train", "a2c-mixed", "--out", folder) == f"coplayer train a2c-mixed --out {folder}"
+    registry.train(SAVED_ONCE, tmp_path / "run")
+    monkeypatch.setattr(registry, "resume", lambda *_, **__: None)
+    monkeypatch.setattr(cli, "finish", lambda *_: signal.raise_signal(signal.SIGTERM))
+    assert last_words("resume", folder) == f"coplayer resume {folder}"
+    monkeypatch.setattr(registry, "train", lambda *_, **__: None)
+    assert last_words("train", "a2c-mixed", "--out", folder) == f"coplayer resume {folder}"
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from coplayer.errors import CoplayerError, imported, require, require_whole
+from coplayer.errors import CoplayerError, imported, in_short, require, require_whole
 from coplayer.experiments import registry, stored, swept
 from coplayer.experiments.join import join
 from coplayer.games import names
@@ -58,7 +58,7 @@ class Swept(NamedTuple):
     """The folders of the finished runs by setting: one, joined from all its jobs, where the experiment can be joined
     and all jobs are done, and else one for each finished job."""
     failed: dict[str, str]
-    """The jobs that failed, each with its error on one line."""
+    """The jobs that failed, and the settings whose jobs could not be joined, each with its error on one line."""
     jobs: int
     """The number of all jobs."""
 
@@ -81,8 +81,8 @@ def sweep(
 
     `grid`: values by the name of a setting, such as `{"hidden": [32, 64], "game.rounds": [10, 20]}`. `seeds_per_job`:
     seeds that each job trains; jobs of one setting are joined at the end. `engine`: where jobs run, such as
-    `coplayer.runs.engines.Ray(cores=2)`; None: processes of this machine. `restarts`: times that a job may be
-    started again, each time from its last checkpoint, since its process or machine was lost. `log`: trackers, as of
+    `coplayer.engines.Ray(cores=2)`; None: processes of this machine. `restarts`: times that a job may be started
+    again, each time from its last checkpoint, since its process or machine was lost. `log`: trackers, as of
     `coplayer train --log`. `game_files`: games of your own, as "path/to/file.py:ClassName", which every job loads.
     `program`: a Python file that every job runs first, to register what the settings name; what it does under
     `if __name__ == "__main__"` is left out. `board` shows the jobs; None: silence.
@@ -108,7 +108,7 @@ def sweep(
         "compilation_cache": bool(jax.config.jax_enable_compilation_cache),
         "cores": engine.cores,
         "gpus": engine.gpus,
-        "bound": engine.binds,
+        "own_cores": engine.own_cores,
     }
     specs = {job.name: _spec(job, out) | given for job in jobs}
     (out / "logs").mkdir(exist_ok=True)
@@ -116,9 +116,9 @@ def sweep(
         lines = {name: _line(spec, by_name[name].settings) for name, spec in specs.items()}
         _Course(specs, lines, engine, board, restarts).run(out)
         done = [job for job in jobs if lines[job.name].state == "done"]
-        runs = _joined(jobs, done, out)
+        failed = {name: line.error for name, line in lines.items() if line.state == "failed"}
+        runs = _joined(jobs, done, out, failed)
         write_rows(out / "results.csv", _table(done, runs, out))
-    failed = {name: line.error for name, line in lines.items() if line.state == "failed"}
     return Swept(out / "results.csv", runs, failed, len(jobs))
 
 
@@ -263,7 +263,7 @@ class _Course:
         self._engine.open(swept.train, Path(os.path.abspath(out / "engine")))
         try:
             with HeldSignals(out) as held:
-                while (self._waiting or self._running) and held.came is None:
+                while (self._waiting or self._running) and not held.came:
                     self._step()
         finally:
             if self._running:
@@ -292,7 +292,7 @@ class _Course:
             return
         del self._running[name]
         if isinstance(ended, Lost) or ended["state"] == "stopped":
-            reason = ended.reason if isinstance(ended, Lost) else "stopped by a signal"
+            reason = ended.reason if isinstance(ended, Lost) else ended.get("error", "stopped by a signal")
             line.restarts += 1
             again = line.restarts <= self._restarts
             line.take({"state": "waiting"} if again else {"state": "failed", "error": f"{reason}, too many times"})
@@ -302,14 +302,19 @@ class _Course:
             line.take(ended | ({"progress": 1.0} if ended["state"] == "done" else {}))
 
 
-def _joined(jobs: Sequence[Job], done: Sequence[Job], out: Path) -> dict[str, list[Path]]:
-    """The finished runs of each setting, joined to one where all its jobs are done and the experiment allows it."""
+def _joined(jobs: Sequence[Job], done: Sequence[Job], out: Path, failed: dict[str, str]) -> dict[str, list[Path]]:
+    """The finished runs of each setting, joined to one where all its jobs are done and the experiment allows it. A join
+    that fails is added to `failed`."""
     can, runs = registry.experiment_of(jobs[0].settings).JOINABLE, {}
     for setting, group in itertools.groupby(jobs, key=lambda job: job.setting):
         own = list(group)
         folders = [_folder(job.name, out) for job in own if job in done]
         whole = can and len(own) > 1 and len(folders) == len(own)
-        runs[setting] = [_join(folders, out / "settings" / setting)] if whole else folders
+        runs[setting] = folders
+        try:
+            runs[setting] = [_join(folders, out / "settings" / setting)] if whole else folders
+        except CoplayerError as error:
+            failed[setting] = in_short(error)
     return runs
 
 

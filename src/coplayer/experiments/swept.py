@@ -9,16 +9,17 @@ import socket
 import sys
 import time
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from coplayer import runtime
-from coplayer.errors import in_short
+from coplayer.errors import CoplayerError, in_short
 from coplayer.experiments import registry, stored
 from coplayer.games import files, names
 from coplayer.runs.files import JSON_ERRORS, append, loads, write_atomically
-from coplayer.runs.folder import RunFolder
-from coplayer.runs.stopping import Stopped
+from coplayer.runs.folder import Held, RunFolder
+from coplayer.runs.stopping import Leave, Stopped, leaving_at_sigterm
 from coplayer.runs.tracking import Tracked
 from coplayer.runs.training import Chunk, Silence
 
@@ -28,28 +29,27 @@ NOT_MAIN = "__coplayer_job__"
 
 def train(job: dict[str, Any]) -> dict[str, Any]:
     """Train the job of a sweep to its end (see `sweep._spec`). Returns its `state`: "done", "stopped" when all is saved
-    after SIGTERM or SIGINT, or "failed" with the `error` on one line, whose traceback is in the job's log.
+    after SIGTERM or SIGINT or another process still trains in the job's folder, or "failed" with the `error` on one
+    line, whose traceback is in the job's log.
     """
     folder, status = Path(job["folder"]), Status(Path(job["status"]))
     with contextlib.suppress(ValueError):  # not in the main thread
-        signal.signal(signal.SIGINT, lambda *_: _stop(folder))
+        signal.signal(signal.SIGINT, Leave(folder))
     try:
-        with contextlib.ExitStack() as held:
-            if not job["bound"]:
+        with leaving_at_sigterm(), contextlib.ExitStack() as held:
+            if job["own_cores"]:
                 held.enter_context(runtime.own_cores(job["cores"]))
             _train(job, folder, status)
         result = {"state": "done"}
     except Stopped:
         result = {"state": "stopped"}
+    except Held as error:
+        result = {"state": "stopped", "error": in_short(error)}
     except Exception as error:
         append(Path(job["log"]), traceback.format_exc().encode())
         result = {"state": "failed", "error": " ".join(in_short(error).split())}
     status.write(**result)
     return result
-
-
-def _stop(folder: Path) -> None:
-    raise Stopped(folder)
 
 
 def _train(job: dict[str, Any], folder: Path, status: "Status") -> None:
@@ -60,9 +60,11 @@ def _train(job: dict[str, Any], folder: Path, status: "Status") -> None:
         os.environ.setdefault("XLA_PYTHON_CLIENT_MEM_FRACTION", f"{0.9 * job['gpus']:.3f}")
     if job["program"]:
         sys.path.insert(0, str(Path(job["program"]).parent))
-        runpy.run_path(job["program"], run_name=NOT_MAIN)
+        with _staying(job["program"]):
+            runpy.run_path(job["program"], run_name=NOT_MAIN)
     for file in job["game_files"]:
-        names.register(*files.load(file))
+        with _staying(file):
+            names.register(*files.load(file))
     default = registry.settings_type(registry.EXPERIMENTS[job["experiment"]])()
     settings = stored.read(job["settings"], default, folder)
     status.write(state="running")
@@ -71,6 +73,16 @@ def _train(job: dict[str, Any], folder: Path, status: "Status") -> None:
             pass
     with Tracked(folder, job["log_to"], status) as reporter:
         registry.go_on(settings, folder, job["preset"], reporter)
+
+
+@contextlib.contextmanager
+def _staying(file: str) -> Iterator[None]:
+    """Refuse a user's file that ends the process."""
+    try:
+        yield
+    except SystemExit as error:
+        only = 'let it call sys.exit or cli.main only under if __name__ == "__main__"'
+        raise CoplayerError(f"{file}: ends the job, with exit status {error.code}; {only}") from error
 
 
 class Status(Silence):

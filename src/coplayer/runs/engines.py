@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -43,8 +44,8 @@ class Engine(Protocol):
     """CPU cores of each job."""
     gpus: int | float
     """GPUs of each job."""
-    binds: bool
-    """Whether a job's process runs on its cores alone from the start. If not, the job must see to it."""
+    own_cores: bool
+    """Whether a job must take cores of its own, by locks on its machine: the engine gives it none."""
     stays: bool
     """Whether jobs go on when this process ends."""
 
@@ -78,7 +79,7 @@ class Processes:
     cores: int = usual_cores()
     gpus: int | float = 0
     jobs: int = 0
-    binds: bool = field(default=False, init=False)
+    own_cores: bool = field(default=True, init=False)
     stays: bool = field(default=False, init=False)
 
     def __post_init__(self):
@@ -196,11 +197,12 @@ class Ray:
     memory: float | None = None
     jobs: int = 0
     address: str | None = None
-    binds: bool = field(default=False, init=False)
+    own_cores: bool = field(default=True, init=False)
     stays: bool = field(default=False, init=False)
 
     def __post_init__(self):
         _check(self)
+        self.own_cores = not self.address  # the machines of a cluster may be containers, which do not share locks
         self._ray = imported("ray", "ray", setting="engine")
         have = available_cores()
         require(bool(self.address) or self.cores <= have, f"cores: this machine has {have}, got {self.cores}")
@@ -254,6 +256,10 @@ class Ray:
         self._ray.wait(handles, num_returns=len(handles))
 
 
+ARRAY = 1000  # jobs of an array: Slurm's own limit, MaxArraySize, is 1001 where nobody changed it
+FORGOTTEN = 600.0  # seconds after which a job that Slurm does not know is lost
+
+
 @dataclass(eq=False)
 class Slurm:
     """Jobs of a Slurm cluster, submitted by submitit as an array.
@@ -274,7 +280,7 @@ class Slurm:
     restarts: int = 100
     """Times that a job may be put back since its time was over."""
     cluster: str = "slurm"  # submitit's name; the tests take its "local"
-    binds: bool = field(default=True, init=False)
+    own_cores: bool = field(default=False, init=False)
     stays: bool = field(default=True, init=False)
 
     def __post_init__(self):
@@ -286,6 +292,7 @@ class Slurm:
 
     def open(self, function: Function, folder: Path) -> None:
         self._folder, self._function = folder, _Resumable(function)
+        self._unknown: dict[str, float] = {}  # since when Slurm does not know a job
         limits = {f"{self.cluster}_max_num_timeout": self.restarts}
         self._executor = self._submitit.AutoExecutor(folder, cluster=self.cluster, **limits)
         self._executor.update_parameters(
@@ -295,7 +302,7 @@ class Slurm:
             gpus_per_node=self.gpus or None,
             mem_gb=self.memory,
             slurm_partition=self.partition,
-            slurm_array_parallelism=self.jobs or 1000,
+            slurm_array_parallelism=self.jobs or ARRAY,
             slurm_signal_delay_s=min(300, 15 * self.minutes),  # for the running chunk to end
             slurm_additional_parameters=dict(self.more) or None,
         )
@@ -310,9 +317,14 @@ class Slurm:
         """Submit jobs, but for those that an earlier sweep submitted and that still wait or run."""
         known = {job["name"]: self._submitted(job) for job in jobs}
         fresh = [job for job in jobs if known[job["name"]] is None]
-        for job, handle in zip(fresh, self._executor.map_array(self._function, fresh) if fresh else (), strict=True):
-            known[job["name"]] = handle
-            write_atomically(self._id_file(job), handle.job_id.encode())
+        for array in (fresh[begin : begin + ARRAY] for begin in range(0, len(fresh), ARRAY)):
+            try:
+                handles = self._executor.map_array(self._function, array)
+            except self._submitit.core.utils.FailedJobError as error:
+                raise CoplayerError(f"engine: sbatch takes no jobs ({in_short(error)})") from error
+            for job, handle in zip(array, handles, strict=True):
+                known[job["name"]] = handle
+                write_atomically(self._id_file(job), handle.job_id.encode())
         return list(known.values())
 
     def _id_file(self, job: Job) -> Path:
@@ -328,10 +340,14 @@ class Slurm:
         return None if handle is None or handle.done(force_check=True) else handle
 
     def ended(self, handle: Any) -> dict[str, Any] | Lost | None:
-        if not handle.done():
-            return None
         if not handle.paths.result_pickle.exists():
-            state = handle.state
+            done, state = handle.done(), handle.state
+            if state != "UNKNOWN":
+                self._unknown.pop(handle.job_id, None)
+            elif time.monotonic() - self._unknown.setdefault(handle.job_id, time.monotonic()) > FORGOTTEN:
+                return Lost("Slurm does not know the job")
+            if not done:
+                return None
             if state.startswith("CANCELLED"):  # by a person
                 return {"state": "failed", "error": f"Slurm says {state}"}
             return Lost(f"Slurm says {state}")

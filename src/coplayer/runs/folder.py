@@ -29,6 +29,10 @@ from coplayer.errors import CoplayerError, first_line, in_short, require
 from coplayer.runs.files import JSON_ERRORS, append, cannot_write, loads, unzipped, write_atomically
 
 
+class Held(CoplayerError):
+    """Another process holds the folder."""
+
+
 class RunFolder:
     """Paths and small files of one run."""
 
@@ -87,7 +91,7 @@ class RunFolder:
         try:
             lock.acquire(timeout=seconds)
         except filelock.Timeout as error:
-            raise CoplayerError(f"{self.path}: another process is training in this folder") from error
+            raise Held(f"{self.path}: another process is training in this folder") from error
         try:
             yield
         finally:
@@ -176,11 +180,11 @@ def as_bytes(rows: list[dict]) -> bytes:
     return b"".join(json.dumps(row).encode() + b"\n" for row in rows)
 
 
-def keep_rows(path: Path, count: int) -> None:
-    """Cut a file of rows back to its first `count`, those from before a checkpoint."""
+def keep_rows(path: Path, count: int | None = None) -> None:
+    """Cut a file of rows back to its first `count`, those from before a checkpoint; None: to all complete ones."""
     data = _contents(path)
     lines = data.split(b"\n")[:-1]
-    require(len(lines) >= count, f"{path}: has {len(lines)} rows, and the checkpoint was made after {count}")
+    require(len(lines) >= (count or 0), f"{path}: has {len(lines)} rows, and the checkpoint was made after {count}")
     kept = b"".join(line + b"\n" for line in lines[:count])
     if kept != data:
         write_atomically(path, kept)

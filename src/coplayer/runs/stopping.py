@@ -1,12 +1,14 @@
 """Signals that ask a training to stop. They wait until the running chunk is done and its state is saved."""
 
+import contextlib
 import signal
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 STATUS = 75
-"""Exit status of a process that SIGTERM stopped after all was saved: EX_TEMPFAIL of sysexits.h, "try again later".
+"""Exit status of a process that SIGTERM stopped with all saved: EX_TEMPFAIL of sysexits.h, "try again later".
 Another status than 143, which a process has that SIGTERM killed at once, so that a scheduler can tell the two apart.
 """
 HELD = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGUSR2") if hasattr(signal, name)]
@@ -14,11 +16,35 @@ HELD = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGUSR2") if ha
 
 
 class Stopped(BaseException):
-    """SIGTERM came, and what was done in `folder` is saved. No error: `except Exception` lets it through."""
+    """SIGTERM came, and what was done in `folder` is saved; None: no training was under way. No error: `except
+    Exception` lets it through."""
 
-    def __init__(self, folder: Path):
-        super().__init__(f"{folder}: stopped by SIGTERM; all is saved")
+    def __init__(self, folder: Path | None):
+        super().__init__(f"{folder or 'coplayer'}: stopped by SIGTERM; all is saved")
         self.folder = folder
+
+
+class Leave:
+    """A handler of signals that raises `Stopped`."""
+
+    def __init__(self, folder: Path | None = None):
+        self._folder = folder
+
+    def __call__(self, number: int, frame: Any) -> None:
+        raise Stopped(self._folder)
+
+
+@contextlib.contextmanager
+def leaving_at_sigterm() -> Iterator[None]:
+    """Within, SIGTERM raises `Stopped`, also where no training holds it. For the main thread of a program."""
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, Leave())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 class HeldSignals:
@@ -28,7 +54,7 @@ class HeldSignals:
     """
 
     def __init__(self, folder: Path):
-        self.came: int | None = None
+        self.came: list[int] = []  # each once, in order
         self._folder = folder
         self._before: dict[int, Any] = {}
 
@@ -45,17 +71,21 @@ class HeldSignals:
             self.deliver()
 
     def deliver(self) -> None:
-        """Do what the signal that came asks for: what the process would have done, had the signal not been held, or
-        for SIGTERM without a handler raise `Stopped`.
+        """Do what the signals that came ask for: call the process's own handlers, in order. Then, for SIGTERM without
+        such a handler, raise `Stopped`.
         """
-        number, self.came = self.came, None
-        if number is not None and callable(self._before[number]):
+        came, self.came = self.came, []
+        for number in filter(self._has_own, came):
             self._before[number](number, None)
-        elif number is not None:
+        if not all(map(self._has_own, came)):
             raise Stopped(self._folder)
 
+    def _has_own(self, number: int) -> bool:
+        return callable(self._before[number]) and not isinstance(self._before[number], Leave)
+
     def _note(self, number: int, frame: Any) -> None:
-        self.came = number
+        if number not in self.came:
+            self.came.append(number)
 
 
 def _is_asked(number: int) -> bool:

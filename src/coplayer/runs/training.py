@@ -113,6 +113,7 @@ def _train(
     with hosts.together():
         if first:
             keep_rows(folder.metrics_file, rows)
+            keep_rows(folder.timing_file)
         if first and saved:
             reporter.resumed(step)
 
@@ -124,7 +125,7 @@ def _train(
         with hosts.together():
             if first:
                 _record(folder, chunk, {"step": step, "seconds": time.monotonic() - begin, **chunk.timing})
-        stop = hosts.any_says(held.came is not None)
+        stop = hosts.any_says(bool(held.came))
         late = hosts.first_says(time.monotonic() - last_save >= checkpoint_seconds)
         due = stop or late or chunk.agents is not None
         arrays = training.pack(state) if due else {}
@@ -134,10 +135,10 @@ def _train(
                 last_save = time.monotonic()
             if first:
                 reporter.advanced(chunk, training.progress(state))
-        if stop and held.came is not None:
+        if stop:
             held.deliver()
-        elif stop:
-            raise Stopped(folder.path)
+            if hosts.several():  # one that has no handler, or did not get the signal, cannot go on alone
+                raise Stopped(folder.path)
 
 
 def _newest(folder: RunFolder) -> checkpoint.Checkpoint | None:
