@@ -148,6 +148,10 @@ def test_the_demo_trains_anew_or_goes_on(tmp_path, monkeypatch, capsys):
     capsys.readouterr()
     assert run("demo", "--out", tmp_path / "stopped") == 0
     assert "is finished" in capsys.readouterr().out
+    config = tmp_path / "stopped" / "config.json"
+    config.write_text(config.read_text().replace('"seed": 7', '"seed": 8'))
+    assert run("demo", "--out", config.parent) == 2
+    assert f"out: {config.parent} holds a run with other settings; name another" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

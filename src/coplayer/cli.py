@@ -32,6 +32,7 @@ from coplayer.experiments.sweep import require_sweepable
 from coplayer.experiments.sweep import sweep as train_grid
 from coplayer.experiments.tournaments import hold, players_of
 from coplayer.experiments.watch import watch as watch_run
+from coplayer.experiments.words import run_of
 from coplayer.figures.parity import brief
 from coplayer.games import files, names
 from coplayer.games.matrix import MatrixGame
@@ -164,7 +165,7 @@ class Demo(Computing):
     """Train two learners that come to cooperate (ppi-mixed, quick preset), or go on with them; draw the figure."""
 
     out: Path = Path("runs/demo")
-    """Folder for the run. A demo that was stopped in this folder goes on there."""
+    """Folder for the run. A demo that was stopped in this folder goes on there; a run of other settings is refused."""
 
 
 @dataclass(frozen=True)
@@ -232,6 +233,9 @@ class Watch(Reading):
     """Phase after which the agent is taken. None: the last."""
     seed: int | None = None
     """Seed whose agents play. None: the run's first."""
+    out: Path | None = None
+    """Folder for watch.gif and watch.png, which are replaced there. None: the folder "figures" of the run. An archive
+    stays as it is: there --out is needed."""
 
 
 @dataclass(frozen=True)
@@ -411,10 +415,12 @@ def engine_of(command: Sweep) -> Engine:
 
 
 def demo(command: Demo, console: Console) -> None:
+    settings = registry.preset("ppi-mixed")
     if RunFolder(command.out).config_file.exists():
+        registry.require_settings(settings, command.out)
         resume(Resume(folder=command.out), console)
     else:
-        train(Train(out=command.out, game="ipd"), registry.preset("ppi-mixed"), console)
+        train(Train(out=command.out, game="ipd"), settings, console)
 
 
 def resume(command: Resume, console: Console) -> None:
@@ -519,13 +525,19 @@ def watch(command: Watch, console: Console) -> None:
     """Play, draw, and say where the pictures are."""
     know_game(command, command.folder)
     with console.status("playing"):
-        made = watch_run(RunFolder.open(command.folder), phase=command.phase, seed=command.seed, whom=command.whom)
+        made = watch_run(
+            RunFolder.open(command.folder),
+            phase=command.phase,
+            seed=command.seed,
+            whom=command.whom,
+            out=command.out,
+        )
     say_where(console, animation=made.animation, strip=made.strip)
 
 
 def page(command: Page, console: Console) -> None:
     """Write the page, and say where it is."""
-    runs = [Path(word) for word in command.agents if Path(word).is_dir()]
+    runs = [folder.path for word in command.agents if (folder := run_of(word, "agents")) is not None]
     know_game(command, *runs)
     made = make_page(command.agents, command.out, phase=command.phase, seed=command.seed, learner=command.learner)
     say_where(console, page=made)

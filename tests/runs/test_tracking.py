@@ -120,6 +120,26 @@ def test_a_tracker_that_fails_stops_the_run_with_one_line(notes, tmp_path, monke
     assert registry.is_finished(registry.resume(out), TINY_A2C)
 
 
+def test_one_that_fails_to_close_hides_no_earlier_error(notes, tmp_path, monkeypatch):
+    """Every tracker is asked to close. The failure alone stops the command; after an error it is a note."""
+
+    def full(self):
+        self.closed = True
+        raise ConnectionError("no route")
+
+    monkeypatch.setattr(Notes, "close", full)
+    monkeypatch.setitem(tracking.TRACKERS, "more", Notes)
+    folder = RunFolder.create(tmp_path / "run", {"settings": {}})
+    start = Chunk(None, [], {}, None, 1)
+    with pytest.raises(KeyboardInterrupt) as earlier, Tracked(folder.path, ["notes", "more"]) as reporter:
+        reporter.advanced(start, 0.5)
+        raise KeyboardInterrupt
+    assert [note[:17] for note in earlier.value.__notes__] == ["log: notes failed", "log: more failed "]
+    with pytest.raises(CoplayerError, match="log: notes failed") as failed, Tracked(folder.path, ["notes"]) as reporter:
+        reporter.advanced(start, 0.5)
+    assert all(tracker.closed for tracker in notes) and len(notes) == 3 and not hasattr(failed.value, "__notes__")
+
+
 @pytest.mark.parametrize("name", ["tensorboard", "wandb", "trackio"])
 def test_one_that_is_not_installed_is_named_before_the_run(tmp_path, monkeypatch, name, capsys):
     monkeypatch.setitem(sys.modules, name, None)
