@@ -24,7 +24,7 @@ DOCUMENTS = sorted(
 )
 needs_results = pytest.mark.skipif(not (REPOSITORY / "results").is_dir(), reason="the source archive has no results")
 SHORT = {  # what the tutorials' parameters are in the tests
-    "play": "ITERATIONS, EPISODES = 100, 4",
+    "play": "EPISODES = 2",
     "own_game": "ITERATIONS, EPISODES = 10, 4",
     "strangers": "STRANGERS, SEEDS, ITERATIONS = 20, 2, 20",
     "shape": "EXACT_ITERATIONS, ITERATIONS = 20, 10",
