@@ -99,8 +99,8 @@ def test_train_evaluate_and_resume(tmp_path, capsys):
     assert run("train", "ppi-mixed", *FLAGS, "--seeds", 2, "--out", out) == 0
     printed = capsys.readouterr().out
     assert "phase 2" in printed and "cooperation vs learner" in printed and "imagined" not in printed.split("phase")[0]
-    assert f"figure: {out}/figures/training.png" in printed and f"table: {out}/summary.md" in printed
-    assert f"report: {out}/report.html" in printed and f"earlier agents too: coplayer evaluate {out}" in printed
+    assert f"figure: {out / 'figures' / 'training.png'}" in printed and f"table: {out / 'summary.md'}" in printed
+    assert f"report: {out / 'report.html'}" in printed and f"earlier agents too: coplayer evaluate {out}" in printed
     before = (out / "report.html").read_text()
     assert set(json.loads((out / "evaluation.json").read_text())["phases"]) == {"2"}
     assert not (out / "figures" / "evaluation.png").exists()  # one phase is no course

@@ -4,6 +4,7 @@ import io
 import os
 import re
 import shlex
+import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -492,7 +493,7 @@ def finish(folder: Path, console: Console) -> None:
     if not hosts.is_first():
         return
     evaluate(Evaluate(folder=folder, phases="last"), console)
-    command = shlex.join(("coplayer", "evaluate", str(folder)))
+    command = _typed("coplayer", "evaluate", str(folder))
     console.print(f"earlier agents too: {command}", highlight=False, soft_wrap=True, markup=False)
 
 
@@ -759,12 +760,17 @@ def _help_of(arguments: list[str]) -> str:
     return " ".join(("coplayer", *words, "--help"))
 
 
+def _typed(*words: str) -> str:
+    """A command as it is typed in the system's shell."""
+    return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
+
+
 def _to_go_on(arguments: list[str], folder: str) -> str:
     """The command that goes on with what was stopped in a run's folder."""
     words, game = arguments, flags.value_of("--game", arguments) or ""
     if arguments[:1] not in (["sweep"], ["demo"], ["reproduce"], ["resume"]):  # these go on by themselves
         words = ["resume", folder, *(["--game-file", game] if files.names_a_file(game) else [])]
-    return shlex.join(("coplayer", *words))
+    return _typed("coplayer", *words)
 
 
 def main(arguments: list[str] | None = None) -> int:

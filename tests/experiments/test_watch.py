@@ -40,7 +40,7 @@ def shown(monkeypatch):
 
 def test_an_animation_and_a_strip_from_the_command_line(cleanup, capsys):
     assert cli.main(["watch", str(cleanup.path)]) == 0
-    assert f"animation: {cleanup.path}/figures/watch.gif" in capsys.readouterr().out
+    assert f"animation: {cleanup.figures / 'watch.gif'}" in capsys.readouterr().out
     with Image.open(cleanup.figures / "watch.gif") as animation:
         assert animation.n_frames == ROUNDS + 1  # and the rewards at the end
     with Image.open(cleanup.figures / "watch.png") as strip:

@@ -92,6 +92,7 @@ def test_processes_hold_cores_of_their_own(monkeypatch, tmp_path):
         assert os.sched_getaffinity(0) == before
 
 
+@pytest.mark.skipif(os.name == "nt", reason="needs a shell of POSIX")
 def test_slurm_is_told_what_each_job_needs(tmp_path, monkeypatch):
     """A stand-in for sbatch keeps the script. A job that waits still is not submitted twice."""
     submitit = pytest.importorskip("submitit", reason="needs coplayer[slurm]")
