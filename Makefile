@@ -6,8 +6,10 @@ DEMO ?= runs/demo
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 TESTS := -n auto --dist loadfile --no-loadscope-reorder
+EXTRAS := ray,slurm,wandb,trackio,openspiel,jaxmarl
+TESTS_OF_EXTRAS := tests/runs/test_engines.py tests/runs/test_tracking.py tests/experiments/test_sweep.py tests/interop tests/pages
 
-.PHONY: help setup demo browser test test-all lint bench results dist docs audit lock clean
+.PHONY: help setup demo browser test test-all test-extras lint bench results dist docs audit lock clean
 
 help:  ## Show what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
@@ -35,6 +37,10 @@ test: setup lint  ## Check the style and run the tests, but for those marked as 
 
 test-all: setup lint  ## Check the style and run all tests
 	$(BIN)/python -m pytest $(TESTS)
+
+test-extras: browser  ## Install the light extras and a browser, and run the tests that need these
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$(EXTRAS)]' --no-build-isolation
+	$(BIN)/python -m pytest $(TESTS) $(TESTS_OF_EXTRAS)
 
 lint: setup  ## Check the style, and that imports point downwards
 	$(BIN)/ruff check src tests examples benchmarks tools docs/conf.py

@@ -99,8 +99,8 @@ def test_train_evaluate_and_resume(tmp_path, capsys):
     assert run("train", "ppi-mixed", *FLAGS, "--seeds", 2, "--out", out) == 0
     printed = capsys.readouterr().out
     assert "phase 2" in printed and "cooperation vs learner" in printed and "imagined" not in printed.split("phase")[0]
-    assert f"figure: {out}/figures/training.png" in printed and f"table: {out}/summary.md" in printed
-    assert f"report: {out}/report.html" in printed and f"earlier agents too: coplayer evaluate {out}" in printed
+    assert f"figure: {out / 'figures' / 'training.png'}" in printed and f"table: {out / 'summary.md'}" in printed
+    assert f"report: {out / 'report.html'}" in printed and f"earlier agents too: coplayer evaluate {out}" in printed
     before = (out / "report.html").read_text()
     assert set(json.loads((out / "evaluation.json").read_text())["phases"]) == {"2"}
     assert not (out / "figures" / "evaluation.png").exists()  # one phase is no course
@@ -148,6 +148,10 @@ def test_the_demo_trains_anew_or_goes_on(tmp_path, monkeypatch, capsys):
     capsys.readouterr()
     assert run("demo", "--out", tmp_path / "stopped") == 0
     assert "is finished" in capsys.readouterr().out
+    config = tmp_path / "stopped" / "config.json"
+    config.write_text(config.read_text().replace('"seed": 7', '"seed": 8'))
+    assert run("demo", "--out", config.parent) == 2
+    assert f"out: {config.parent} holds a run with other settings; name another" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 linked to, every public name is in the reference, and the tutorials run.
 """
 
+import importlib.metadata
 import re
 import runpy
 import shlex
@@ -23,7 +24,7 @@ DOCUMENTS = sorted(
 )
 needs_results = pytest.mark.skipif(not (REPOSITORY / "results").is_dir(), reason="the source archive has no results")
 SHORT = {  # what the tutorials' parameters are in the tests
-    "play": "ITERATIONS, EPISODES = 100, 4",
+    "play": "EPISODES = 2",
     "own_game": "ITERATIONS, EPISODES = 10, 4",
     "strangers": "STRANGERS, SEEDS, ITERATIONS = 20, 2, 20",
     "shape": "EXACT_ITERATIONS, ITERATIONS = 20, 10",
@@ -40,7 +41,7 @@ def blocks(text: str, language: str) -> list[str]:
 
 
 def commands(text: str) -> list[str]:
-    lines = "\n".join(blocks(text, "sh")).splitlines()
+    lines = (line.strip().removeprefix("srun ") for line in "\n".join(blocks(text, "sh")).splitlines())
     return [line for line in lines if line.startswith("coplayer ")]
 
 
@@ -61,6 +62,26 @@ def test_every_command_is_understood(document, monkeypatch):
         if command.startswith(("coplayer train", "coplayer sweep")):
             _, settings, _ = job.args
             registry.experiment_of(settings).check(settings)
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/howto.md"])
+def test_runs_that_commands_read_are_made_by_commands_before(document):
+    made, read_from = set(), 0
+    for command in commands(read(document)):
+        words = shlex.split(command, comments=True)[1:]
+        out = words[words.index("--out") + 1] if "--out" in words else None
+        for word in words:
+            if word.startswith("runs/") and word != out:
+                assert word in made, f"{document}: {command}"
+                read_from += 1
+        made.add(out)
+    assert read_from >= 6
+
+
+def test_the_readme_names_every_extra():
+    extras = set(importlib.metadata.metadata("coplayer").get_all("Provides-Extra"))
+    named = [row.split("|")[1] for row in read("README.md").splitlines() if row.startswith("| `")]
+    assert extras <= set(re.findall(r"`(\w+)`", " ".join(named)))
 
 
 def test_make_knows_what_the_documents_make():

@@ -84,13 +84,12 @@ def test_a_cache_folder_that_cannot_be_made_stops_nothing(tmp_path):
 
 
 def test_the_command_line_has_a_flag_for_it(tmp_path):
-    code = "import jax; from coplayer import cli; cli.main({}); print(jax.config.jax_compilation_cache_dir)"
-    words = ["resume", str(tmp_path / "none")]
-    for flag in ("--no-compilation-cache", "--no-compilation_cache"):
-        assert run(code.format([*words, flag]), OWN_CACHE, XDG_CACHE_HOME=tmp_path) == ["None"]
-    assert run(code.format(words), OWN_CACHE, XDG_CACHE_HOME=tmp_path) == [
-        str(path) for path in (tmp_path / "coplayer" / "jax").iterdir()
-    ]
+    code = "import jax\nfrom coplayer import cli\n"
+    for flag in (["--no-compilation-cache"], ["--no-compilation_cache"], []):
+        code += f"cli.main({['resume', str(tmp_path / 'none'), *flag]}); print(jax.config.jax_compilation_cache_dir)\n"
+    *without, kept = run(code, OWN_CACHE, XDG_CACHE_HOME=tmp_path)
+    assert without == ["None", "None"]
+    assert [kept] == [str(path) for path in (tmp_path / "coplayer" / "jax").iterdir()]
 
 
 def test_a_folder_of_the_cache_is_for_one_kind_of_processor():

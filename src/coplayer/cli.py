@@ -4,6 +4,7 @@ import io
 import os
 import re
 import shlex
+import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -32,6 +33,7 @@ from coplayer.experiments.sweep import require_sweepable
 from coplayer.experiments.sweep import sweep as train_grid
 from coplayer.experiments.tournaments import hold, players_of
 from coplayer.experiments.watch import watch as watch_run
+from coplayer.experiments.words import run_of
 from coplayer.figures.parity import brief
 from coplayer.games import files, names
 from coplayer.games.matrix import MatrixGame
@@ -164,7 +166,7 @@ class Demo(Computing):
     """Train two learners that come to cooperate (ppi-mixed, quick preset), or go on with them; draw the figure."""
 
     out: Path = Path("runs/demo")
-    """Folder for the run. A demo that was stopped in this folder goes on there."""
+    """Folder for the run. A demo that was stopped in this folder goes on there; a run of other settings is refused."""
 
 
 @dataclass(frozen=True)
@@ -232,6 +234,9 @@ class Watch(Reading):
     """Phase after which the agent is taken. None: the last."""
     seed: int | None = None
     """Seed whose agents play. None: the run's first."""
+    out: Path | None = None
+    """Folder for watch.gif and watch.png, which are replaced there. None: the folder "figures" of the run. An archive
+    stays as it is: there --out is needed."""
 
 
 @dataclass(frozen=True)
@@ -409,10 +414,12 @@ def engine_of(command: Sweep) -> Engine:
 
 
 def demo(command: Demo, console: Console) -> None:
+    settings = registry.preset("ppi-mixed")
     if RunFolder(command.out).config_file.exists():
+        registry.require_settings(settings, command.out)
         resume(Resume(folder=command.out), console)
     else:
-        train(Train(out=command.out, game="ipd"), registry.preset("ppi-mixed"), console)
+        train(Train(out=command.out, game="ipd"), settings, console)
 
 
 def resume(command: Resume, console: Console) -> None:
@@ -484,7 +491,7 @@ def finish(folder: Path, console: Console) -> None:
     if not hosts.is_first():
         return
     evaluate(Evaluate(folder=folder, phases="last"), console)
-    command = shlex.join(("coplayer", "evaluate", str(folder)))
+    command = _typed("coplayer", "evaluate", str(folder))
     console.print(f"earlier agents too: {command}", highlight=False, soft_wrap=True, markup=False)
 
 
@@ -517,13 +524,19 @@ def watch(command: Watch, console: Console) -> None:
     """Play, draw, and say where the pictures are."""
     know_game(command, command.folder)
     with console.status("playing"):
-        made = watch_run(RunFolder.open(command.folder), phase=command.phase, seed=command.seed, whom=command.whom)
+        made = watch_run(
+            RunFolder.open(command.folder),
+            phase=command.phase,
+            seed=command.seed,
+            whom=command.whom,
+            out=command.out,
+        )
     say_where(console, animation=made.animation, strip=made.strip)
 
 
 def page(command: Page, console: Console) -> None:
     """Write the page, and say where it is."""
-    runs = [Path(word) for word in command.agents if Path(word).is_dir()]
+    runs = [folder.path for word in command.agents if (folder := run_of(word, "agents")) is not None]
     know_game(command, *runs)
     made = make_page(command.agents, command.out, phase=command.phase, seed=command.seed, learner=command.learner)
     say_where(console, page=made)
@@ -745,6 +758,11 @@ def _help_of(arguments: list[str]) -> str:
     return " ".join(("coplayer", *words, "--help"))
 
 
+def _typed(*words: str) -> str:
+    """A command as it is typed in the system's shell."""
+    return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
+
+
 def _own_file() -> str | None:
     """The file of the user's own that calls `main`, if one does."""
     main = sys.modules["__main__"]
@@ -760,7 +778,7 @@ def _to_go_on(arguments: list[str], folder: Path | None = None) -> str:
         if RunFolder(folder).config_file.exists():
             words = ["resume", str(folder), *(["--game-file", game] if files.names_a_file(game) else [])]
     own = _own_file()
-    return shlex.join((*(("python", own) if own else ("coplayer",)), *words))
+    return _typed(*(("python", own) if own else ("coplayer",)), *words)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -397,7 +397,7 @@ def test_train_and_evaluate_from_the_command_line(tmp_path, capsys, ablation):
     out, settings = tmp_path / "run", adjust(ONE_SEED, iterations=2, phases=1)
     assert cli.main(["train", "a2c-mixed", *flags_of(settings), ablation, "--out", str(out)]) == 0
     printed = capsys.readouterr().out
-    assert "phase 1" in printed and f"table: {out}/summary.md" in printed
+    assert "phase 1" in printed and f"table: {out / 'summary.md'}" in printed
     table = (out / "summary.md").read_text()
     assert "| cooperation, learner against learner |  |" in table and "at most 0.1" in table
     measured = set(RunFolder.open(out).metrics()[0])

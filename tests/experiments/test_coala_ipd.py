@@ -354,7 +354,7 @@ def flags_of(settings):
 
 def check_what_a_run_shows(settings, out, printed):
     """The run's table, evaluation and figures."""
-    assert "phase 1" in printed and f"table: {out}/summary.md" in printed
+    assert "phase 1" in printed and f"table: {out / 'summary.md'}" in printed
     table, agents = (out / "summary.md").read_text(), settings.shaping.meta_agents
     for text in ("reward against naive learners", "cooperation of the naive learners", "late cooperation with tit"):
         assert text in table

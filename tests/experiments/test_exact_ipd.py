@@ -20,12 +20,20 @@ from coplayer.players.memory1 import cooperation
 from coplayer.runs import checkpoint
 from coplayer.settings import adjust, each
 from stopping import StopAfter, assert_same
-from tiny import TINY_EXACT
+from tiny import PLAIN_EXACT, TINY_EXACT
+
+pytestmark = pytest.mark.usefixtures("compiled_once")
 
 
 @pytest.fixture(scope="module")
-def unbroken(tmp_path_factory):
+def unbroken(compiled_once, tmp_path_factory):
     return registry.train(TINY_EXACT, tmp_path_factory.mktemp("exact") / "run")
+
+
+@pytest.fixture(scope="module")
+def side_by_side(compiled_once, tmp_path_factory):
+    """Each seed has agents of its own, and naive learners for the measurements."""
+    return registry.train(PLAIN_EXACT, tmp_path_factory.mktemp("exact") / "run")
 
 
 def test_values_are_the_exact_rewards_per_round():
@@ -117,17 +125,18 @@ def test_a_stopped_run_goes_on_to_the_same_numbers(unbroken, tmp_path):
     assert_same(folder.path, unbroken.path)
 
 
-def test_a_seed_is_the_same_whoever_runs_beside(unbroken, tmp_path):
-    alone = registry.train(adjust(TINY_EXACT, seed=1, seeds=1), tmp_path / "run")
-    beside = [row for row in unbroken.metrics() if row["seed"] == 1]
+def test_a_seed_is_the_same_whoever_runs_beside(side_by_side, tmp_path):
+    alone = registry.train(adjust(PLAIN_EXACT, seed=1, seeds=1), tmp_path / "run")
+    beside = [row for row in side_by_side.metrics() if row["seed"] == 1]
     for one, other in zip(alone.metrics(), beside, strict=True):
         assert one == pytest.approx(other, abs=1e-5)
 
 
-def test_seeds_that_do_not_fit_side_by_side_are_trained_in_blocks(unbroken, tmp_path, monkeypatch):
+def test_seeds_that_do_not_fit_side_by_side_are_trained_in_blocks(side_by_side, tmp_path, monkeypatch):
     monkeypatch.setattr(exact_ipd, "MOST_AT_ONCE", 2)  # of three seeds: one after the other
-    blocks = registry.train(TINY_EXACT, tmp_path / "run")
-    for one, other in zip(blocks.metrics(), unbroken.metrics(), strict=True):
+    monkeypatch.setattr(exact_ipd, "Trainer", Trainer)  # compiled anew
+    blocks = registry.train(PLAIN_EXACT, tmp_path / "run")
+    for one, other in zip(blocks.metrics(), side_by_side.metrics(), strict=True):
         assert one == pytest.approx(other, abs=1e-5)
 
 
@@ -174,7 +183,7 @@ def test_every_method_moves_the_agents(method):
 
 
 def test_a_new_stage_begins_with_a_fresh_optimiser():
-    trainer = Trainer(TINY_EXACT)
+    trainer = exact_ipd.Trainer(TINY_EXACT)
     state = trainer.initial_state()
     counts = []
     for _ in range(4):
@@ -192,7 +201,7 @@ def test_a_new_method_is_one_entry(monkeypatch):
 
 def mixed(logits):
     """The memory-1 player of five logits of action 0."""
-    return cooperation(1 / (1 + np.exp(-np.asarray(logits, dtype=float))))
+    return cooperation(jax.nn.sigmoid(logits))
 
 
 @pytest.mark.parametrize("action", [0, 1])
@@ -219,8 +228,9 @@ def test_each_agent_has_its_own_seat():
     measured = trainer._measure(agents, jnp.asarray(0), trainer._keys)["reward_vs_learner"]
     directions = np.stack([trainer._direction(learner, agents, None, 0.0) for learner in range(2)])
 
+    @jax.jit
     def rewards(pair):
-        return 0.1 * np.asarray(discounted_returns(*map(mixed, pair), game, 0.9))
+        return 0.1 * discounted_returns(*map(mixed, pair), game, 0.9)
 
     with jax.enable_x64(True):
         for seed in range(TINY_EXACT.run.seeds):
@@ -230,7 +240,7 @@ def test_each_agent_has_its_own_seat():
                 step = np.zeros((2, 5))
                 step[learner, k] = 1e-5
                 slope = (rewards(pair + step) - rewards(pair - step))[learner] / 2e-5
-                assert directions[learner, k, seed] == pytest.approx(slope, abs=1e-5)
+                assert directions[learner, k, seed] == pytest.approx(float(slope), abs=1e-5)
 
 
 def test_seed_batch_bounds_the_seeds_side_by_side(monkeypatch):
@@ -242,7 +252,7 @@ def test_seed_batch_bounds_the_seeds_side_by_side(monkeypatch):
 
     monkeypatch.setattr(Trainer, "_train_block", look)
     for seed_batch in (0, 1, 2, 3):
-        trainer = Trainer(adjust(TINY_EXACT, seeds=4, seed_batch=seed_batch))
+        trainer = Trainer(adjust(PLAIN_EXACT, seeds=4, seed_batch=seed_batch))
         agents, optimiser, _ = trainer.initial_state()
         trained = partial(trainer._train_phase, share=0.0)
         jax.eval_shape(trained, agents, optimiser, trainer._keys, start=jnp.asarray(0))

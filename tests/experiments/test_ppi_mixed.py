@@ -12,7 +12,7 @@ import pytest
 from coplayer.analysis.evaluation import Informed
 from coplayer.errors import CoplayerError
 from coplayer.experiments import ppi_mixed, registry
-from coplayer.experiments.ppi_mixed import PRESETS, DataSet, Trainer
+from coplayer.experiments.ppi_mixed import PRESETS, DataSet
 from coplayer.games.matrix import START, MatrixGame, prisoners_dilemma
 from coplayer.games.public_goods import PublicGoods
 from coplayer.learning import ppi
@@ -37,9 +37,9 @@ NAMED_TOKEN = adjust(TINY_TOKEN, opponent_identity=True, pool=FIXED, seeds=1)
 
 
 @pytest.fixture(scope="module")
-def played():
+def played(compiled_once):
     """A trainer and its state after the first phase."""
-    trainer = Trainer(TINY)
+    trainer = ppi_mixed.Trainer(TINY)
     state = trainer.initial_state()
     while state.phase == 1:
         state = trainer.advance(state).state
@@ -63,7 +63,7 @@ def test_learners_have_weights_of_their_own(played):
 
 
 def test_the_metrics_are_those_of_the_stored_episodes():
-    trainer = Trainer(TINY)
+    trainer = ppi_mixed.Trainer(TINY)
     state, rows = trainer.initial_state(), []
     while state.phase == 1:
         chunk = trainer.advance(state)
@@ -80,7 +80,7 @@ def test_the_metrics_are_those_of_the_stored_episodes():
 
 def test_a_seed_gives_the_same_whatever_seeds_are_beside_it():
     def first_rows(settings):
-        trainer = Trainer(settings)
+        trainer = ppi_mixed.Trainer(settings)
         state, rows = trainer.initial_state(), []
         while state.phase == 1:
             chunk = trainer.advance(state)
@@ -96,7 +96,7 @@ def test_a_seed_gives_the_same_whatever_seeds_are_beside_it():
 
 
 def test_without_warm_start_the_weights_are_drawn_anew_each_phase():
-    trainer = Trainer(TINY_TOKEN)
+    trainer = ppi_mixed.Trainer(TINY_TOKEN)
     state = trainer.initial_state()
     first = np.asarray(state.learners.learner.model.core.hidden_weights)
     again = np.asarray(trainer._restart(state.learners, 2).learner.model.core.hidden_weights)
@@ -106,7 +106,7 @@ def test_without_warm_start_the_weights_are_drawn_anew_each_phase():
 
 @pytest.mark.parametrize("settings", [TINY, TINY_TOKEN, NAMED, NAMED_TOKEN], ids=["round", "token", "named", "both"])
 def test_unpack_inverts_pack(settings):
-    trainer = Trainer(settings)
+    trainer = ppi_mixed.Trainer(settings)
     state = trainer.initial_state()
     while state.phase <= 2:
         state = trainer.advance(state).state
@@ -124,7 +124,7 @@ def _raw(leaf):
 def test_a_hawk_learns_to_predict_and_is_loaded_as_a_player():
     """Against always-cooperate nothing about the co-player is uncertain, once it is learned."""
     settings = adjust(TINY, core="hawk", pool=("1,1,1,1,1",), phases=1, first_updates=40, learning_rate=0.03)
-    trainer = Trainer(settings)
+    trainer = ppi_mixed.Trainer(settings)
     state, losses = trainer.initial_state(), []
     while not trainer.finished(state):
         chunk = trainer.advance(state)
@@ -139,7 +139,7 @@ def test_a_hawk_learns_to_predict_and_is_loaded_as_a_player():
 
 def test_a_pool_of_one_fixed_player_is_what_the_learners_meet():
     settings = adjust(TINY, pool=("1,1,1,1,1",))
-    trainer = Trainer(settings)
+    trainer = ppi_mixed.Trainer(settings)
     state = trainer.initial_state()
     while state.phase == 1:
         state = trainer.advance(state).state
@@ -150,7 +150,7 @@ def test_a_pool_of_one_fixed_player_is_what_the_learners_meet():
 @pytest.mark.parametrize("settings", [NAMED, NAMED_TOKEN], ids=["round", "token"])
 def test_every_episode_is_stored_with_the_name_of_whom_it_was_against(settings):
     """Zeros for the learner; the others' tables are of fixed ways, and each plays by the table that names it."""
-    trainer = Trainer(settings)
+    trainer = ppi_mixed.Trainer(settings)
     state = trainer.initial_state()
     while state.phase <= 2:
         state = trainer.advance(state).state
@@ -200,7 +200,7 @@ def test_from_a_phase_on_the_learners_plan_otherwise():
     assert [(plan.rollouts, plan.temperature) for plan in plans] == [(2, 0.01), (2, 1e3), (3, 1e3)]
     episodes = []
     for planned in (more, settings):
-        trainer = Trainer(planned)
+        trainer = ppi_mixed.Trainer(planned)
         state = trainer.initial_state()
         while not trainer.finished(state):
             state = trainer.advance(state).state
@@ -226,7 +226,7 @@ def test_three_learners_meet_each_other_resume_bit_for_bit_and_are_evaluated(tmp
     assert_resumes(THREE, tmp_path, chunks=4)
     folder = RunFolder.open(tmp_path / "broken")
     saved = checkpoint.newest(folder.checkpoints).arrays
-    episodes = np.asarray(Trainer(THREE).unpack(saved).learners.learner.episodes)[:, 0]
+    episodes = np.asarray(ppi_mixed.Trainer(THREE).unpack(saved).learners.learner.episodes)[:, 0]
     groups = episodes.reshape(3, -1, 4, THREE.data.episodes // THREE.data.play_blocks // 4, THREE.game.rounds)
     for i in range(3):
         mine, yours = groups[i, :, 0], groups[(i + 1) % 3, :, 1]
@@ -255,7 +255,7 @@ def test_a_co_players_name_reaches_the_fitted_model():
             TINY, game=prisoners_dilemma(1), pool=("1,1,1,1,1", "0,0,0,0,0"), opponent_identity=named,
             first_updates=200, fit_batch=32, learning_rate=0.03,
         )  # fmt: skip
-        trainer = Trainer(settings)
+        trainer = ppi_mixed.Trainer(settings)
         state = trainer.initial_state()
         while state.update < 200:
             state = trainer.advance(state).state
@@ -274,7 +274,7 @@ def test_a_co_players_name_reaches_the_fitted_model():
 
 def test_without_tabular_players_learners_meet_each_other_alone_from_random_actions_on():
     settings = adjust(TINY_TOKEN, learner_share=1.0, seeds=1, tabular_episodes=600, fit_epochs=1)
-    trainer = Trainer(settings)
+    trainer = ppi_mixed.Trainer(settings)
     state = trainer.initial_state()
     first = np.asarray(state.learners.learner.episodes)[:, 0, :600]
     for before in range(4):
@@ -307,7 +307,7 @@ def test_without_tabular_players_learners_meet_each_other_alone_from_random_acti
 )
 def test_settings_that_cannot_be_trained_are_refused_by_name(changes, message):
     with pytest.raises(CoplayerError) as refused:
-        Trainer(adjust(TINY, **changes))
+        ppi_mixed.Trainer(adjust(TINY, **changes))
     assert str(refused.value).startswith(message) and "\n" not in str(refused.value)
 
 
@@ -330,7 +330,7 @@ def test_where_episodes_are_in_the_data_set():
 def test_each_learner_is_told_the_rewards_of_its_own_seat():
     """In training, by the loss on rewards, and as players."""
     settings = adjust(TINY, game=MatrixGame((1.0, -1.0, 2.0, 0.0, 50.0, 60.0, 70.0, 80.0), 6), phases=1)
-    trainer = Trainer(settings)
+    trainer = ppi_mixed.Trainer(settings)
     state, losses, chunk = trainer.initial_state(), [], None
     while not trainer.finished(state):
         chunk = trainer.advance(state)

@@ -7,6 +7,7 @@ from PIL import Image
 from coplayer import cli
 from coplayer.errors import CoplayerError
 from coplayer.experiments import registry, watch
+from coplayer.experiments.archive import archive
 from coplayer.games.cleanup import CleanUpLite
 from coplayer.games.coin import CoinGame
 from coplayer.runs.folder import RunFolder
@@ -39,9 +40,9 @@ def shown(monkeypatch):
 
 def test_an_animation_and_a_strip_from_the_command_line(cleanup, capsys):
     assert cli.main(["watch", str(cleanup.path)]) == 0
-    assert f"animation: {cleanup.path}/figures/watch.gif" in capsys.readouterr().out
+    assert f"animation: {cleanup.figures / 'watch.gif'}" in capsys.readouterr().out
     with Image.open(cleanup.figures / "watch.gif") as animation:
-        assert animation.n_frames == ROUNDS
+        assert animation.n_frames == ROUNDS + 1  # and the rewards at the end
     with Image.open(cleanup.figures / "watch.png") as strip:
         assert strip.format == "PNG" and len(set(np.asarray(strip.convert("L")).ravel())) > 3
 
@@ -83,6 +84,16 @@ def test_agents_of_one_episode_are_shown_over_training(coin, shown):
 def test_what_cannot_be_watched_is_one_line(coin, asked, message):
     with pytest.raises(CoplayerError, match=message):
         watch.watch(coin, **asked)
+
+
+def test_an_archive_stays_as_it_is(coin, tmp_path, capsys):
+    kept, out = archive(coin.path, tmp_path / "kept"), tmp_path / "pictures"
+    before = sorted(kept.path.rglob("*"))
+    assert cli.main(["watch", str(kept.path)]) == 2
+    assert f"out: {kept.path} is an archive, which stays as it is" in capsys.readouterr().err
+    assert cli.main(["watch", str(kept.path), "--out", str(out)]) == 0
+    assert sorted(path.name for path in out.iterdir()) == ["watch.gif", "watch.png"]
+    assert sorted(kept.path.rglob("*")) == before
 
 
 def test_a_game_without_a_scene_is_refused(tmp_path):

@@ -192,7 +192,7 @@ def test_a_pool_that_cannot_be_is_refused_in_one_line(words, game, message):
 
 
 def test_the_parts_of_the_library_are_all_of_it_once():
-    axelrod = pytest.importorskip("axelrod")
+    axelrod = pytest.importorskip("axelrod", reason="needs coplayer[axelrod]")
     parts = axelrod_parts()
     names = [make().name for make in axelrod.strategies]
     assert sorted(parts["training"] + parts["held_out"]) == sorted(names)

@@ -95,7 +95,8 @@ def test_a_run_is_measured_through_the_command_line(tmp_path, capsys, learners):
     assert cli.main(command) == 0
     printed = capsys.readouterr().out
     assert "Phase 3." in printed and "ours" in printed
-    assert f"figure: {out}/figures/equilibrium.png" in printed and f"table: {out}/equilibrium.md" in printed
+    assert f"figure: {out / 'figures' / 'equilibrium.png'}" in printed
+    assert f"table: {out / 'equilibrium.md'}" in printed
     assert (out / "figures" / "equilibrium.svg").read_text().count("<svg") == 1
     written = json.loads((out / "equilibrium.json").read_text())
     assert (written["episodes"], written["histories"], written["plans"]) == (4, 3, 2)

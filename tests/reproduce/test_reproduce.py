@@ -85,8 +85,8 @@ def test_from_the_command_line(tiny_studies, tmp_path, capsys):
         assert {name, *study.parts} <= set(listed.split())  # never cut
     assert cli.main(["reproduce", "meulemans-fig9", "--out", str(tmp_path), "--seeds", "2"]) == 0
     printed = capsys.readouterr().out
-    assert f"figure: {tmp_path}/meulemans-fig9/figure.png" in printed
-    assert f"report: {tmp_path}/meulemans-fig9/report.html" in printed
+    assert f"figure: {tmp_path / 'meulemans-fig9' / 'figure.png'}" in printed
+    assert f"report: {tmp_path / 'meulemans-fig9' / 'report.html'}" in printed
     assert cli.main(["reproduce", "fig99"]) == 2
     assert "figure: must be one of weis-fig1" in capsys.readouterr().err
 

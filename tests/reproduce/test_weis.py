@@ -202,7 +202,7 @@ def test_a_chain_of_runs_that_is_broken_goes_on_where_it_was(tmp_path, monkeypat
     one = tmp_path / "runs" / "a2c-step1-quick-seeds-0-to-0"
     before = {path: path.stat().st_mtime_ns for path in one.rglob("*.npz")}
     assert cli.main(["reproduce", "weis-fig4", "--out", str(tmp_path), "--seeds", "1", "--preset", "quick"]) == 0
-    assert f"table: {tmp_path}/weis-fig4/table.md" in capsys.readouterr().out.replace("\n", "")
+    assert f"table: {tmp_path / 'weis-fig4' / 'table.md'}" in capsys.readouterr().out.replace("\n", "")
     assert before == {path: path.stat().st_mtime_ns for path in one.rglob("*.npz")}
     whole = reproduce.reproduce("weis-fig4", tmp_path / "whole", seeds=1)
     assert whole.text == (tmp_path / "weis-fig4" / "table.md").read_text()

@@ -3,9 +3,11 @@
 import json
 import sqlite3
 import sys
+from functools import partial
 
 import pytest
 
+from coplayer import cli
 from coplayer.cli import main
 from coplayer.errors import CoplayerError
 from coplayer.experiments import registry
@@ -120,6 +122,26 @@ def test_a_tracker_that_fails_stops_the_run_with_one_line(notes, tmp_path, monke
     assert registry.is_finished(registry.resume(out), TINY_A2C)
 
 
+def test_one_that_fails_to_close_hides_no_earlier_error(notes, tmp_path, monkeypatch):
+    """Every tracker is asked to close. The failure alone stops the command; after an error it is a note."""
+
+    def full(self):
+        self.closed = True
+        raise ConnectionError("no route")
+
+    monkeypatch.setattr(Notes, "close", full)
+    monkeypatch.setitem(tracking.TRACKERS, "more", Notes)
+    folder = RunFolder.create(tmp_path / "run", {"settings": {}})
+    start = Chunk(None, [], {}, None, 1)
+    with pytest.raises(KeyboardInterrupt) as earlier, Tracked(folder.path, ["notes", "more"]) as reporter:
+        reporter.advanced(start, 0.5)
+        raise KeyboardInterrupt
+    assert [note[:17] for note in earlier.value.__notes__] == ["log: notes failed", "log: more failed "]
+    with pytest.raises(CoplayerError, match="log: notes failed") as failed, Tracked(folder.path, ["notes"]) as reporter:
+        reporter.advanced(start, 0.5)
+    assert all(tracker.closed for tracker in notes) and len(notes) == 3 and not hasattr(failed.value, "__notes__")
+
+
 @pytest.mark.parametrize("name", ["tensorboard", "wandb", "trackio"])
 def test_one_that_is_not_installed_is_named_before_the_run(tmp_path, monkeypatch, name, capsys):
     monkeypatch.setitem(sys.modules, name, None)
@@ -140,18 +162,25 @@ def test_an_unknown_one_and_a_damaged_file_are_refused(notes, tmp_path, capsys):
             Tracked(folder.path, ["notes"]).advanced(Chunk(None, [], {}, None, 1), 0.5)
 
 
-def _train_with(name, out):
+@pytest.fixture
+def train_with(tmp_path, monkeypatch):
+    """Trains from the command line with a tracker, without the evaluation at the end; gives what is recorded."""
+    monkeypatch.setattr(cli, "finish", lambda folder, console: None)
+    return partial(_train_with, tmp_path / "run")
+
+
+def _train_with(out, name):
     flags = "--iterations 4 --log-every 1 --phases 2 --episodes 4 --hidden 4 --game.rounds 4 --tabular-iterations 0"
     assert main(["train", "a2c-mixed", *flags.split(), "--out", str(out), "--log", name]) == 0
     return recorded(out)
 
 
-def test_tensorboard(tmp_path):
+def test_tensorboard(tmp_path, train_with):
     pytest.importorskip("tensorboard", reason="needs coplayer[tensorboard]")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
     from tensorboard.util.tensor_util import make_ndarray
 
-    known = _train_with("tensorboard", tmp_path / "run")
+    known = train_with("tensorboard")
     events = EventAccumulator(str(tmp_path / "run" / "tensorboard"), size_guidance={"tensors": 0})
     events.Reload()
     found = {
@@ -178,13 +207,13 @@ def _records(data, block=32768, header=7):
             whole = b""
 
 
-def test_wandb_offline(tmp_path, monkeypatch):
+def test_wandb_offline(tmp_path, monkeypatch, train_with):
     pytest.importorskip("wandb", reason="needs coplayer[wandb]")
     from wandb.proto.wandb_internal_pb2 import Record
 
     for name, value in {"WANDB_MODE": "offline", "WANDB_SILENT": "true", "WANDB_DIR": str(tmp_path)}.items():
         monkeypatch.setenv(name, value)
-    known, found = _train_with("wandb", tmp_path / "run"), {}
+    known, found = train_with("wandb"), {}
     (file,) = (tmp_path / "run" / "wandb").glob("offline-run-*/*.wandb")
     for record in map(Record.FromString, _records(file.read_bytes())):
         row = {(item.key or item.nested_key[0]): json.loads(item.value_json) for item in record.history.item}
@@ -192,13 +221,13 @@ def test_wandb_offline(tmp_path, monkeypatch):
     assert found == known
 
 
-def test_trackio(tmp_path, monkeypatch):
+def test_trackio(tmp_path, monkeypatch, train_with):
     pytest.importorskip("trackio", reason="needs coplayer[trackio]")
     folder = tmp_path / "trackio"
     monkeypatch.setenv("TRACKIO_DIR", str(folder))
     for module in [name for name in sys.modules if name.partition(".")[0] == "trackio"]:
         monkeypatch.delitem(sys.modules, module)  # which reads the variable when it is imported
-    known = _train_with("trackio", tmp_path / "run")
+    known = train_with("trackio")
     rows = sqlite3.connect(folder / "coplayer.db").execute("select step, metrics from metrics").fetchall()
     found = {(name, step): value for step, row in rows for name, value in json.loads(row).items() if "/learner" in name}
     assert found == known

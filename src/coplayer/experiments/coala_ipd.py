@@ -110,7 +110,7 @@ class NaiveLearnerSettings(NaiveShareSettings):
     naive_rule: str = setting("a2c", among=RULES)
     """Rule by which the naive learners learn."""
     naive_population: int = setting(10)
-    """Number of random networks that naive learners begin as."""
+    """Number of random networks that naive learners begin as. Has no effect with --naive-start agents."""
     naive_start: str = setting("random", among=("random", "agents"))
     """What a naive learner begins each meta-trajectory as. random: one of --naive-population random networks, always
     the same ones. agents: one of the meta agents, with the weights that it has by then."""

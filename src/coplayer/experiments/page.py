@@ -1,6 +1,5 @@
 """The agents of run folders on a web page, to be played against."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +11,7 @@ from coplayer.experiments import registry, watch
 from coplayer.experiments.evaluate import EVALUATION_SEED
 from coplayer.experiments.pretrained import pretrained
 from coplayer.experiments.protocol import Experiment
+from coplayer.experiments.words import run_of
 from coplayer.games.matrix import MatrixGame
 from coplayer.pages.grid import Replay, rules_of, write_grid_page
 from coplayer.pages.play import Seated, write_page
@@ -65,12 +65,8 @@ def make_page(
 
 def _folder(word: str) -> RunFolder | None:
     """The folder of a run, or of agents that come with the package. None: another word. Refuses another folder."""
-    if (Path(word) / "config.json").exists():
-        return RunFolder.open(word)
-    if word in pretrained.list():
-        return RunFolder(pretrained.folder(word))
-    require(not (Path(word).is_dir() or os.sep in word), f"agents: {word} is not the folder of a run")
-    return None
+    run = run_of(word, "agents")
+    return RunFolder(pretrained.folder(word)) if run is None and word in pretrained.list() else run
 
 
 def _strategy(word: str) -> dict[str, Seated]:

@@ -359,9 +359,14 @@ def go_on(settings: Any, path: Path, preset: str, reporter: Reporter | None = No
     """The finished run of these settings in `path`: trained anew, or gone on with. Refuses a run of other settings."""
     if not (path / "config.json").exists():
         return train(settings, path, preset=preset, reporter=reporter)
+    require_settings(settings, path)
+    return resume(path, reporter=reporter)
+
+
+def require_settings(settings: Any, path: Path) -> None:
+    """Refuse a run folder whose settings are others."""
     _, found = settings_of_folder(RunFolder.open(path))
     require(found == settings, f"out: {path} holds a run with other settings; name another folder by --out")
-    return resume(path, reporter=reporter)
 
 
 for _experiment in (ppi_mixed, a2c_mixed, exact_ipd, coala_ipd):

@@ -125,8 +125,9 @@ def _words(kind: Any) -> str:
 
 
 def described(settings: Any, out: Path) -> dict[str, Any]:
-    """The settings as config.json in the folder `out` has them. Folders of other runs are relative to `out`."""
-    relative = {name: os.path.relpath(path, out) for name, path in built_on(settings).items()}
+    """The settings as config.json in the folder `out` has them. Folders of other runs are relative to `out`,
+    with / on every system."""
+    relative = {name: Path(os.path.relpath(path, out)).as_posix() for name, path in built_on(settings).items()}
     groups = {
         name: {key: relative.get(key, value) for key, value in dataclasses.asdict(group).items()}
         for name, group in groups_of(settings).items()

@@ -1,6 +1,5 @@
 """Tournaments of players by name and of trained agents, written to a folder: tables, pictures, populations."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -11,16 +10,16 @@ import numpy as np
 from coplayer.analysis.populations import MOST_STEPS, moran, replicator
 from coplayer.analysis.statistics import interval
 from coplayer.analysis.tournament import Tournament, tournament
-from coplayer.errors import CoplayerError, require, require_whole
+from coplayer.errors import require, require_whole
 from coplayer.experiments import registry
 from coplayer.experiments.pretrained import pretrained
+from coplayer.experiments.words import ALL, run_of
 from coplayer.figures.tournaments import draw_matrices, draw_population, draw_ranking
 from coplayer.games.matrix import MatrixGame
 from coplayer.play.player import Player
 from coplayer.players.automaton import axelrod_automata, named_automaton
 from coplayer.runs.files import require_new_folder, write_rows
 
-ALL = "axelrod"
 TIME = 50.0  # of the replicator dynamics
 RUNS = 1000  # of the Moran process
 
@@ -37,14 +36,12 @@ def players_of(words: Sequence[str]) -> dict[str, Player]:
     """Players by words: the name of a strategy (see `players.automaton.named_automaton`), "axelrod" for all strategies
     of the Axelrod library that are finite automata, the folder of a run for all its agents, or the name of trained
     agents that come with the package (see `experiments.pretrained`). Raises `CoplayerError` for a player that is named
-    twice, and for a word that means none.
+    twice, and for a word that means none or that has two meanings (see `experiments.words`).
     """
     found: dict[str, Player] = {}
     for word in words:
-        if (Path(word) / "config.json").exists():
-            added = {f"{word} {i}": agent for i, agent in enumerate(registry.load(word))}
-        elif Path(word).is_dir() or os.sep in word:
-            raise CoplayerError(f"players: {word} is not the folder of a run")
+        if (folder := run_of(word, "players")) is not None:
+            added = {f"{word} {i}": agent for i, agent in enumerate(registry.load(folder.path))}
         elif word in pretrained.list():
             added = {f"{word} {i}": agent for i, agent in enumerate(pretrained(word))}
         elif word == ALL:

@@ -38,15 +38,29 @@ class Pictures(NamedTuple):
     strip: Path
 
 
-def watch(folder: RunFolder, *, phase: int | None = None, seed: int | None = None, whom: str = "auto") -> Pictures:
-    """Let the first agent of a seed play, and draw it: figures/watch.gif and figures/watch.png in the run's folder.
+def watch(
+    folder: RunFolder,
+    *,
+    phase: int | None = None,
+    seed: int | None = None,
+    whom: str = "auto",
+    out: Path | None = None,
+) -> Pictures:
+    """Let the first agent of a seed play, and draw it: watch.gif and watch.png in the folder `out`. None: the folder
+    "figures" of the run; an archive stays as it is, and needs `out`.
 
     Of agents who remember many inner episodes, the first, the middle and the last of a meta-trajectory are shown; of
     others, one episode after the first, the middle and the last phase up to `phase`. `whom`: "naive" for a naive
     learner, "agent" for the run's second agent, "auto" for a naive learner where the run has some.
 
-    Raises `CoplayerError` where the game cannot be drawn, or the run has no such phase, seed or co-player.
+    Raises `CoplayerError` where the game cannot be drawn, the run has no such phase, seed or co-player, or an archive
+    is given without `out`.
     """
+    require(
+        out is not None or not folder.archived,
+        f"out: {folder.path} is an archive, which stays as it is; name a folder for the pictures by --out",
+    )
+    out = folder.figures if out is None else out
     experiment, settings = registry.settings_of_folder(folder)
     game = settings.game
     drawn = ", ".join(name for name, each in names.GAMES.items() if isinstance(each, Visible))
@@ -70,7 +84,7 @@ def watch(folder: RunFolder, *, phase: int | None = None, seed: int | None = Non
         (episode,) = inner_episodes(settings, agents_of(each), key, naive, 1).values()
         episodes[f"after phase {each}"] = episode
     shown = [Shown(title, seen.scenes, seen.rewards) for title, seen in episodes.items()]
-    made = Pictures(folder.figures / "watch.gif", folder.figures / "watch.png")
+    made = Pictures(out / "watch.gif", out / "watch.png")
     called = ("agent", "naive learner") if naive else ("agent 1", "agent 2")
     animate(made.animation, shown, called)
     draw_strip(made.strip, shown, called)

@@ -55,43 +55,48 @@ def draw_scene(axis: plt.Axes, scene: Scene) -> None:
         axis.add_patch(plt.Polygon(corners, facecolor=FROZEN if frozen else colour, edgecolor=colour, linewidth=1.5))
 
 
-def so_far(shown: Shown, at: int) -> str:
-    """Rewards of both players before round `at`."""
+def draw_moment(axis: plt.Axes, shown: Shown, at: int) -> str:
+    """Draw the table before round `at`, from 0. Returns the round and the rewards of both players until then. After the
+    last round the table stays as it was before that round, and the rewards are those of the whole episode.
+    """
+    rounds = len(shown.scenes)
     own, other = shown.rewards[:at].sum(0)
-    return f"round {at + 1}: rewards {own:g} and {other:g}"
+    draw_scene(axis, shown.scenes[min(at, rounds - 1)])
+    rewards = f"{own:g} and {other:g}"
+    return f"round {at + 1}: rewards {rewards}" if at < rounds else f"after round {rounds}: rewards {rewards}"
 
 
 def animate(path: Path, episodes: Sequence[Shown], names: tuple[str, str]) -> None:
-    """Write the episodes side by side as an animated GIF, a frame for each round. `names`: of the two players."""
+    """Write the episodes side by side as an animated GIF: a frame for each round, and one for the rewards at the end.
+    `names`: of the two players.
+    """
     frames, rounds = [], max(len(shown.scenes) for shown in episodes)
     figure, axes = plt.subplots(
         1, len(episodes), figsize=(3.2 * len(episodes), 3.5), squeeze=False, layout="constrained", dpi=ANIMATION_DPI
     )
     _name(figure, names)
-    for at in range(rounds):
+    for at in range(rounds + 1):
         for axis, shown in zip(axes[0], episodes, strict=True):
             axis.clear()
-            here = min(at, len(shown.scenes) - 1)
-            draw_scene(axis, shown.scenes[here])
-            axis.set_title(f"{shown.title}\n{so_far(shown, here)}", fontsize=9)
+            moment = draw_moment(axis, shown, min(at, len(shown.scenes)))
+            axis.set_title(f"{shown.title}\n{moment}", fontsize=9)
         figure.canvas.draw()
         frames.append(Image.fromarray(np.asarray(figure.canvas.buffer_rgba())).convert("RGB").quantize(64))
     plt.close(figure)
     buffer = io.BytesIO()
-    seconds = [FRAME_MILLISECONDS] * (rounds - 1) + [LAST_MILLISECONDS]
+    seconds = [FRAME_MILLISECONDS] * rounds + [LAST_MILLISECONDS]
     frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:], duration=seconds, loop=0, disposal=1)
     write_atomically(path, buffer.getvalue())
 
 
 def draw_strip(path: Path, episodes: Sequence[Shown], names: tuple[str, str]) -> None:
-    """Write a row of pictures for each episode, at equal distances in time, as a PNG."""
+    """Write a row of pictures for each episode, at equal distances from its beginning to its end, as a PNG."""
     figure, axes = plt.subplots(
         len(episodes), STRIP, figsize=(2.2 * STRIP, 2.2 * len(episodes)), squeeze=False, layout="constrained"
     )
     for row, shown in zip(axes, episodes, strict=True):
-        for axis, at in zip(row, np.linspace(0, len(shown.scenes) - 1, STRIP).round().astype(int), strict=True):
-            draw_scene(axis, shown.scenes[at])
-            axis.set_title(so_far(shown, int(at)), fontsize=7.5)
+        for axis, at in zip(row, np.linspace(0, len(shown.scenes), STRIP).round().astype(int), strict=True):
+            axis.set_title(draw_moment(axis, shown, int(at)), fontsize=7.5)
         row[0].set_ylabel(shown.title, fontsize=9)
     _name(figure, names)
     buffer = io.BytesIO()

@@ -70,7 +70,7 @@ class OptimiserSettings(BoundedSettings):
     learning_rate_iterations: int = setting(0, at_least=0)
     """Iterations in which the learning rate falls; 0: all that are left."""
     annealing: str = setting("linear", among=("linear", "cosine"))
-    """Shape in which the learning rate and the entropy coefficient fall."""
+    """Shape in which the learning rate and the entropy coefficient fall, and in which the lambdas rise."""
 
 
 @dataclass(frozen=True)

@@ -112,9 +112,18 @@ class Tracked:
     def __enter__(self) -> "Tracked":
         return self
 
-    def __exit__(self, *exception: Any) -> None:
+    def __exit__(self, kind: Any, earlier: BaseException | None, trace: Any) -> None:
+        """Close all trackers. A tracker that fails to close is a note of an earlier error, and hides none."""
         for name, tracker in (self._trackers or {}).items():
-            self._try(name, tracker.close)
+            try:
+                self._try(name, tracker.close)
+            except CoplayerError as failure:
+                if earlier is None:
+                    earlier = failure
+                else:
+                    earlier.add_note(str(failure))
+        if kind is None and earlier is not None:
+            raise earlier
 
     def resumed(self, chunk: int) -> None:
         self._open(RunFolder.open(self._path).metrics())
