@@ -11,6 +11,7 @@ other, and cooperate with always-cooperate far more than with always-defect. A m
 python examples/advantage_alignment.py
 """
 
+import sys
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -46,7 +47,7 @@ def register(beta: float = 1.0) -> None:
     cp.ESTIMATORS["advantage_alignment"] = cp.Estimator("Advantage Alignment", weights, against_agents=weights)
 
 
-def main() -> None:
+def main(seed: int = 0) -> None:
     cp.configure()
     register(beta=10.0)
     game = cp.prisoners_dilemma(rounds=16)
@@ -67,6 +68,7 @@ def main() -> None:
         epochs=2,
         learning_rate=3e-3,
         hidden=16,
+        seed=seed,
         iterations=ITERATIONS,
         phases=1,
     )
@@ -86,4 +88,4 @@ def main() -> None:
 ITERATIONS = 300
 
 if __name__ == "__main__":
-    main()
+    main(*map(int, sys.argv[1:]))

@@ -4,6 +4,7 @@ to extort those who learn by it, at more than the 1 per round of mutual cooperat
 python examples/your_own_learning_rule.py
 """
 
+import sys
 import tempfile
 from pathlib import Path
 from typing import NamedTuple
@@ -46,7 +47,7 @@ class Reinforcement(cp.Player):
 cp.RULES["reinforcement"] = lambda game, population, updating: Reinforcement()
 
 
-def main() -> None:
+def main(seed: int = 0) -> None:
     cp.configure()
     settings = cp.adjust(
         cp.preset("coala-shaping"),
@@ -57,6 +58,7 @@ def main() -> None:
         replicas=64,
         hidden=16,
         learning_rate=5e-3,
+        seed=seed,
         iterations=ITERATIONS,
         entropy_from=0,
         phases=1,
@@ -71,4 +73,4 @@ def main() -> None:
 ITERATIONS = 300
 
 if __name__ == "__main__":
-    main()
+    main(*map(int, sys.argv[1:]))

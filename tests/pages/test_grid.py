@@ -209,15 +209,18 @@ REPLAY = Replay(
 
 @needs_node
 def test_an_episode_comes_out_as_it_was_put_in(tmp_path):
-    (((first, second),),) = run(page_of(CLEANUP, tmp_path, replays=[REPLAY]), {"task": "recorded"})
+    ended = REPLAY._replace(scenes=[*REPLAY.scenes, REPLAY.scenes[0]])
+    (((first, second), (_, last)),) = run(page_of(CLEANUP, tmp_path, replays=[REPLAY, ended]), {"task": "recorded"})
     assert first == {
         "scene": {"players": [5, 19], "frozen": [False, True], "things": {"apple": [0], "dirt": [19, 9]}},
+        "next": second["scene"],
         "actions": [4, 0],
         "rewards": [1, 0],
         "measures": [{"cleaning": False, "zapped": False}, {"cleaning": True, "zapped": False}],
     }
     assert second["scene"] == {"players": [2, 2], "frozen": [True, False], "things": {"apple": [], "dirt": []}}
-    assert second["actions"] == [5, 3] and second["rewards"] == [0, -0.5]
+    assert second["actions"] == [5, 3] and second["rewards"] == [0, -0.5] and second["next"] is None
+    assert last == second | {"next": first["scene"]}
 
 
 def test_the_rules_have_the_numbers_of_the_game():

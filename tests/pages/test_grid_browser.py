@@ -51,7 +51,8 @@ def made(tmp_path_factory):
         "short": Seated(agent(GAME), "It forgets.", None, 4),
         "shaper": Seated(agent(GAME, 1, lasting=True), "It remembers.", None, 4, 2),
     }
-    write_grid_page(path, GAME, players, [PLAYED, PLAYED._replace(title="inner episode 2 of 2")])
+    ended = [*PLAYED.scenes, Scene((5, 4), [(0, 2), (4, 0)], [False, False], {})]
+    write_grid_page(path, GAME, players, [PLAYED, PLAYED._replace(title="inner episode 2 of 2", scenes=ended)])
     return path
 
 
@@ -183,6 +184,31 @@ def test_a_replay_by_slider_keys_and_buttons(view, made):
     driver.expect(page.locator("#play")).to_have_text("Play")
     page.get_by_label("Episode", exact=True).select_option(label="inner episode 2 of 2")
     assert title(page).endswith("inner episode 2 of 2") and rounds.inner_text() == "Round 1 of 3"
+    slider.fill("4")
+    assert rounds.inner_text() == "After round 3, the last" and page.locator("#on").is_disabled()
+    assert page.locator(".viewer .dirt").count() == 0 and page.locator(".big").all_inner_texts() == ["1", "0"]
+    assert slider.get_attribute("aria-valuetext") == "After round 3, the last"
+    page.get_by_role("button", name="One round back").click()
+    assert rounds.inner_text() == "Round 3 of 3" and page.locator(".viewer .dirt").count() > 0
+
+
+def test_guessing_tells_nothing_until_the_guess(view, made):
+    page = view(made)
+    page.get_by_label("Guess").check()
+    assert page.locator(".about").inner_text() == "It will be one of 2: short, shaper."
+    page.get_by_label("Rounds").fill("2")
+    page.get_by_role("button", name="Begin").click()
+    assert page.locator(".board .who").all_inner_texts() == ["Y\nYou", "A\nThe other"]
+    assert page.locator(".mind").count() == 0 and page.locator("#toggle").count() == 0
+    for key in ("ArrowLeft", "ArrowUp"):
+        page.keyboard.press(key)
+    assert title(page) == "The match is over" and page.locator("#numbers").count() == 0
+    page.get_by_label("Your guess").select_option(label="shaper")
+    page.get_by_role("button", name="Tell me").click()
+    name, verdict = page.locator(".board .who span").nth(1).inner_text(), page.locator("#verdict").inner_text()
+    assert verdict == ("Right: it was shaper." if name == "shaper" else f"It was {name}. You guessed shaper.")
+    assert page.locator("#live").inner_text() == verdict and cells(page, "numbers")[1][0] == name
+    assert page.locator("#toggle").count() == 1
 
 
 def test_two_agents_are_watched(view, made):

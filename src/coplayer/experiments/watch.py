@@ -26,6 +26,7 @@ class Seen(NamedTuple):
     """An episode at one table. The arrays are `[round, 2]`, with a column for each player."""
 
     scenes: list[Scene]  # before each round, as the first player sees it
+    end: Scene | None  # after the last round; None where another inner episode follows
     actions: np.ndarray
     rewards: np.ndarray
     measures: dict[str, np.ndarray]
@@ -119,7 +120,11 @@ def inner_episodes(
             return np.stack([np.asarray(each[rounds, 0]) for each in values], axis=1)
 
         scenes = [game.scene(one) for one in np.asarray(views[0].observations[rounds, 0])]
+        end = game.scene(np.asarray(views[0].beyond[0])) if number == inner - 1 else None
         measures = {name: both([view.measures[name] for view in views]) for name in game.measures}
-        return Seen(scenes, both([view.actions for view in views]), both([view.rewards for view in views]), measures)
+        actions, rewards = (
+            both(values) for values in zip(*[(view.actions, view.rewards) for view in views], strict=True)
+        )
+        return Seen(scenes, end, actions, rewards, measures)
 
     return {f"inner episode {i + 1}": of(i) for i in few(range(inner))}

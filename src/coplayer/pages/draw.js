@@ -35,6 +35,23 @@ const Draw = (() => {
       el("button", { id: "end", onclick: end }, "To the end"),
     );
 
+  /** The form that asks whom one has met, among `groups` of [number, name]; `tell` is given the number. */
+  function whoWasIt(groups, tell) {
+    const guess = choice(0, groups, () => {});
+    const onsubmit = (event) => (event.preventDefault(), tell(Number(guess.value)));
+    return el(
+      "form",
+      { class: "guess", onsubmit },
+      el("h2", {}, "Whom did you meet?"),
+      field("Your guess", guess),
+      el("button", { class: "primary", id: "reveal" }, "Tell me"),
+    );
+  }
+
+  /** What is said of a guess, by the names of who was guessed and who was met. */
+  const verdictOf = (guessed, met) =>
+    guessed === met ? `Right: it was ${met}.` : `It was ${met}. You guessed ${guessed}.`;
+
   function field(label, control, help = null) {
     const id = `field-${label.toLowerCase().replace(/\W+/g, "-")}`;
     control.id = id;
@@ -258,6 +275,8 @@ const Draw = (() => {
     signed,
     spread,
     svg,
+    verdictOf,
     watched,
+    whoWasIt,
   };
 })();

@@ -228,17 +228,20 @@ const Grid = (() => {
   /** An episode that was recorded, round by round, as `written` by coplayer.pages.grid. */
   function recorded(written) {
     const { kinds } = written;
-    return written.scenes.map(([own, other, frozen, ...things], t) => ({
-      scene: {
-        players: [own, other],
-        frozen: [Boolean(frozen & 1), Boolean(frozen & 2)],
-        things: Object.fromEntries(
-          kinds.map((kind, i) => [
-            kind,
-            things.filter((thing) => thing % kinds.length === i).map((thing) => Math.floor(thing / kinds.length)),
-          ]),
-        ),
-      },
+    const scenes = written.scenes.map(([own, other, frozen, ...things]) => ({
+      players: [own, other],
+      frozen: [Boolean(frozen & 1), Boolean(frozen & 2)],
+      things: Object.fromEntries(
+        kinds.map((kind, i) => [
+          kind,
+          things.filter((thing) => thing % kinds.length === i).map((thing) => Math.floor(thing / kinds.length)),
+        ]),
+      ),
+    }));
+    const count = written.actions[0].length;
+    return scenes.slice(0, count).map((scene, t) => ({
+      scene,
+      next: scenes[t + 1] ?? null,
       actions: written.actions.map((row) => Number(row[t])),
       rewards: written.rewards.map((row) => row[t]),
       measures: [0, 1].map((k) =>

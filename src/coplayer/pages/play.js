@@ -762,22 +762,7 @@
 
   function fillEnd(host) {
     if (hidden()) {
-      const guess = choice(0, byKind, () => {});
-      host.append(
-        el(
-          "form",
-          {
-            class: "guess",
-            onsubmit: (event) => {
-              event.preventDefault();
-              reveal(Number(guess.value));
-            },
-          },
-          el("h2", {}, "Whom did you meet?"),
-          field("Your guess", guess),
-          el("button", { class: "primary", id: "reveal" }, "Tell me"),
-        ),
-      );
+      host.append(Draw.whoWasIt(byKind, reveal));
       return;
     }
     const width = Math.max(280, Math.min(host.clientWidth, 1080));
@@ -790,11 +775,7 @@
   function reveal(guessed) {
     table.guessed = true;
     table.ending = null;
-    const name = data.players[table.sides[1]].name;
-    table.verdict =
-      guessed === table.sides[1]
-        ? `Right: it was ${name}.`
-        : `It was ${name}. You guessed ${data.players[guessed].name}.`;
+    table.verdict = Draw.verdictOf(data.players[guessed].name, data.players[table.sides[1]].name);
     show(true);
     announce(table.verdict);
   }

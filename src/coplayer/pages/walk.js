@@ -68,7 +68,8 @@
   let table = null; // the match under way, and what belongs to it
   let looking = null; // the viewer of a replay, where one is shown
 
-  const nameOf = (k) => (table.sides[k] === null ? "You" : data.players[table.sides[k]].name);
+  const hidden = () => !table.guessed;
+  const nameOf = (k) => (table.sides[k] === null ? "You" : hidden() ? "The other" : data.players[table.sides[k]].name);
   const names = () => {
     const found = [nameOf(0), nameOf(1)];
     return found[0] === found[1] ? [`${found[0]} (first)`, `${found[1]} (second)`] : found;
@@ -83,9 +84,9 @@
 
   /** As many rounds, and episodes in a row, as the players know from their training. */
   function suited() {
-    const known = (settings.mode === "watch" ? [settings.one, settings.other] : [settings.met]).map(
-      (i) => data.players[i],
-    );
+    const { one, other, met } = settings;
+    const seated = { play: [met], watch: [one, other], guess: data.players.keys() }[settings.mode];
+    const known = [...seated].map((i) => data.players[i]);
     return {
       known,
       rounds: settings.rounds ?? Math.min(...known.map(({ rounds }) => rounds ?? game.rounds)),
@@ -96,7 +97,9 @@
   function begin(seed = Math.floor(Math.random() * 2 ** 48), moves = [], stopped = false) {
     leave();
     const watching = settings.mode === "watch";
-    const sides = watching ? [settings.one, settings.other] : [null, settings.met];
+    const pick = Mind.random(seed, 9)();
+    const met = settings.mode === "guess" ? Math.floor(pick * data.players.length) : settings.met;
+    const sides = watching ? [settings.one, settings.other] : [null, met];
     const { rounds, episodes } = suited();
     const lasting = sides.map((i) => i !== null && Boolean(data.players[i].lasting));
     const match = new Grid.Match(
@@ -107,11 +110,12 @@
         table: Grid.tableOf(rules, Mind.random(seed, 7)),
         chances: sides.map((_, k) => Mind.chanceOf(Mind.random(seed, k))),
         rounds,
-        episodes: lasting.some(Boolean) ? episodes : 1,
+        episodes: settings.mode !== "guess" && lasting.some(Boolean) ? episodes : 1, // more would tell who it is
         lasting,
       },
     );
-    table = { match, sides, seed, watching, mind: 1, ending: null, open: false };
+    const guessed = settings.mode !== "guess";
+    table = { match, sides, seed, watching, guessed, mind: 1, ending: null, open: false };
     match.choose();
     for (const move of moves) {
       match.play(move);
@@ -129,7 +133,7 @@
   function recall() {
     const recalled = Frame.recall((kept) => {
       settings = { ...defaults, ...kept.settings };
-      if (settings.mode === "replay") Mind.check(kept.at in data.replays[settings.replay].rounds, "no such round");
+      if (settings.mode === "replay") Mind.check(kept.at >= 0, "no such round");
       else begin(kept.seed, kept.moves, kept.stopped);
       if (settings.mode === "replay") look(kept.at, false);
       else show(false);
@@ -181,13 +185,14 @@
       counts.episodes,
       "So many in a row, each on a fresh grid. The agent remembers all of them. You can stop at any time.",
     );
-    const keys = settings.mode === "watch" ? ["one", "other"] : ["met"];
+    const keys = { play: ["met"], watch: ["one", "other"], guess: [] }[settings.mode];
+    const everyone = data.players.map(({ name }) => name);
     follows.push(() => {
       const now = suited();
       for (const key of ["rounds", "episodes"]) counts[key].value = now[key];
       const trained = [...new Set(now.known.map((about) => about.rounds))].join(" and ");
       rounds.lastElementChild.textContent = `Trained in episodes of ${trained}.`;
-      episodes.hidden = !now.known.some(({ lasting }) => lasting);
+      episodes.hidden = settings.mode === "guess" || !now.known.some(({ lasting }) => lasting);
     });
     const labels = { met: "You meet", one: "First player", other: "Second player" };
     const box = el("input", {
@@ -200,9 +205,11 @@
       : ["The arrow keys play"];
     const parts = [
       keys.map((key) => player(key, labels[key])),
+      settings.mode === "guess" &&
+        el("p", { class: "about" }, `It will be one of ${everyone.length}: ${everyone.join(", ")}.`),
       rounds,
       episodes,
-      settings.mode === "play" && el("label", { class: "tick" }, box, el("span", {}, told)),
+      settings.mode !== "watch" && el("label", { class: "tick" }, box, el("span", {}, told)),
     ];
     follow();
     return parts;
@@ -244,6 +251,7 @@
     document.body.classList.remove("playing");
     const modes = [
       ["play", "Play", "You walk the grid with an agent."],
+      data.players.length > 1 && ["guess", "Guess", "You meet one by chance, and say at the end which it was."],
       ["watch", "Watch", "Two agents meet now, and you look on."],
       data.replays.length && ["replay", "Replay", "Episodes that agents played before, round by round."],
     ].filter(Boolean);
@@ -425,7 +433,7 @@
           howTo(names()),
         ),
     );
-    const mind = settings.thoughts ? el("section", { class: "mind", "aria-label": "What it thinks" }) : null;
+    const mind = settings.thoughts && !hidden() ? el("section", { class: "mind", "aria-label": "What it thinks" }) : null;
     const ended = match.over && !table.ending;
     if (ended) table.ending = el("div", { class: "ending" });
     app.replaceChildren(
@@ -442,7 +450,8 @@
           ),
         !match.over && !table.watching && el("button", { id: "stop", onclick: finish }, "Stop here"),
         away(),
-        el("button", { id: "toggle", onclick: toggle }, mind ? "Hide what it thinks" : "Show what it thinks"),
+        !hidden() &&
+          el("button", { id: "toggle", onclick: toggle }, mind ? "Hide what it thinks" : "Show what it thinks"),
       ),
     );
     if (mind) fillMind(mind);
@@ -533,6 +542,10 @@
   function fillEnd(host) {
     const { played, episodes, rounds } = table.match;
     if (!played.length) return;
+    if (hidden()) {
+      host.append(Draw.whoWasIt(everybody, reveal));
+      return;
+    }
     const called = names();
     const width = Math.max(280, Math.min(host.clientWidth, 1080));
     const half = width > 760 ? (width - 40) / 2 : width;
@@ -558,6 +571,7 @@
     host.append(
       el("hr"),
       el("h2", {}, "How it went"),
+      table.verdict ? el("p", { class: "verdict", id: "verdict" }, table.verdict) : "",
       el(
         "section",
         { "aria-label": "Results" },
@@ -577,6 +591,14 @@
       ),
       again(called, rounds),
     );
+  }
+
+  function reveal(guessed) {
+    table.guessed = true;
+    table.ending = null;
+    table.verdict = Draw.verdictOf(data.players[guessed].name, data.players[table.sides[1]].name);
+    show(true);
+    announce(table.verdict);
   }
 
   /** How each side fared in each episode: whether one shaped the other. */
@@ -631,11 +653,17 @@
 
   // ---- Looking at an episode ----
 
-  /** An episode with a slider. `moved(t)` is told of every round that is shown. */
+  /** An episode with a slider, with the grid after its last round where that is known. `moved(t)` is told of every round
+   * that is shown. */
   function viewer(rounds, called, start, moved = () => {}) {
     const letters = lettersOf(called);
+    const end = rounds.length - (rounds.at(-1).next ? 0 : 1);
     let at = start;
-    let clock = 0;
+    const pace = Frame.pacer(STEP, () => {
+      if (!picture.isConnected || at === end) return rest(), true;
+      go(at + 1);
+      return false;
+    });
     const picture = el("div", { class: HOST });
     const sides = el("div", { class: "sides" });
     const said = el("p", { class: "said", role: "status", "aria-live": "polite" });
@@ -644,7 +672,7 @@
       type: "range",
       id: "slider",
       min: 1,
-      max: rounds.length,
+      max: end + 1,
       step: 1,
       "aria-label": "Round",
       oninput: () => (stop(), go(Number(slider.value) - 1)),
@@ -652,41 +680,45 @@
     const button = (id, text, label, onclick) => el("button", { id, "aria-label": label, onclick }, text);
     const back = button("back", "‹", "One round back", () => (stop(), go(at - 1)));
     const on = button("on", "›", "One round on", () => (stop(), go(at + 1)));
-    const run = el("button", { id: "play", class: "primary", onclick: () => (clock ? stop() : proceed()) }, "Play");
+    const run = el("button", { id: "play", class: "primary", onclick: toggle }, "Play");
 
     function stop() {
-      clearInterval(clock);
-      clock = 0;
+      pace.pause();
+      rest();
+    }
+
+    function rest() {
       run.textContent = "Play";
       said.setAttribute("aria-live", "polite");
     }
 
-    function proceed() {
-      if (at === rounds.length - 1) go(0);
+    function toggle() {
+      if (pace.going()) return stop();
+      if (at === end) go(0);
       said.setAttribute("aria-live", "off"); // too fast to be read out
       run.textContent = "Pause";
-      clock = setInterval(() => {
-        if (!picture.isConnected || at === rounds.length - 1) return stop();
-        go(at + 1);
-      }, STEP);
+      pace.toggle();
     }
 
     function go(to) {
-      at = Math.min(rounds.length - 1, Math.max(0, to));
-      const round = rounds[at];
-      const sums = [0, 1].map((k) => Mind.sum(rounds.slice(0, at + 1).map(({ rewards }) => rewards[k])));
+      at = Math.min(end, Math.max(0, to));
+      const after = at === rounds.length;
+      const round = rounds[after ? at - 1 : at];
+      const scene = after ? round.next : round.scene;
+      const count = Math.min(at + 1, rounds.length);
+      const sums = [0, 1].map((k) => Mind.sum(rounds.slice(0, count).map(({ rewards }) => rewards[k])));
       const text = saidOf(round, called);
-      title.textContent = `Round ${at + 1} of ${rounds.length}`;
+      title.textContent = after ? `After round ${at}, the last` : `Round ${at + 1} of ${rounds.length}`;
       said.textContent = text;
       slider.value = at + 1;
-      slider.setAttribute("aria-valuetext", `Round ${at + 1}. ${text}`);
+      slider.setAttribute("aria-valuetext", after ? title.textContent : `Round ${at + 1}. ${text}`);
       back.disabled = at === 0;
-      on.disabled = at === rounds.length - 1;
-      const label = Board.tell(game, round.scene, called);
-      picture.replaceChildren(Board.picture(game, round.scene, { letters, label, coming: round }));
+      on.disabled = at === end;
+      const label = Board.tell(game, scene, called);
+      picture.replaceChildren(Board.picture(game, scene, { letters, label, [after ? "past" : "coming"]: round }));
       sides.replaceChildren(
         ...called.map((name, k) =>
-          side(k, { name, letters, sum: sums[k], count: at + 1, note: noteOf(round.scene, k) }),
+          side(k, { name, letters, sum: sums[k], count, note: noteOf(scene, k) }),
         ),
       );
       moved(at);
@@ -712,7 +744,7 @@
       ),
     );
     go(start);
-    return { node, stop, step: (by) => (stop(), go(at + by)), toggle: () => (clock ? stop() : proceed()) };
+    return { node, stop, step: (by) => (stop(), go(at + by)), toggle };
   }
 
   function look(at, focus) {
