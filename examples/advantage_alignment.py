@@ -5,10 +5,10 @@ well things went so far. What helps the co-player becomes likely after rounds th
 
     A*_t = A_t + beta gamma (sum over k < t of gamma^(t - k) A_k) B_t
 
-with A the own advantages, B the co-player's. Two such agents, trained against each other, come to cooperate with each
-other, and cooperate with always-cooperate far more than with always-defect. A minute on two cores.
+with A the own advantages, B the co-player's. Two such agents, trained against each other, cooperate with each other in
+two thirds of the rounds, and with always-defect in the first round alone (results/examples). A minute on two cores.
 
-python examples/advantage_alignment.py
+python examples/advantage_alignment.py [SEED]
 """
 
 import sys

@@ -1,7 +1,8 @@
 """A rule of learning of one's own for co-players: one class, and one entry in `cp.RULES`. A COALA-PG agent then learns
-to extort those who learn by it, at more than the 1 per round of mutual cooperation. A minute on one core.
+to extort those who learn by it: 1.18 per round, where mutual cooperation pays 1 (results/examples). A minute on one
+core.
 
-python examples/your_own_learning_rule.py
+python examples/your_own_learning_rule.py [SEED]
 """
 
 import sys
