@@ -48,9 +48,12 @@ const Draw = (() => {
     );
   }
 
-  /** What is said of a guess, by the names of who was guessed and who was met. */
-  const verdictOf = (guessed, met) =>
-    guessed === met ? `Right: it was ${met}.` : `It was ${met}. You guessed ${guessed}.`;
+  /** Tell in `table`, of a match that is over, who was met, and whether the guess, a number among `players`, was right. */
+  function disclose(table, players, guess) {
+    const [met, guessed] = [table.sides[1], guess].map((i) => players[i].name);
+    const verdict = guess === table.sides[1] ? `Right: it was ${met}.` : `It was ${met}. You guessed ${guessed}.`;
+    Object.assign(table, { guessed: true, ending: null, verdict });
+  }
 
   function field(label, control, help = null) {
     const id = `field-${label.toLowerCase().replace(/\W+/g, "-")}`;
@@ -262,6 +265,7 @@ const Draw = (() => {
     cards,
     choice,
     columns,
+    disclose,
     el,
     fan,
     field,
@@ -275,7 +279,6 @@ const Draw = (() => {
     signed,
     spread,
     svg,
-    verdictOf,
     watched,
     whoWasIt,
   };

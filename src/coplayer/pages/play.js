@@ -773,9 +773,7 @@
   }
 
   function reveal(guessed) {
-    table.guessed = true;
-    table.ending = null;
-    table.verdict = Draw.verdictOf(data.players[guessed].name, data.players[table.sides[1]].name);
+    Draw.disclose(table, data.players, guessed);
     show(true);
     announce(table.verdict);
   }
