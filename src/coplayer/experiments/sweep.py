@@ -310,11 +310,10 @@ def _joined(jobs: Sequence[Job], done: Sequence[Job], out: Path, failed: dict[st
         own = list(group)
         folders = [_folder(job.name, out) for job in own if job in done]
         whole = can and len(own) > 1 and len(folders) == len(own)
-        runs[setting] = folders
         try:
             runs[setting] = [_join(folders, out / "settings" / setting)] if whole else folders
         except CoplayerError as error:
-            failed[setting] = in_short(error)
+            runs[setting], failed[setting] = folders, in_short(error)
     return runs
 
 
