@@ -12,6 +12,7 @@ from pathlib import Path
 
 from safetensors.numpy import save
 
+from coplayer.errors import require
 from coplayer.experiments import mixed_pool, registry
 from coplayer.experiments.pretrained import AGENTS, CONFIG
 from coplayer.runs import checkpoint
@@ -28,7 +29,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int)
     options = parser.parse_args()
     folder = RunFolder.open(options.run)
-    _, settings = registry.settings_of_folder(folder)
+    experiment, settings = registry.settings_of_folder(folder)
     registry.require_finished(folder, settings)
     run = settings.run
     seed = run.seed if options.seed is None else options.seed
@@ -36,9 +37,11 @@ def main() -> None:
     config = folder.config()
     config["settings"]["run"] |= {"seed": seed, "seeds": 1}
     _, arrays = checkpoint.load(folder.agents_file(run.phases))
-    own = {name: array[:, seed - run.seed : seed - run.seed + 1].copy() for name, array in arrays.items()}
+    if run.seeds > 1:
+        require(experiment.JOINABLE, f"run: {options.run} has the seeds of {experiment.NAME} together; train one alone")
+        arrays = {name: array[:, seed - run.seed : seed - run.seed + 1].copy() for name, array in arrays.items()}
     write_atomically(HOME / options.name / CONFIG, (json.dumps(config, indent=1) + "\n").encode())
-    write_atomically(HOME / options.name / AGENTS, save(own, {"phase": str(run.phases)}))
+    write_atomically(HOME / options.name / AGENTS, save(arrays, {"phase": str(run.phases)}))
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import coplayer
+from coplayer.analysis.zero_determinant import fit_extortion
 from coplayer.errors import CoplayerError
 from coplayer.experiments import pretrained as module
 from coplayer.experiments import registry
@@ -57,6 +58,18 @@ def test_coala_ipd_does_what_its_card_says():
     agents = pretrained("coala-ipd")
     match = play_match((agents[0], agents[3]), prisoners_dilemma(10), jax.random.key(3), episodes=16, inner_episodes=20)
     assert np.asarray(match.view(0).rewards).mean() > 0.95
+
+
+def test_exact_shaper_does_what_its_card_says():
+    """It takes more than the half of what it and always-cooperate earn, and defects with its own kind."""
+    agents, game = pretrained("exact-shaper"), prisoners_dilemma()
+    alone = play_match((agents[0], named_strategy("always_cooperate")), game, jax.random.key(5), episodes=64)
+    rewards = [np.asarray(alone.view(player).rewards).mean() for player in range(2)]
+    np.testing.assert_allclose(rewards, [1.23, 0.53], atol=0.03)
+    together = play_match(tuple(agents), game, jax.random.key(6), episodes=64)
+    assert np.asarray(together.view(0).measures["cooperation"]).mean() < 0.1
+    fit = fit_extortion(agents[0], game)
+    assert float(fit.chi) == pytest.approx(3.31, abs=0.01) and float(fit.residual) == pytest.approx(0.10, abs=0.005)
 
 
 def test_cleanup_mixed_does_what_its_card_says():
