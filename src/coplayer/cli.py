@@ -508,9 +508,9 @@ def evaluate(command: Evaluate, console: Console) -> None:
             on_phase=lambda phase: status.update(f"evaluated phase {phase}"),
         )
     page = write_report([folder.path], folder.path / "report.html")
-    seconds = sum(row["seconds"] for row in folder.timing())
     console.print(Markdown(brief(made.text)))
-    console.print(f"trained in {seconds / 60:.1f} minutes", highlight=False)
+    if seconds := sum(row["seconds"] for row in folder.timing()):  # an archive has no times
+        console.print(f"trained in {seconds / 60:.1f} minutes", highlight=False)
     say_where(console, figure=made.figure, table=made.table, report=page)
 
 
