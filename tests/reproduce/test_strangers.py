@@ -29,6 +29,8 @@ def few(monkeypatch):
     monkeypatch.setattr(strangers, "OWN_KIND", 3)
     monkeypatch.setattr(strangers, "RUNS", 20)
     monkeypatch.setattr(strangers, "STAGES", (0, 2, None))
+    monkeypatch.setattr(strangers, "COOPERATIVE", ("Grudger",))
+    monkeypatch.setattr(strangers, "INDIFFERENT", ("Defector",))
 
 
 def test_what_is_earned_is_the_mean_by_opponent(few):
@@ -102,7 +104,6 @@ def test_a_tiny_study_is_trained_measured_and_drawn(few, monkeypatch, tmp_path):
     mean = rows["PPI, 6 rounds: mean reward of both learners"]
     assert rows["PPI, 6 rounds: mean reward of both learners, rounds 3 to 6"][1] != mean[1]
     assert -1 <= rows["A2C: reward per round against Defector"][1] <= 0
-    assert 1 <= rows["A2C: reward per round against Cooperator"][1] <= 2
     assert mean[1] <= row[1]
     assert "A2C, 4 rounds, noise 0.25: reward of the better learner against held-out strategies" in rows
     assert (
