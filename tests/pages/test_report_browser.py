@@ -192,9 +192,13 @@ def test_twenty_runs_of_five_seeds_open_quickly_and_all_lines_look_different(vie
     run = made_up.run(tmp_path / "run", phases=10, per_phase=10, seeds=5, evaluated=[10])
     about = described(run.path, "run")
     write_page(tmp_path / "report.html", [about | {"name": f"run {i}"} for i in range(20)])
-    page = view(tmp_path / "report.html")
-    took = page.evaluate("performance.getEntriesByType('navigation')[0].loadEventEnd")
-    assert took < 20_000, took  # .7 seconds where nothing else is at work
+    (tmp_path / "blank.html").write_text("")
+    page = view(tmp_path / "blank.html")
+    session = page.context.new_cdp_session(page)
+    session.send("Performance.enable", {"timeDomain": "threadTicks"})  # whatever else the machine does
+    page.goto((tmp_path / "report.html").as_uri())
+    worked = {each["name"]: each["value"] for each in session.send("Performance.getMetrics")["metrics"]}
+    assert worked["TaskDuration"] < 1, worked
     figure = chart(page, "Cooperation, learner against learner")
     assert figure.locator(".legend tbody tr").count() == 20
     styles = figure.locator(".plot g[clip-path] > g[class]").evaluate_all(
@@ -202,6 +206,10 @@ def test_twenty_runs_of_five_seeds_open_quickly_and_all_lines_look_different(vie
     )
     assert len(set(styles)) == len(styles) == 20  # in colour or dashes
     assert figure.locator("text.letter").last.text_content() == "t"
+    last = page.locator("#within figure.chart").last
+    assert last.locator(".legend .value").first.inner_text() != "" and last.locator(".plot svg").count() == 0
+    last.scroll_into_view_if_needed()
+    driver.expect(last.locator(".plot svg")).to_be_visible()
 
 
 def test_a_run_that_has_only_begun(view, tmp_path):
@@ -273,4 +281,5 @@ def test_a_turned_telephone_draws_anew(view, one):
     page = view(one, width=390)
     before = page.locator(".plot svg").first.get_attribute("width")
     page.set_viewport_size({"width": 844, "height": 390})
+    page.locator(".plot").first.scroll_into_view_if_needed()
     driver.expect(page.locator(".plot svg").first).not_to_have_attribute("width", before)

@@ -70,6 +70,13 @@
       ),
     );
 
+  /** What is made once it is asked for: `make` gives the content when it is opened for the first time. */
+  function later(words, make, attributes = {}) {
+    const node = el("details", attributes, el("summary", {}, words));
+    node.addEventListener("toggle", () => node.open && node.children.length === 1 && node.append(make()));
+    return node;
+  }
+
   const pick = (label, ...chosen) => el("label", { class: "field" }, el("span", {}, label), choice(...chosen));
 
   function tick(label, checked, onchange) {
@@ -106,13 +113,45 @@
   const letter = (place) =>
     (place < 26 ? "" : letter(Math.floor(place / 26) - 1)) + String.fromCharCode(97 + (place % 26));
 
+  // ---- Drawing the charts that are near the window ----
+
+  const waiting = new WeakMap(); // by the area of a chart that has to be drawn: what draws it
+  const nearing = new IntersectionObserver(
+    (entries) => drawNow(entries.filter(({ isIntersecting }) => isIntersecting).map(({ target }) => target)),
+    { rootMargin: "100% 0px" },
+  );
+
+  /** Draw charts: those up to a window's height away now, the others once they are. */
+  function drawNear(charts) {
+    for (const { area, draw } of charts) {
+      waiting.set(area, draw);
+      nearing.observe(area);
+    }
+    const near = charts.filter(({ area }) => {
+      const { top, bottom } = area.getBoundingClientRect();
+      return bottom > -window.innerHeight && top < 2 * window.innerHeight;
+    });
+    drawNow(near.map(({ area }) => area));
+  }
+
+  /** Draw those of these areas that wait for it. All widths are read first, for each drawing changes the page. */
+  function drawNow(areas) {
+    const found = areas.filter((area) => waiting.has(area)).map((area) => [area, area.clientWidth]);
+    for (const [area, width] of found) {
+      nearing.unobserve(area);
+      waiting.get(area)(width);
+      waiting.delete(area);
+    }
+  }
+
+  window.addEventListener("beforeprint", () => drawNow([...document.querySelectorAll(".plot")]));
+
   // ---- A part of the page with charts that share x, cursor and zoom ----
 
   const live = new Map(); // by the part's id: draws its charts, once they are on the page
 
   /** `curves`: as the page has them, each with the place of its `run`. `xName`: what x counts. `more`: a control. */
   function charts({ id, title, intro, xName, curves, more = null }) {
-    for (const curve of curves) curve.mean ??= curve.x.map((_, i) => mean(curve.values.map((row) => row[i])));
     const state = { together: several ? "runs" : "sides", range: null, cursor: null, each: false, bands: false };
     const chosen = new Map(); // by way of putting together: the keys of the charts shown
     const hidden = new Set(); // names of lines
@@ -135,7 +174,7 @@
     }
 
     const body = el("div", { class: "plots" });
-    const menu = el("details", { class: "menu" });
+    const menu = el("div");
     const zoomIn = el("button", { type: "button", onclick: () => zoom(0.5) }, "Zoom in");
     const zoomOut = el("button", { type: "button", onclick: () => zoom(2) }, "Zoom out");
     const reset = el("button", { type: "button", onclick: () => setRange(null) }, "Whole");
@@ -180,7 +219,8 @@
 
     function draw() {
       reset.disabled = zoomOut.disabled = state.range === null;
-      for (const chart of shown) chart.draw();
+      for (const chart of shown) chart.point();
+      drawNear(shown);
     }
 
     function choose() {
@@ -198,31 +238,35 @@
         ...(shown.length ? shown.map(({ node }) => node) : [el("p", { class: "quiet" }, "No chart is chosen.")]),
       );
       const kinds = { play: "Play", policy: "Policy", learning: "Learning" };
-      const parts = Object.entries(kinds).map(([kind, words]) => {
-        const own = [...found.values()].filter((chart) => chart.kind === kind);
-        if (!own.length) return null;
-        const boxes = own.map(({ key, title: heading }) =>
-          tick(heading, keys.has(key), (on) => {
-            if (on) keys.add(key);
-            else keys.delete(key);
-            choose();
-            draw();
-          }),
-        );
-        return el("fieldset", {}, el("legend", {}, words), boxes);
-      });
+      const choices = () => {
+        const parts = Object.entries(kinds).map(([kind, words]) => {
+          const own = [...found.values()].filter((chart) => chart.kind === kind);
+          if (!own.length) return null;
+          const boxes = own.map(({ key, title: heading }) =>
+            tick(heading, keys.has(key), (on) => {
+              if (on) keys.add(key);
+              else keys.delete(key);
+              choose();
+              draw();
+            }),
+          );
+          return el("fieldset", {}, el("legend", {}, words), boxes);
+        });
+        return el("div", { class: "choices" }, parts);
+      };
       // The boxes stay as they are while one of them is used: only a new way of putting together makes new ones.
       if (menu.dataset.together !== state.together) {
         menu.dataset.together = state.together;
-        const summary = menu.querySelector("summary") ?? el("summary", {});
-        summary.textContent = `Choose among ${plural(found.size, "chart")}`;
-        menu.replaceChildren(summary, el("div", { class: "choices" }, parts));
+        const open = menu.firstChild?.open;
+        menu.replaceChildren(later(`Choose among ${plural(found.size, "chart")}`, choices, { class: "menu", open }));
       }
     }
 
     /** One chart: a figure with its table of values. */
     function plot({ key, title: heading, lines }) {
       const alone = lines.length === 1;
+      for (const { curve } of lines)
+        curve.mean ??= curve.x.map((_, i) => mean(curve.values.map((row) => row[i])));
       const marks = lines.map((line) => {
         const place = state.together === "runs" ? line.curve.run : sides.indexOf(line.curve.label);
         return { ...line, mark: letter(place), style: `c${place % COLOURS} d${place % DASHES}` };
@@ -283,11 +327,6 @@
         "aria-keyshortcuts": "+ - 0",
       });
       const notes = el("p", { class: "quiet note", hidden: true });
-      const numbers = el(
-        "details",
-        { ontoggle: () => numbers.open && numbers.children.length < 2 && numbers.append(everything()) },
-        el("summary", {}, "All numbers"),
-      );
       const node = el(
         "figure",
         { class: "chart", "data-key": key },
@@ -295,7 +334,7 @@
         area,
         wide(`Values of ${heading}`, legend),
         notes,
-        numbers,
+        later("All numbers", everything),
       );
       let scale = null;
 
@@ -376,8 +415,8 @@
         }
       }
 
-      function draw() {
-        const width = Math.max(260, area.clientWidth || 480);
+      function draw(room) {
+        const width = Math.max(260, room || 480);
         const height = width < 440 ? 230 : 280;
         const [left, right, top, bottom] = [50, alone ? 12 : 24, 12, 38];
         const [low, high] = state.range ?? extent();
@@ -594,7 +633,7 @@
       });
 
       const sync = () => rows.forEach(({ name, box }) => (box.checked = !hidden.has(name)));
-      return { node, lines: marks, draw, point, sync };
+      return { node, area, lines: marks, draw, point, sync };
     }
 
     choose();
@@ -962,7 +1001,7 @@
       head(["Quantity", "Paper", ...runs.map(({ name }) => name)]),
       el("tbody", {}, rows),
     );
-    const apart = el("details", {}, el("summary", {}, "The table of each run, with every seed"), known.map(full));
+    const apart = later("The table of each run, with every seed", () => el("div", {}, known.map(full)));
     return section(
       "numbers",
       "The numbers",
@@ -1090,29 +1129,30 @@
     const phases = [...new Set(timed.flatMap(({ state }) => state.by_phase.map(([phase]) => phase)))].sort(
       (a, b) => a - b,
     );
-    const times = el(
-      "table",
-      { class: "numbers" },
-      el("caption", {}, "Seconds per phase"),
-      head(["Phase", ...timed.map(({ name }) => name)]),
+    const seconds = ({ state }, phase) => show(state.by_phase.find(([own]) => own === phase)?.[1] ?? null, 1);
+    const row = (phase) =>
       el(
-        "tbody",
+        "tr",
         {},
-        phases.map((phase) =>
-          el(
-            "tr",
-            {},
-            el("th", { scope: "row" }, String(phase)),
-            timed.map(({ state }) => el("td", {}, show(state.by_phase.find(([own]) => own === phase)?.[1] ?? null, 1))),
-          ),
+        el("th", { scope: "row" }, String(phase)),
+        timed.map((run) => el("td", {}, seconds(run, phase))),
+      );
+    const times = () =>
+      wide(
+        "Seconds per phase",
+        el(
+          "table",
+          { class: "numbers" },
+          el("caption", {}, "Seconds per phase"),
+          head(["Phase", ...timed.map(({ name }) => name)]),
+          el("tbody", {}, phases.map(row)),
         ),
-      ),
-    );
+      );
     return section(
       "origin",
       "How it was made",
       wide("Versions and machine", table),
-      phases.length > 0 && el("details", {}, el("summary", {}, "Seconds per phase"), wide("Seconds per phase", times)),
+      phases.length > 0 && later("Seconds per phase", times),
     );
   }
 
