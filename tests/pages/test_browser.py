@@ -279,11 +279,11 @@ def test_everybody_meets_everybody_and_the_sure_pairs_earn_what_they_must(view, 
 @pytest.mark.parametrize(
     ("harm", "says"),
     [
-        (lambda text: text.replace('"rounds": 100', '"rounds": 101', 1), "were changed or cut short after it was made"),
+        (lambda text: text.replace('"rounds":100', '"rounds":101', 1), "were changed or cut short after it was made"),
         (lambda text: text[: text.index("</script>")], "This page has not started"),
         (lambda text: text.replace("const SLICE", "alert(1); const SLICE", 1), "This page has not started"),
-        (lambda text: again(text.replace('"format": 1', '"format": 9', 1)), "its form 9 is not the one"),
-        (lambda text: again(re.sub(r'"data": "[^"]{8}', '"data": "', text, count=1)), "mind, core, input_weights has"),
+        (lambda text: again(text.replace('"format":1', '"format":9', 1)), "its form 9 is not the one"),
+        (lambda text: again(re.sub(r'"data":"[^"]{8}', '"data":"', text, count=1)), "mind, core, input_weights has"),
     ],
 )
 def test_a_broken_page_says_what_is_wrong(view, made, tmp_path, harm, says):

@@ -236,13 +236,13 @@ def test_hostile_texts_are_shown_as_they_are_and_never_run(view, tmp_path):
     ("harm", "says"),
     [
         (
-            lambda text: text.replace('"seeds": 3', '"seeds": 4', 1),
+            lambda text: text.replace('"seeds":3', '"seeds":4', 1),
             "its runs were changed or cut short after it was made",
         ),
         (lambda text: text[: text.index("</script>")], "This page has not started"),
         (lambda text: text.replace("const COLOURS", "alert(1); const COLOURS", 1), "This page has not started"),
-        (lambda text: again(text.replace('"format": 1', '"format": 9', 1)), "its form 9 is not the one"),
-        (lambda text: again(text.replace('"curves": ', '"curve": ', 1)), "This page is damaged"),
+        (lambda text: again(text.replace('"format":1', '"format":9', 1)), "its form 9 is not the one"),
+        (lambda text: again(text.replace('"curves":', '"curve":', 1)), "This page is damaged"),
     ],
 )
 def test_a_broken_page_says_what_is_wrong(view, one, tmp_path, harm, says):

@@ -25,7 +25,9 @@ def one_file(
     element that it stands in.
     """
     style, sources = "\n".join(map(_file, styles)), list(map(_file, scripts))
-    text = json.dumps(data, allow_nan=False).translate({ord(c): f"\\u{ord(c):04x}" for c in "<>&"})
+    text = json.dumps(data, allow_nan=False, separators=(",", ":")).translate(
+        {ord(c): f"\\u{ord(c):04x}" for c in "<>&"}
+    )
     policy = "; ".join(
         (
             "default-src 'none'",
