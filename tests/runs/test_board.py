@@ -33,14 +33,15 @@ def test_on_a_terminal_a_table_with_what_needs_a_look_first():
         Line("two", "running", 0.5, 20.0, "node2", restarts=1),
         Line("three", "failed", 0.25, error="[no] luck"),
         Line("four"),
+        Line("five", "stopped", 0.75),  # its process is about to end
     ]
     out = io.StringIO()
     with LiveBoard(Console(file=out, force_terminal=True, width=100, height=20, color_system=None)) as board:
         board.show(lines)
     text = out.getvalue()
-    assert "4 jobs: 1 done, 1 waiting, 1 failed, 1 running; 44% of the work" in text
+    assert "5 jobs: 1 done, 1 waiting, 1 stopped, 1 failed, 1 running; 50% of the work" in text
     rows = [line.split() for line in text.splitlines()]
     assert ["two", "running", "50%", "20", "1", "node2"] in rows
     assert ["three", "failed", "25%", "0", "0", "[no]", "luck"] in rows
-    places = [text.rindex(f" {name} ") for name in ("two", "three", "four", "one")]
+    places = [text.rindex(f" {name} ") for name in ("two", "three", "five", "four", "one")]
     assert places == sorted(places)

@@ -11,7 +11,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 ERROR_WIDTH = 40  # of the table's last column, in characters
-ORDER = ("running", "failed", "waiting", "done")
+ORDER = ("running", "failed", "stopped", "waiting", "done")
 """The states of a job, in the order in which the table has them: what does not fit the terminal is cut off below."""
 
 
