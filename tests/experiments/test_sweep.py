@@ -241,15 +241,24 @@ def test_a_program_that_ends_the_process_is_named_at_once(status, tmp_path):
     assert engine.started == ["run,seed=0"]
 
 
-def test_a_join_that_fails_is_named_and_leaves_the_results(tmp_path, monkeypatch):
-    def refuse(*_):
-        raise CoplayerError("no room")
+def test_a_join_that_fails_is_named_and_leaves_the_results_and_the_other_joins(tmp_path, monkeypatch):
+    out, tables = tmp_path / "out", []
+
+    def refuse(folders, target):
+        tables.append(len(rows_of(out / "results.csv")))
+        if "4" in target.name:
+            raise OSError("no room")
+        target.mkdir(parents=True)
 
     monkeypatch.setattr(module, "join", refuse)
-    out = tmp_path / "out"
-    done = sweep(adjust(QUICK, seeds=2), out, engine=Here())
-    assert done.failed == {"run": "no room"} and len(rows_of(done.table)) == 4
-    assert done.runs == {"run": [out / "jobs" / "run,seed=0", out / "jobs" / "run,seed=1"]}
+    done = sweep(adjust(QUICK, seeds=2), out, {"hidden": [4, 8]}, engine=Here())
+    assert done.failed == {"hidden=4": "OSError: no room"} and tables == [8, 8]
+    assert done.runs == {
+        "hidden=4": [out / "jobs" / "hidden=4,seed=0", out / "jobs" / "hidden=4,seed=1"],
+        "hidden=8": [out / "settings" / "hidden=8"],
+    }
+    joint = ["settings/hidden=8"] * 2
+    assert [row["run"] for row in rows_of(done.table)][::2] == ["jobs/hidden=4,seed=0", "jobs/hidden=4,seed=1", *joint]
 
 
 def test_runs_that_cannot_be_joined_stay_apart(tmp_path, monkeypatch):

@@ -15,6 +15,7 @@ import os
 import re
 import shutil
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -85,7 +86,7 @@ def sweep(
     again, each time from its last checkpoint, since its process or machine was lost. `log`: trackers, as of
     `coplayer train --log`. `game_files`: games of your own, as "path/to/file.py:ClassName", which every job loads.
     `program`: a Python file that every job runs first, to register what the settings name; what it does under
-    `if __name__ == "__main__"` is left out. `board` shows the jobs; None: silence.
+    `if __name__ == "__main__"` is left out, as its own call of `sweep` must be. `board` shows the jobs; None: silence.
 
     The same call again goes on with what is not finished. A job that fails leaves the others alone. Raises
     `CoplayerError` before any job starts where settings cannot be trained, or where `out` holds something else.
@@ -117,7 +118,9 @@ def sweep(
         _Course(specs, lines, engine, board, restarts).run(out)
         done = [job for job in jobs if lines[job.name].state == "done"]
         failed = {name: line.error for name, line in lines.items() if line.state == "failed"}
-        runs = _joined(jobs, done, out, failed)
+        runs = {job.setting: [_folder(own.name, out) for own in done if own.setting == job.setting] for job in jobs}
+        write_rows(out / "results.csv", _table(done, runs, out))  # stays, whatever becomes of the joins
+        runs |= _joined(jobs, runs, out, failed)
         write_rows(out / "results.csv", _table(done, runs, out))
     return Swept(out / "results.csv", runs, failed, len(jobs))
 
@@ -302,19 +305,19 @@ class _Course:
             line.take(ended | ({"progress": 1.0} if ended["state"] == "done" else {}))
 
 
-def _joined(jobs: Sequence[Job], done: Sequence[Job], out: Path, failed: dict[str, str]) -> dict[str, list[Path]]:
-    """The finished runs of each setting, joined to one where all its jobs are done and the experiment allows it. A join
-    that fails is added to `failed`."""
-    can, runs = registry.experiment_of(jobs[0].settings).JOINABLE, {}
-    for setting, group in itertools.groupby(jobs, key=lambda job: job.setting):
-        own = list(group)
-        folders = [_folder(job.name, out) for job in own if job in done]
-        whole = can and len(own) > 1 and len(folders) == len(own)
-        try:
-            runs[setting] = [_join(folders, out / "settings" / setting)] if whole else folders
-        except CoplayerError as error:
-            runs[setting], failed[setting] = folders, in_short(error)
-    return runs
+def _joined(
+    jobs: Sequence[Job], runs: Mapping[str, list[Path]], out: Path, failed: dict[str, str]
+) -> dict[str, list[Path]]:
+    """The joint run of each setting whose jobs are all done, where the experiment allows it. A join that fails is added
+    to `failed`, and leaves the others alone."""
+    joint = {}
+    for setting, count in Counter(job.setting for job in jobs).items():
+        if registry.experiment_of(jobs[0].settings).JOINABLE and 1 < count == len(runs[setting]):
+            try:
+                joint[setting] = [_join(runs[setting], out / "settings" / setting)]
+            except Exception as error:
+                failed[setting] = in_short(error)
+    return joint
 
 
 def _join(folders: list[Path], target: Path) -> Path:
