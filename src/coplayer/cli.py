@@ -8,7 +8,7 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, redirect_stderr
+from contextlib import ExitStack, contextmanager, nullcontext, redirect_stderr
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -68,6 +68,7 @@ PARSER_SAYS = {  # in the parser's words, and in ours
 NO_CACHE = "--no-compilation-cache"
 SHOWN = 20  # players of a ranking in the terminal
 BY_RECIPE = ("train", "sweep")  # commands with a command of their own for each recipe
+GO_ON = ("train", "resume", "sweep", "demo", "reproduce")  # commands that save, and go on where they stopped
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -429,7 +430,7 @@ def resume(command: Resume, console: Console) -> None:
         folder = RunFolder.open(command.folder)
         experiment, settings = registry.settings_of_folder(folder)
         experiment.check(settings)
-    if hosts.first_says(registry.is_finished(folder, settings) and (folder.path / "summary.md").exists()):
+    if hosts.first_says(registry.is_finished(folder, settings) and (folder.path / "report.html").exists()):
         console.print(
             f"{folder.path} is finished; 'coplayer evaluate' plays its learners anew", highlight=False, soft_wrap=True
         )
@@ -783,7 +784,7 @@ def _to_go_on(arguments: list[str], folder: Path | None = None) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Entry point of the `coplayer` command. Returns the exit status: 0, 2 after an error, 130 after Ctrl-C, and
-    `stopping.STATUS`, 75, where SIGTERM stopped a training, whose state is saved.
+    `stopping.STATUS`, 75, where SIGTERM stopped one of `GO_ON`, whose state is saved.
 
     A process that fails among others ends at once, since the others cannot come to leave together with it.
     """
@@ -801,11 +802,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 def run(arguments: list[str]) -> int:
     """Do what the arguments ask for. Returns the exit status."""
-    runtime.configure(compilation_cache=not flags.is_given(NO_CACHE, arguments))
-    console = Console()
+    goes_on = bool(arguments) and arguments[0] in GO_ON
     try:
-        with leaving_at_sigterm():
-            parse(arguments, console)()
+        with leaving_at_sigterm() if goes_on else nullcontext():
+            runtime.configure(compilation_cache=not flags.is_given(NO_CACHE, arguments))
+            parse(arguments, Console())()
     except CoplayerError as error:
         print(f"coplayer: {error}", file=sys.stderr)
         if isinstance(error, hosts.FailedTogether):
@@ -817,11 +818,12 @@ def run(arguments: list[str]) -> int:
     except Stopped as stopped:
         again = _to_go_on(arguments, stopped.folder)
         print(f"coplayer: stopped by SIGTERM, all is saved; '{again}' goes on", file=sys.stderr)
-        hosts.disconnect()
+        if stopped.folder is not None:  # at the end of a chunk, where all processes stop together
+            hosts.disconnect()
         return STATUS
     except KeyboardInterrupt:
-        again = _to_go_on(arguments)
-        print(f"coplayer: stopped; '{again}' goes on from the last checkpoint", file=sys.stderr)
+        how = f"; '{_to_go_on(arguments)}' goes on from the last checkpoint" if goes_on else ""
+        print(f"coplayer: stopped{how}", file=sys.stderr)
         return 130
     return 0
 

@@ -13,10 +13,16 @@ from stopping import assert_same
 from tiny import TINY
 
 EXCHANGE = """
+import signal
 import jax, jax.numpy as jnp, numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from coplayer.errors import CoplayerError, require
 
+heard = []
+signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
+hosts.connect()
+signal.raise_signal(signal.SIGTERM)
+assert len(heard) == 1
 number, first = jax.process_index(), hosts.is_first()
 assert jax.device_count() == 4 and hosts.several() and first == (number == 0)
 
@@ -55,6 +61,8 @@ assert error_of(()) is None
 assert error_of((0,)) == error_of((0, 1)) == "folder: refused to 0"
 assert error_of((1,)) == "process 1: folder: refused to 1"
 hosts.disconnect()
+signal.raise_signal(signal.SIGTERM)
+assert len(heard) == 2
 assert not hosts.connected() and float(jnp.ones(3).sum()) == 3
 """
 TRAIN = """
@@ -87,8 +95,8 @@ sys.exit(cli.main(sys.argv[1:]))
 """
 
 
-def test_processes_exchange_what_each_has_and_stop_together():
-    for status, said in run_processes(EXCHANGE):
+def test_processes_exchange_what_each_has_stop_together_and_hear_signals():
+    for status, said in run_processes(EXCHANGE, joined=False):
         assert status == 0, said
 
 

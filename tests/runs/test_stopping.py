@@ -122,16 +122,28 @@ def test_before_and_after_a_training_the_command_exits_with_75_too(tmp_path, mon
         return capsys.readouterr().err.splitlines()[-1].split("'")[1]
 
     folder = str(tmp_path / "run")
+    monkeypatch.setattr(cli.hosts, "disconnect", lambda: pytest.fail("the others may not stop"))
     with monkeypatch.context() as patch:
         patch.setattr(registry, "train", lambda *_, **__: signal.raise_signal(signal.SIGTERM))
         assert last_words("train", "a2c-mixed", "--out", folder) == f"coplayer train a2c-mixed --out {folder}"
     registry.train(SAVED_ONCE, tmp_path / "run")
+    (tmp_path / "run" / "summary.md").touch()  # the report is not written yet
     monkeypatch.setattr(registry, "resume", lambda *_, **__: None)
     monkeypatch.setattr(cli, "finish", lambda *_: signal.raise_signal(signal.SIGTERM))
     assert last_words("resume", folder) == f"coplayer resume {folder}"
     monkeypatch.setattr(registry, "train", lambda *_, **__: None)
     assert last_words("train", "a2c-mixed", "--out", folder) == f"coplayer resume {folder}"
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_a_command_that_cannot_go_on_does_not_say_so(tmp_path, monkeypatch, capsys):
+    def interrupted(*_):
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(cli.JOBS, cli.Archive, interrupted)
+    assert cli.main(["archive", str(tmp_path), "--out", str(tmp_path / "out")]) == 130
+    assert capsys.readouterr().err == "coplayer: stopped\n"
 
 
 def test_a_thread_holds_nothing():

@@ -42,6 +42,7 @@ def connect(coordinator: str | None = None, processes: int | None = None, proces
     if any(value is not None for value in given):
         _check(coordinator, processes, process)
     how = {} if coordinator is None else {"cluster_detection_method": "deactivate"}
+    jax.config.update("jax_enable_preemption_service", False)  # takes SIGTERM from this process, see `runs.stopping`
     try:
         jax.distributed.initialize(*given, **how)
     except (ValueError, RuntimeError) as error:
