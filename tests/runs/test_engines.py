@@ -19,6 +19,8 @@ from coplayer.runs.engines import Lost, Processes, Ray, Slurm
 def compute(job):
     """A job as the tests' processes do it."""
     print("said on stdout")
+    if job.get("leaves"):
+        sys.exit(0)
     if job.get("dies"):
         os.kill(os.getpid(), job["dies"])
     return {"state": "done", "gpus": os.environ.get("CUDA_VISIBLE_DEVICES")}
@@ -44,13 +46,14 @@ def test_processes_tell_results_and_deaths_and_share_out_the_gpus(tmp_path, impo
     assert engine.at_a_time() == min(3, runtime.available_cores())
     engine.open(compute, tmp_path)
     log = tmp_path / "log.txt"
-    first, second = engine.start(
-        [{"name": "a", "log": str(log)}, {"name": "b", "log": str(log), "dies": signal.SIGKILL}]
-    )
+    jobs = {"name": "a"}, {"name": "b", "dies": signal.SIGKILL}, {"name": "c", "leaves": True}
+    first, second, third = engine.start([job | {"log": str(log)} for job in jobs])
     assert engine.at_a_time() == min(3, runtime.available_cores())
     assert ends(engine, first) == {"state": "done", "gpus": "3"}
     assert ends(engine, second) == Lost("killed by SIGKILL")
-    assert "said on stdout" in log.read_text() and engine._gpus == ["7", "3", "5"]
+    without = "its process ended without a result, with exit status 0"
+    assert ends(engine, third) == {"state": "failed", "error": without}
+    assert "said on stdout" in log.read_text() and engine._gpus == ["3", "5", "7"]
 
 
 def test_gpus_are_those_that_are_visible_or_that_the_machine_has(monkeypatch):
@@ -146,9 +149,9 @@ def test_slurm_is_told_what_each_job_needs(tmp_path, slurm_says):
 
 
 def test_slurm_gets_arrays_that_it_takes_and_what_it_forgets_is_lost(tmp_path, slurm_says, monkeypatch):
-    monkeypatch.setattr(engines, "ARRAY", 2)
     count = f"echo x >> {tmp_path}/sent; echo Submitted batch job $(wc -l < {tmp_path}/sent)"
-    slurm_says(sbatch=count, sacct="echo 'JobID|State|NodeList'")
+    limit = "echo 'MaxArraySize            = 2'"
+    slurm_says(sbatch=count, sacct="echo 'JobID|State|NodeList'", scontrol=limit)
     engine = Slurm(2)
     engine.open(compute, tmp_path / "engine")
     handles = engine.start([{"name": name} for name in "abc"])

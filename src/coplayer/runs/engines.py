@@ -10,6 +10,7 @@ import contextlib
 import importlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -127,8 +128,10 @@ class Processes:
         said = process.stdout.read()
         process.stdin.close()
         process.stdout.close()
-        if process.returncode == 0:
+        if process.returncode == 0 and said:
             return json.loads(said)
+        if process.returncode == 0:  # a user's own code ended it
+            return {"state": "failed", "error": "its process ended without a result, with exit status 0"}
         killed = process.returncode < 0
         return Lost(
             f"killed by {signal.Signals(-process.returncode).name}" if killed else f"exit status {process.returncode}"
@@ -256,7 +259,7 @@ class Ray:
         self._ray.wait(handles, num_returns=len(handles))
 
 
-ARRAY = 1000  # jobs of an array: Slurm's own limit, MaxArraySize, is 1001 where nobody changed it
+ARRAY = 1001  # jobs of an array where Slurm does not tell its limit, MaxArraySize: its default
 FORGOTTEN = 600.0  # seconds after which a job that Slurm does not know is lost
 
 
@@ -293,6 +296,7 @@ class Slurm:
     def open(self, function: Function, folder: Path) -> None:
         self._folder, self._function = folder, _Resumable(function)
         self._unknown: dict[str, float] = {}  # since when Slurm does not know a job
+        self._array = _array_limit()
         limits = {f"{self.cluster}_max_num_timeout": self.restarts}
         self._executor = self._submitit.AutoExecutor(folder, cluster=self.cluster, **limits)
         self._executor.update_parameters(
@@ -302,7 +306,7 @@ class Slurm:
             gpus_per_node=self.gpus or None,
             mem_gb=self.memory,
             slurm_partition=self.partition,
-            slurm_array_parallelism=self.jobs or ARRAY,
+            slurm_array_parallelism=self.jobs or self._array,
             slurm_signal_delay_s=min(300, 15 * self.minutes),  # for the running chunk to end
             slurm_additional_parameters=dict(self.more) or None,
         )
@@ -317,7 +321,7 @@ class Slurm:
         """Submit jobs, but for those that an earlier sweep submitted and that still wait or run."""
         known = {job["name"]: self._submitted(job) for job in jobs}
         fresh = [job for job in jobs if known[job["name"]] is None]
-        for array in (fresh[begin : begin + ARRAY] for begin in range(0, len(fresh), ARRAY)):
+        for array in (fresh[begin : begin + self._array] for begin in range(0, len(fresh), self._array)):
             try:
                 handles = self._executor.map_array(self._function, array)
             except self._submitit.core.utils.FailedJobError as error:
@@ -359,6 +363,14 @@ class Slurm:
 
     def stop(self, handles: list[Any]) -> None:
         """Let them run: they do not need this process."""
+
+
+def _array_limit() -> int:
+    """Jobs that Slurm takes as one array."""
+    tool = shutil.which("scontrol")
+    told = subprocess.run([tool, "show", "config"], capture_output=True, text=True).stdout if tool else ""
+    found = re.search(r"^MaxArraySize\s*=\s*(\d+)", told, re.MULTILINE)
+    return max(int(found[1]), 1) if found else ARRAY
 
 
 class _Resumable:
