@@ -492,7 +492,7 @@ def finish(folder: Path, console: Console) -> None:
     if not hosts.is_first():
         return
     evaluate(Evaluate(folder=folder, phases="last"), console)
-    command = _typed("coplayer", "evaluate", str(folder))
+    command = _typed("evaluate", str(folder))
     console.print(f"earlier agents too: {command}", highlight=False, soft_wrap=True, markup=False)
 
 
@@ -760,7 +760,9 @@ def _help_of(arguments: list[str]) -> str:
 
 
 def _typed(*words: str) -> str:
-    """A command as it is typed in the system's shell."""
+    """A command of coplayer's, or of the user's own file, as it is typed in the system's shell."""
+    own = _own_file()
+    words = (*(("python", own) if own else ("coplayer",)), *words)
     return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
 
 
@@ -778,8 +780,7 @@ def _to_go_on(arguments: list[str], folder: Path | None = None) -> str:
         folder = folder or Path(flags.value_of("--out", arguments) or f"runs/{arguments[1]}")
         if RunFolder(folder).config_file.exists():
             words = ["resume", str(folder), *(["--game-file", game] if files.names_a_file(game) else [])]
-    own = _own_file()
-    return _typed(*(("python", own) if own else ("coplayer",)), *words)
+    return _typed(*words)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -159,6 +159,7 @@ def test_slurm_gets_arrays_that_it_takes_and_what_it_forgets_is_lost(tmp_path, s
     assert engine.ended(handles[0]) is None
     monkeypatch.setattr(engines, "FORGOTTEN", -1.0)
     assert engine.ended(handles[0]) == Lost("Slurm does not know the job")
+    assert [handle.job_id for handle in engine.start([{"name": "c"}])] == ["3"]  # submitted anew
 
 
 def test_what_sbatch_refuses_is_one_line(tmp_path, slurm_says):

@@ -205,8 +205,9 @@ class Ray:
 
     def __post_init__(self):
         _check(self)
-        self.own_cores = not self.address  # the machines of a cluster may be containers, which do not share locks
         self._ray = imported("ray", "ray", setting="engine")
+        here = not self.address and not self._ray.is_initialized()
+        self.own_cores = here  # the machines of another cluster may be containers, which do not share locks
         have = available_cores()
         require(bool(self.address) or self.cores <= have, f"cores: this machine has {have}, got {self.cores}")
 
@@ -341,7 +342,10 @@ class Slurm:
         except OSError:
             return None
         handle = self._submitit.SlurmJob(self._folder, number) if self.cluster == "slurm" else None
-        return None if handle is None or handle.done(force_check=True) else handle
+        if handle is None or handle.done(force_check=True):
+            return None
+        forgotten = time.time() - self._id_file(job).stat().st_mtime > FORGOTTEN and handle.state == "UNKNOWN"
+        return None if forgotten else handle
 
     def ended(self, handle: Any) -> dict[str, Any] | Lost | None:
         if not handle.paths.result_pickle.exists():
