@@ -20,7 +20,7 @@ CHUNK = Chunk(None, [], {}, None, 1)
 def job(tmp_path, monkeypatch):
     """Trains a job whose training does `what`, and gives the handler of SIGINT back."""
     handler = signal.getsignal(signal.SIGINT)
-    given = {name: str(tmp_path / name) for name in ("folder", "status", "log")} | {"bound": True}
+    given = {name: str(tmp_path / name) for name in ("folder", "status", "log")} | {"own_cores": False}
 
     def trained(what):
         monkeypatch.setattr(swept, "_train", what)
