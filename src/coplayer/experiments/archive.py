@@ -37,5 +37,5 @@ def write_archive(out: Path, config: dict, agents: dict[int, bytes], metrics: li
     return made
 
 
-def _short(value: float) -> float:
+def _short(value: float | int) -> float | int:
     return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
