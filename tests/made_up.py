@@ -25,7 +25,9 @@ def run(path, recipe="a2c-mixed", *, phases=4, done=None, per_phase=2, evaluated
         sizes |= {"iterations": 10 * phases * per_phase, "log_every": 10}
     settings = adjust(settings, **sizes)
     experiment = registry.experiment_of(settings)
-    folder = RunFolder.create(path, registry.description(experiment, settings, Path(path), "quick") | provenance())
+    folder = RunFolder.create(
+        path, registry.description(experiment, settings, Path(path), "quick", recipe) | provenance()
+    )
     done = phases if done is None else done
     append_rows(folder.metrics_file, rows(settings, experiment.panel(settings).x, done, per_phase, more or {}))
     steps = [(phase, step) for phase in range(1, done + 1) for step in range(per_phase)]

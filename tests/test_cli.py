@@ -139,7 +139,8 @@ def test_the_demo_trains_anew_or_goes_on(tmp_path, monkeypatch, capsys):
     recipe = registry.RECIPES["ppi-mixed"]
     monkeypatch.setitem(registry.RECIPES, "ppi-mixed", recipe._replace(presets={"quick": adjust(TINY_PPI, seed=7)}))
     assert run("demo", "--out", tmp_path / "anew") == 0
-    assert json.loads((tmp_path / "anew" / "config.json").read_text())["settings"]["run"]["seed"] == 7
+    described = json.loads((tmp_path / "anew" / "config.json").read_text())
+    assert described["settings"]["run"]["seed"] == 7 and described["recipe"] == "ppi-mixed"
     assert "| cooperation, learner against learner |" in (tmp_path / "anew" / "summary.md").read_text()
     with pytest.raises(KeyboardInterrupt):
         registry.train(adjust(TINY_PPI, seed=7), tmp_path / "stopped", reporter=StopAfter(2))
@@ -244,7 +245,9 @@ def test_games_by_name_are_trained_and_written_down(tmp_path, capsys):
     out = tmp_path / "matrix"
     game = ["--game", "matrix", "--game.payoffs", *"012345678", "--game.rounds", 4, "--game.cooperation", 2]
     assert run("train", "a2c-mixed", *TINY, *game, "--out", out) == 0
-    stored = json.loads((out / "config.json").read_text())["settings"]["game"]
+    described = json.loads((out / "config.json").read_text())
+    assert (described["recipe"], described["preset"]) == ("a2c-mixed", "quick")
+    stored = described["settings"]["game"]
     assert stored == {"name": "matrix", "payoffs": [float(x) for x in range(9)], "rounds": 4, "cooperation": 2}
     assert set(json.loads((out / "evaluation.json").read_text())["phases"]["3"]) == {"learner", "tabular"}
     assert "| cooperation against the other learner, evaluated |" in (out / "summary.md").read_text()

@@ -345,14 +345,14 @@ class Fingerprint(Matches):
     """Matches with the probe of each point."""
 
 
-def train(command: Train, settings: Any, console: Console) -> None:
+def train(command: Train, settings: Any, console: Console, *, recipe: str) -> None:
     connect(command)
     with reporting(command, command.out, console) as reporter:
-        registry.train(settings, command.out, preset=command.preset, reporter=reporter)
+        registry.train(settings, command.out, recipe=recipe, preset=command.preset, reporter=reporter)
     finish(command.out, console)
 
 
-def sweep(command: Sweep, settings: Any, console: Console, *, arguments: list[str]) -> None:
+def sweep(command: Sweep, settings: Any, console: Console, *, recipe: str, arguments: list[str]) -> None:
     """Train all jobs, and say where the results are and which jobs failed."""
     runtime.compute_on_cpu()  # here; jobs have the GPUs
     axes = dict(map(flags.axis_of, command.grid))
@@ -364,6 +364,7 @@ def sweep(command: Sweep, settings: Any, console: Console, *, arguments: list[st
         seeds_per_job=command.seeds_per_job,
         engine=engine_of(command),
         restarts=command.restarts,
+        recipe=recipe,
         preset=command.preset,
         log=command.log,
         game_files=[game for game in games if files.names_a_file(game)],
@@ -415,12 +416,13 @@ def engine_of(command: Sweep) -> Engine:
 
 
 def demo(command: Demo, console: Console) -> None:
-    settings = registry.preset("ppi-mixed")
+    recipe = "ppi-mixed"
+    settings = registry.preset(recipe)
     if RunFolder(command.out).config_file.exists():
         registry.require_settings(settings, command.out)
         resume(Resume(folder=command.out), console)
     else:
-        train(Train(out=command.out, game="ipd"), settings, console)
+        train(Train(out=command.out, game="ipd"), settings, console, recipe=recipe)
 
 
 def resume(command: Resume, console: Console) -> None:
@@ -703,7 +705,7 @@ def add_training(
     default = kind(out=out, preset=preset, game=game)
 
     def command(command: Annotated[tyro.conf.OmitSubcommandPrefixes[kind], tyro.conf.arg(name="")] = default) -> Job:
-        return partial(job, command, flags.settings_from(command, start), console)
+        return partial(job, command, flags.settings_from(command, start), console, recipe=name)
 
     command.__doc__ = _about(recipe)
     app.command(command, name=name)

@@ -14,7 +14,7 @@ from tiny import PLAIN_EXACT, TINY_A2C
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    return registry.train(TINY_A2C, tmp_path_factory.mktemp("runs") / "run")
+    return registry.train(TINY_A2C, tmp_path_factory.mktemp("runs") / "run", recipe="a2c-step1")
 
 
 def test_an_archive_reads_as_its_run_and_is_smaller(run, tmp_path):
@@ -25,6 +25,7 @@ def test_an_archive_reads_as_its_run_and_is_smaller(run, tmp_path):
     for row, full in zip(kept, whole, strict=True):
         assert row == pytest.approx(full, rel=5e-6, abs=0)
         assert all(float(f"{value:.6g}") == value for value in row.values())
+    assert made.config()["recipe"] == "a2c-step1"
     assert made.config() == run.config() and registry.settings_of_folder(made) == registry.settings_of_folder(run)
     assert made.phases() == run.phases()[-1:]
     for (_, kept), (_, whole) in [(checkpoint.load(folder.agents_file(3)) for folder in (made, run))]:

@@ -25,7 +25,7 @@ def apart(config, out, seeds):
     """One run each of these (first seed, number of seeds)."""
     runs = [adjust(config, seed=seed, seeds=count, seed_batch=1) for seed, count in seeds]
     for i, run in enumerate(runs):
-        registry.train(run, out / f"part-{i}")
+        registry.train(run, out / f"part-{i}", recipe=registry.experiment_of(run).NAME, preset="quick")
     return [out / f"part-{i}" for i in range(len(runs))]
 
 
@@ -37,6 +37,8 @@ def test_joined_runs_are_the_run_of_all_their_seeds(config, tmp_path):
     whole = registry.train(adjust(config, seed=7, seeds=3, seed_batch=1), tmp_path / "whole")
     assert_same(joint.path, whole.path)
     assert registry.settings_of_folder(joint) == registry.settings_of_folder(whole)
+    own = {name: joint.config()[name] for name in ("recipe", "preset")}
+    assert own == {"recipe": registry.experiment_of(config).NAME, "preset": "quick"}
     seconds = sum(row["seconds"] for part in parts for row in registry.RunFolder.open(part).timing())
     assert sum(row["seconds"] for row in joint.timing()) == pytest.approx(seconds)
     made = joint.config()["joined"]

@@ -138,12 +138,13 @@ def test_settings_of_no_experiment_are_refused():
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    return registry.train(TINY_A2C, tmp_path_factory.mktemp("runs") / "run", preset="quick")
+    return registry.train(TINY_A2C, tmp_path_factory.mktemp("runs") / "run", recipe="a2c-step1", preset="quick")
 
 
 def test_settings_come_back_from_the_folder(trained):
     stored = json.loads(trained.config_file.read_text())
-    assert stored["format"] == 2 and stored["experiment"] == "a2c-mixed" and stored["preset"] == "quick"
+    assert stored["format"] == 2 and stored["experiment"] == "a2c-mixed"
+    assert stored["recipe"] == "a2c-step1" and stored["preset"] == "quick"
     assert list(stored["settings"]) == [
         *("game", "co_players", "run", "network", "data", "beginning", "loss", "optimiser"),
     ]
@@ -363,15 +364,35 @@ def test_a_game_from_a_file_is_known_under_the_name_it_was_trained_with(alone, t
 @pytest.mark.parametrize("command", registry.RECIPES)
 def test_the_recipe_of_settings_is_found_also_where_sizes_were_changed(command, which):
     settings = registry.preset(command, which)
-    assert registry.recipe_of(settings, which) == (command, which)
-    assert (
-        registry.recipe_of(adjust(settings, seeds=3, hidden=9) if hasattr(settings, "network") else settings, which)[0]
-        == command
-    )
+    assert registry.likely_recipe(settings, which) == (command, which)
+    changed = adjust(settings, seeds=3, hidden=9) if hasattr(settings, "network") else settings
+    assert registry.likely_recipe(changed, which)[0] == command
 
 
 def test_the_preset_is_the_nearest_one_where_none_is_known():
     settings = adjust(registry.preset("ppi-mixed", "paper"), seeds=3)
-    assert registry.recipe_of(settings, "custom") == ("ppi-mixed", "paper")
+    assert registry.likely_recipe(settings, "custom") == ("ppi-mixed", "paper")
     alone = adjust(registry.preset("ppi-mixed"), learner_share=0.0)
-    assert registry.recipe_of(alone, "quick") == ("ppi-step1", "quick")
+    assert registry.likely_recipe(alone, "quick") == ("ppi-step1", "quick")
+
+
+@pytest.mark.parametrize(
+    ("config", "found"),
+    [
+        ({"recipe": "ppi-mixed", "preset": "paper"}, ("ppi-mixed", "paper")),  # as named, not as the settings tell
+        ({"recipe": None, "preset": "quick"}, ("ppi-step1", "quick")),
+        ({"preset": "quick"}, ("ppi-step1", "quick")),  # of an earlier version
+        ({"recipe": "a2c-mixed", "preset": "quick"}, ("ppi-step1", "quick")),
+        ({"recipe": "ppi-mixed", "preset": "big"}, ("ppi-step1", "quick")),
+        ({"recipe": ["ppi-mixed"], "preset": {}}, ("ppi-step1", "quick")),
+    ],
+)
+def test_the_recipe_is_the_one_that_a_folder_names(config, found):
+    assert registry.recipe_of(config, adjust(registry.preset("ppi-step1"), seeds=3)) == found
+
+
+@pytest.mark.parametrize("recipe", ["ppi-mixed", "nonsense"])
+def test_a_recipe_of_other_settings_is_refused(recipe, tmp_path):
+    with pytest.raises(CoplayerError, match=f"recipe: must be one of a2c-mixed, .*, got '{recipe}'"):
+        registry.train(TINY_A2C, tmp_path / "run", recipe=recipe)
+    assert not (tmp_path / "run").exists()

@@ -163,11 +163,13 @@ def test_bad_grids_are_one_line_and_make_no_folder(grid, message, tmp_path):
 def test_a_sweep_is_trained_joined_and_tabulated_and_nothing_is_trained_twice(tmp_path):
     engine, out, grid = Here(dies=2), tmp_path / "out", {"learning_rate": [1e-3, 3e-3]}
     settings = adjust(QUICK, seeds=2)
-    done = sweep(settings, out, grid, engine=engine, preset="quick")
+    done = sweep(settings, out, grid, engine=engine, recipe="a2c-step1", preset="quick")
     names = [f"learning_rate={rate},seed={seed}" for rate in (0.001, 0.003) for seed in (0, 1)]
     assert engine.started == [*names, *names[:2]] and not done.failed and not engine.is_open
     joint = {f"learning_rate={rate}": [out / "settings" / f"learning_rate={rate}"] for rate in (0.001, 0.003)}
     assert done.runs == joint
+    configs = [RunFolder(out / "settings" / setting).config() for setting in joint]
+    assert [(config["recipe"], config["preset"]) for config in configs] == [("a2c-step1", "quick")] * 2
     whole = unbroken(adjust(settings, learning_rate=1e-3), tmp_path / "unbroken")
     assert_same(out / "settings" / "learning_rate=0.001", whole.path)
     last = {(row["seed"], row["learner"]): row for row in whole.metrics()}
@@ -284,6 +286,7 @@ def test_the_command_parses_each_value_as_its_flag_is_and_names_what_failed(tmp_
     assert f"{good}: {out}/jobs/{good},seeds=0-1" in printed.out
     assert "failed: learning_rate=1e+38,pool=uniform+tit_for_tat,centred=False,seeds=0-1: " in printed.out
     assert printed.err == "coplayer: 1 job of 2 failed; the same command tries it again\n"
+    assert RunFolder(tmp_path / "out" / "jobs" / f"{good},seeds=0-1").config()["recipe"] == "a2c-mixed"
     stored = json.loads((tmp_path / "out" / "sweep.json").read_text())["jobs"][f"{good},seeds=0-1"]
     assert stored["game"]["rounds"] == 6 and stored["run"]["seeds"] == 2 and stored["loss"]["centred"] is False
 

@@ -19,7 +19,7 @@ from coplayer.runs.folder import RunFolder, append_rows, provenance
 
 SEED_AXIS = 1  # of all arrays: [learner, seed, ...]
 MAY_DIFFER = {"seed", "seeds", "seed_batch", "checkpoint_seconds"}
-MADE_ANEW = {"format", "experiment", "preset", "settings"}  # of config.json
+MADE_ANEW = {"format", "experiment", "recipe", "preset", "settings"}  # of config.json
 
 
 def join(paths: list[Path], out: Path) -> RunFolder:
@@ -38,7 +38,8 @@ def join(paths: list[Path], out: Path) -> RunFolder:
     parts, folders = [settings for _, settings, _ in opened], [folder for *_, folder in opened]
     experiment, settings = opened[0][0], _joint_settings(opened)
     configs = [folder.config() for folder in folders]
-    description = registry.description(experiment, settings, out, configs[0]["preset"])
+    origin = configs[0]["preset"], configs[0].get("recipe")
+    description = registry.description(experiment, settings, out, *origin)
     made = [{key: config[key] for key in config if key not in MADE_ANEW} for config in configs]
     seeds = [list(range(part.run.seed, part.run.seed + part.run.seeds)) for part in parts]
     joined = [{"seeds": its} | how for its, how in zip(seeds, made, strict=True)]

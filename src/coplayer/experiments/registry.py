@@ -121,7 +121,19 @@ def preset(command: str, which: str = "quick") -> Any:
     return presets[which]
 
 
-def recipe_of(settings: Any, which: str) -> tuple[str, str]:
+def recipe_of(config: Mapping[str, Any], settings: Any) -> tuple[str, str]:
+    """The command and the preset that the settings of a run were made from, as its config.json tells, or else as the
+    settings tell (see `likely_recipe`): config.json lacks them where a Python program gave the settings, and in folders
+    of version 0.2 and earlier.
+    """
+    recipe, which = (value if isinstance(value, str) else "" for value in (config.get("recipe"), config.get("preset")))
+    named = recipe in RECIPES and which in RECIPES[recipe].presets
+    if named and isinstance(settings, type(RECIPES[recipe].presets[which])):
+        return recipe, which
+    return likely_recipe(settings, which)
+
+
+def likely_recipe(settings: Any, which: str) -> tuple[str, str]:
     """The command and the preset that settings were most likely made from: of the commands whose kind of game they have
     the one with which they agree most in what tells commands apart, at first in what is no number; of several the one
     from which the fewest settings differ. `which`: the preset, where the commands have one of that name.
@@ -309,11 +321,28 @@ def checked(settings: Any) -> Any:
     return settings
 
 
-def train(settings: Any, out: str | Path, *, preset: str = "custom", reporter: Reporter | None = None) -> RunFolder:
+def require_recipe(recipe: str | None, settings: Any) -> None:
+    """Refuse the name of a recipe that is none, or one of another experiment than the settings."""
+    if recipe is not None:
+        own = experiment_of(settings)
+        fitting = [name for name, each in RECIPES.items() if experiment_of(each.presets["quick"]) is own]
+        require(recipe in fitting, f"recipe: must be one of {', '.join(fitting)}, got {recipe!r}")
+
+
+def train(
+    settings: Any,
+    out: str | Path,
+    *,
+    recipe: str | None = None,
+    preset: str = "custom",
+    reporter: Reporter | None = None,
+) -> RunFolder:
     """Train an experiment from its settings into a new folder `out`. Returns the folder; `load(out)` gives the players.
 
-    `reporter` is shown the progress (see `runs.display.Display` and `runs.tracking.Tracked`); None: silence. Raises
-    `CoplayerError` with the setting's name where the settings cannot be trained.
+    `recipe` and `preset`: the command of `coplayer train` and the preset that the settings were made from, which
+    config.json then names; None: of no recipe. `reporter` is shown the progress (see `runs.display.Display` and
+    `runs.tracking.Tracked`); None: silence. Raises `CoplayerError` with the setting's name where the settings cannot be
+    trained.
 
     After `jax.distributed.initialize()` all processes call this with the same settings. They train one run together,
     on the devices of all; process 0 writes the folder, and its `reporter` is the one that is shown the progress.
@@ -321,20 +350,25 @@ def train(settings: Any, out: str | Path, *, preset: str = "custom", reporter: R
     require(isinstance(out, str | os.PathLike), f"out: must be the path of a folder, got {out!r}")
     with hosts.together():
         experiment, settings = experiment_of(settings), stored.typed(settings)
+        require_recipe(recipe, settings)
         check_game(settings.game)
         trainer, folder = trainer_of(settings), RunFolder(out)
     with hosts.together():
         if hosts.is_first():
-            RunFolder.create(out, description(experiment, settings, Path(out), preset) | provenance())
+            described = description(experiment, settings, Path(out), preset, recipe)
+            RunFolder.create(out, described | provenance())
     training.train(trainer, folder, reporter or Silence(), checkpoint_seconds=settings.run.checkpoint_seconds)
     return folder
 
 
-def description(experiment: Experiment, settings: Any, out: Path, preset: str) -> dict[str, Any]:
-    """What config.json in `out` tells of a run, beside how it was made."""
+def description(
+    experiment: Experiment, settings: Any, out: Path, preset: str, recipe: str | None = None
+) -> dict[str, Any]:
+    """What config.json in `out` tells of a run, beside how it was made (see `train`)."""
     return {
         "format": stored.FORMAT,
         "experiment": experiment.NAME,
+        "recipe": recipe,
         "preset": preset,
         "settings": stored.described(settings, out),
         "game_file": files.fingerprint(settings.game),
@@ -355,10 +389,17 @@ def resume(path: str | Path, *, reporter: Reporter | None = None) -> RunFolder:
     return folder
 
 
-def go_on(settings: Any, path: Path, preset: str, reporter: Reporter | None = None) -> RunFolder:
+def go_on(
+    settings: Any,
+    path: Path,
+    *,
+    recipe: str | None = None,
+    preset: str = "custom",
+    reporter: Reporter | None = None,
+) -> RunFolder:
     """The finished run of these settings in `path`: trained anew, or gone on with. Refuses a run of other settings."""
     if not (path / "config.json").exists():
-        return train(settings, path, preset=preset, reporter=reporter)
+        return train(settings, path, recipe=recipe, preset=preset, reporter=reporter)
     require_settings(settings, path)
     return resume(path, reporter=reporter)
 

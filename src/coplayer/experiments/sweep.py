@@ -72,6 +72,7 @@ def sweep(
     seeds_per_job: int = 1,
     engine: Engine | None = None,
     restarts: int = 20,
+    recipe: str | None = None,
     preset: str = "custom",
     log: Sequence[str] = (),
     game_files: Sequence[str] = (),
@@ -83,10 +84,11 @@ def sweep(
     `grid`: values by the name of a setting, such as `{"hidden": [32, 64], "game.rounds": [10, 20]}`. `seeds_per_job`:
     seeds that each job trains; jobs of one setting are joined at the end. `engine`: where jobs run, such as
     `coplayer.engines.Ray(cores=2)`; None: processes of this machine. `restarts`: times that a job may be started
-    again, each time from its last checkpoint, since its process or machine was lost. `log`: trackers, as of
-    `coplayer train --log`. `game_files`: games of your own, as "path/to/file.py:ClassName", which every job loads.
-    `program`: a Python file that every job runs first, to register what the settings name; what it does under
-    `if __name__ == "__main__"` is left out, as its own call of `sweep` must be. `board` shows the jobs; None: silence.
+    again, each time from its last checkpoint, since its process or machine was lost. `recipe` and `preset`: as of
+    `coplayer.train`. `log`: trackers, as of `coplayer train --log`. `game_files`: games of your own, as
+    "path/to/file.py:ClassName", which every job loads. `program`: a Python file that every job runs first, to register
+    what the settings name; what it does under `if __name__ == "__main__"` is left out, as its own call of `sweep` must
+    be. `board` shows the jobs; None: silence.
 
     The same call again goes on with what is not finished. A job that fails leaves the others alone. Raises
     `CoplayerError` before any job starts where settings cannot be trained, or where `out` holds something else.
@@ -97,11 +99,13 @@ def sweep(
         require(name in TRACKERS, f"log: must be of {', '.join(TRACKERS)}, got {name!r}")
         imported(TRACKERS[name].MODULE, name, setting="log")
     out = Path(out)
+    registry.require_recipe(recipe, settings)
     jobs = plan(settings, grid or {}, seeds_per_job)
     by_name = {job.name: job for job in jobs}
     _claim(out, jobs, preset)
     engine, board = engine or engines.Processes(), board or Silent()
     given = {
+        "recipe": recipe,
         "preset": preset,
         "log_to": list(log),
         "game_files": [_absolute(file) for file in game_files],

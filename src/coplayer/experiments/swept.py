@@ -72,7 +72,7 @@ def _train(job: dict[str, Any], folder: Path, status: "Status") -> None:
         with RunFolder(folder).locked(LOCK_SECONDS):
             pass
     with Tracked(folder, job["log_to"], status) as reporter:
-        registry.go_on(settings, folder, job["preset"], reporter)
+        registry.go_on(settings, folder, recipe=job["recipe"], preset=job["preset"], reporter=reporter)
 
 
 @contextlib.contextmanager

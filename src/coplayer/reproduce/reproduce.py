@@ -97,7 +97,9 @@ def reproduce(
         if not train:
             folder = RunFolder.open(folder_of[run])
             registry.require_finished(folder, registry.settings_of_folder(folder)[1])
-        folders[run] = registry.go_on(made[run], folder_of[run], preset, reporter(run) if reporter else None)
+        folders[run] = registry.go_on(
+            made[run], folder_of[run], preset=preset, reporter=reporter(run) if reporter else None
+        )
     target = target or out / (name if only is None else f"{name}-{only}")
     target.mkdir(parents=True, exist_ok=True)
     quantities = study.draw(folders, made, target / "figure")

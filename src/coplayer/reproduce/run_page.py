@@ -109,8 +109,7 @@ def described(path: Path, name: str) -> dict[str, Any]:
     check_limits(settings)
     result, panel, config = stored_results(folder), experiment.panel(settings), folder.config()
     own = adjust(settings, **{key: Path(os.path.relpath(its, path)) for key, its in built_on(settings).items()})
-    which = config.get("preset")
-    command, preset = registry.recipe_of(settings, which if isinstance(which, str) else "")
+    command, preset = registry.recipe_of(config, settings)
     return {
         "name": name,
         "trained": trained(own, command, preset),
