@@ -55,6 +55,7 @@ from coplayer.players.memory1 import Memory1, TabularPlayers, cooperation, named
 from coplayer.players.naive import RULES, NaiveLearner
 from coplayer.players.planner import PlannerSettings, PPIPlayer
 from coplayer.players.recurrent import RecurrentPlayer
+from coplayer.players.walker import Walker, named_walker
 from coplayer.pools import shaping
 from coplayer.runs import engines
 from coplayer.runtime import configure
@@ -105,6 +106,7 @@ __all__ = [
     "Trembling",
     "Updating",
     "Vector",
+    "Walker",
     "adjust",
     "against_fixed",
     "ashlock",
@@ -130,6 +132,7 @@ __all__ = [
     "moran",
     "named_automaton",
     "named_strategy",
+    "named_walker",
     "play_match",
     "preset",
     "pretrained",

@@ -162,7 +162,9 @@ def test_episodes_of_a_run_on_a_grid_are_those_of_coplayer_watch(tmp_path, monke
 def test_agents_of_a_coin_game_meet_on_the_page_and_play_an_episode_there(runs, tmp_path):
     assert page(runs / "coin", "--out", tmp_path / "play.html") == 0
     data = data_of(tmp_path / "play.html")
-    assert data["game"]["name"] == "coin" and [each["name"] for each in data["players"]] == ["coin 0", "coin 1"]
+    assert data["game"]["name"] == "coin" and [each["name"] for each in data["players"]] == [
+        *("coin 0", "coin 1", "random", "greedy", "considerate")
+    ]
     (replay,) = data["replays"]
     assert (replay["names"], replay["title"]) == (["coin 0", "coin 1"], "one episode")
     assert set(replay["measures"]) == {"own_coins", "other_coins"} and len(replay["scenes"]) == 4

@@ -51,13 +51,20 @@ const TASKS = {
       };
     });
   },
+  /** What a simple strategy does in the first seat, in states that are given: the probabilities of its actions. */
+  policies({ strategy, rounds }) {
+    const rules = Grid.rulesOf(data.game);
+    const walker = Grid.player({ kind: "walker", strategy }, data.game);
+    const act = (state) => walker.act(null, rules.observe(state, 0), 0, { move: () => 0.5 })[2].policy;
+    return rounds.map(({ state }) => [...act(state)]);
+  },
   /** A match on a grid: `opens` are the states before the episodes, `draws` what is random in each round. */
   walk({ players, rounds, episodes, chances, opens, draws }) {
     const rules = Grid.rulesOf(data.game);
     const entries = players.map((i) => data.players[i]);
     const match = new Grid.Match(
       data.game,
-      entries.map((entry) => Mind.player(entry, data.game)),
+      entries.map((entry) => Grid.player(entry, data.game)),
       {
         rules,
         table: { open: () => opens.shift(), draw: () => draws.shift() },

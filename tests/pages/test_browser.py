@@ -205,8 +205,13 @@ def test_two_players_are_watched(view, made):
     page.get_by_label("Whose mind").select_option(label="mind (first)")
     assert "tit for tat will cooperate" in page.locator(".mind").inner_text()
     page.get_by_role("button", name="Play on").click()
+    assert page.locator("#live").inner_text() == "The rounds go on by themselves."
     driver.expect(page.locator("#title")).to_have_text("Round 3 of 8")
     page.get_by_role("button", name="Pause").click()
+    assert page.locator("#live").inner_text() == "Paused. Round 3 of 8."
+    page.locator("#pays").focus()
+    page.evaluate("document.getElementById('next').click()")
+    assert page.evaluate("document.activeElement.id") == "pays"
     page.get_by_role("button", name="To the end").click()
     assert page.evaluate("document.activeElement.id") == "title"
     assert [row[0] for row in cells(page, "numbers")] == ["mind", "tit for tat"]
@@ -220,6 +225,7 @@ def test_a_match_that_is_watched_to_its_end_is_worked_out_and_played_once_more(v
     page.get_by_role("button", name="Begin").click()
     page.get_by_role("button", name="Play on").click()
     driver.expect(page.locator("#title")).to_have_text("The match is over")
+    assert page.evaluate("document.activeElement.id") == "title"  # the button that had the focus is gone
     page.locator("#worth-progress", has_text="Each pair with a trained player").wait_for(timeout=60_000)
     page.get_by_role("button", name="Once more").click()
     assert page.locator("#title").inner_text() == "Round 1 of 2"

@@ -23,6 +23,7 @@ from coplayer.pages.play import Seated
 from coplayer.play.rollout import TABLES, keys_of_rounds, play_match
 from coplayer.play.tables import table_keys
 from coplayer.players.recurrent import RecurrentPlayer
+from coplayer.players.walker import STRATEGIES, Walker, named_walker
 from oracles import assert_as_frequent
 from state_games import Commons
 
@@ -66,8 +67,17 @@ def compare(game, page, states, actions, draws, step, chance):
         {"state": {name: values[i] for name, values in before.items()}, "actions": pairs[i], "draws": drawn[i]}
         for i in range(len(pairs))
     ]
-    (played,) = run(page, {"task": "advance", "rounds": rounds})
+    strategies = STRATEGIES[type(game)]
+    played, *walked = run(
+        page,
+        {"task": "advance", "rounds": rounds},
+        *({"task": "policies", "strategy": name, "rounds": rounds} for name in strategies),
+    )
     assert len(played) == len(rounds)
+    seen = jax.vmap(lambda state: game.observe(state, 0))(states)
+    for policies, strategy in zip(walked, strategies.values(), strict=True):
+        policy = jax.jit(jax.vmap(lambda each, strategy=strategy: strategy.policy(game, each)))(seen)
+        np.testing.assert_allclose(policies, policy, rtol=1e-6)
     for name, values in after._asdict().items():
         np.testing.assert_array_equal(np.array([one["after"][name] for one in played]), values, err_msg=name)
     np.testing.assert_array_equal([one["rewards"] for one in played], rewards)
@@ -140,12 +150,13 @@ def chance_of(game, key, episodes):
 MATCHES = {
     "cleanup": lambda: (CLEANUP, agent(CLEANUP), agent(CLEANUP, 1, core="hawk", lasting=False), 2),
     "coin": lambda: (COIN, agent(COIN, 2, lasting=False), agent(COIN, 3), 1),
+    "coin strategies": lambda: (COIN, named_walker(COIN, "considerate"), named_walker(COIN, "random"), 1),
     "coin, inner episodes": lambda: (COIN, agent(COIN, 4), agent(COIN, 5, lasting=False), 3),
 }
 
 
 @needs_node
-@pytest.mark.parametrize("name", ["cleanup", "coin", pytest.param("coin, inner episodes", marks=pytest.mark.long)])
+@pytest.mark.parametrize("name", [*[*MATCHES][:-1], pytest.param("coin, inner episodes", marks=pytest.mark.long)])
 def test_whole_matches_move_by_move_and_what_agents_make_of_what_they_see(name, tmp_path):
     game, one, other, episodes = MATCHES[name]()
     players, key = (one, other), jax.random.key(20)
@@ -158,6 +169,8 @@ def test_whole_matches_move_by_move_and_what_agents_make_of_what_they_see(name, 
         view = match.view(k)
         assert [each["actions"][k] for each in played] == np.asarray(view.actions[:, 0]).tolist()
         np.testing.assert_array_equal([each["rewards"][k] for each in played], view.rewards[:, 0])
+        if isinstance(player, Walker):
+            continue
         seen = view.observations if player.lasting else view.observations.reshape(episodes, game.rounds, -1)
         parts = [seen] if player.lasting else [part[:, None] for part in seen]
         logits, values = (

@@ -195,7 +195,7 @@ def test_a_replay_by_slider_keys_and_buttons(view, made):
 def test_guessing_tells_nothing_until_the_guess(view, made):
     page = view(made)
     page.get_by_label("Guess").check()
-    assert page.locator(".about").inner_text() == "It will be one of 2: short, shaper."
+    assert page.locator(".about").inner_text() == "It will be one of 5: short, shaper, random, greedy, cleaner."
     page.get_by_label("Rounds").fill("2")
     page.get_by_role("button", name="Begin").click()
     assert page.locator(".board .who").all_inner_texts() == ["Y\nYou", "A\nThe other"]
@@ -209,6 +209,32 @@ def test_guessing_tells_nothing_until_the_guess(view, made):
     assert verdict == ("Right: it was shaper." if name == "shaper" else f"It was {name}. You guessed shaper.")
     assert page.locator("#live").inner_text() == verdict and cells(page, "numbers")[1][0] == name
     assert page.locator("#toggle").count() == 1
+
+
+def test_simple_strategies_are_met_and_watched(view, made):
+    page = view(made)
+    groups = page.get_by_label("You meet", exact=True).locator("optgroup")
+    told = [(group.get_attribute("label"), group.locator("option").all_inner_texts()) for group in groups.all()]
+    assert told == [
+        ("Trained players", ["short", "shaper"]),
+        ("Players who follow a rule", ["random", "greedy", "cleaner"]),
+    ]
+    page.get_by_label("You meet", exact=True).select_option(label="cleaner")
+    assert page.locator(".about").inner_text().startswith("Goes to the nearest patch of dirt")
+    assert page.locator("#field-rounds-help").inner_text() == ""
+    assert page.get_by_label("Rounds", exact=True).input_value() == "4"  # of the game
+    page.get_by_label("Watch").check()
+    page.get_by_label("First player").select_option(label="greedy")
+    page.get_by_label("Second player").select_option(label="cleaner")
+    page.get_by_label("Rounds", exact=True).fill("40")
+    page.get_by_role("button", name="Begin").click()
+    page.get_by_role("button", name="Next round").click()
+    assert page.locator(".mind .quiet").inner_text() == "It follows a rule, and rates no prospects."
+    assert sorted(page.locator(".thought .number").all_inner_texts()) == ["0.00"] * 5 + ["1.00"]
+    page.get_by_role("button", name="To the end").click()
+    (greedy, apples, _, cleaned, _), (cleaner, none, *rest) = cells(page, "numbers")
+    assert (greedy, cleaned, cleaner, none) == ("greedy", "0", "cleaner", "0")
+    assert int(apples) > 5 and int(rest[1]) > 5
 
 
 def test_two_agents_are_watched(view, made):

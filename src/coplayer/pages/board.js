@@ -127,7 +127,7 @@ const Board = (() => {
     });
   }
 
-  const STEP_OF = (action) => Grid.STEPS[action] ?? null;
+  const stepOf = (action) => Grid.STEPS[action] ?? null;
 
   /** A zap of player k: a bolt to the other if it hits, else a spark towards the middle of the grid. */
   function bolt(game, at, k, hits) {
@@ -144,7 +144,7 @@ const Board = (() => {
 
   /** Before a round: an arrow in the direction in which a player is about to go. */
   function arrow(at, k, action) {
-    const step = STEP_OF(action);
+    const step = stepOf(action);
     if (!step) return null;
     const turn = (Math.atan2(step[1], step[0]) * 180) / Math.PI;
     return svg("path", {
@@ -176,7 +176,7 @@ const Board = (() => {
     const tokens = [0, 1].map((k) => {
       const inner = token(k, letters[k], scene.frozen[k]);
       const node = moved(...at[k], svg("g", {}, inner));
-      const step = past && past.scene.players[k] !== scene.players[k] ? STEP_OF(past.actions[k]) : null;
+      const step = past && past.scene.players[k] !== scene.players[k] ? stepOf(past.actions[k]) : null;
       if (!step) return node;
       inner.classList.add("arrives");
       inner.style.setProperty("--back-x", `${-step[0] * CELL}px`);

@@ -103,6 +103,10 @@ const Draw = (() => {
     return el("fieldset", {}, el("legend", {}, legend), el("div", { class: "cards" }, entries.map(card)));
   }
 
+  /** A part that scrolls sideways where it is too wide, also by keys. */
+  const wide = (label, ...content) =>
+    el("div", { class: "wide", tabindex: 0, role: "region", "aria-label": label }, content);
+
   /** A table of numbers: the first cell of a row names it. */
   function numbers(id, caption, head, rows) {
     const row = ([name, ...cells]) =>
@@ -127,6 +131,17 @@ const Draw = (() => {
       ),
       el("tbody", {}, rows.map(row)),
     );
+  }
+
+  const trained = (about) => about.weights !== undefined;
+
+  /** Players to choose from, as `choice` takes them: those who learned, and those who follow a rule. */
+  function byKind(players) {
+    const all = players.map((about, i) => [i, about.name]);
+    return {
+      "Trained players": all.filter(([i]) => trained(players[i])),
+      "Players who follow a rule": all.filter(([i]) => !trained(players[i])),
+    };
   }
 
   /** What there is to know of a described player. */
@@ -261,6 +276,7 @@ const Draw = (() => {
   return {
     about,
     bar,
+    byKind,
     capital,
     cards,
     choice,
@@ -279,7 +295,9 @@ const Draw = (() => {
     signed,
     spread,
     svg,
+    trained,
     watched,
     whoWasIt,
+    wide,
   };
 })();

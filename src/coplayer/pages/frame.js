@@ -85,6 +85,16 @@ const Frame = (() => {
     return { pause, toggle, going: () => timer !== 0 };
   }
 
+  /** Calls `change` whenever the window has become wider or narrower. */
+  function onWidth(change) {
+    let width = window.innerWidth;
+    window.addEventListener("resize", () => {
+      if (window.innerWidth === width) return;
+      width = window.innerWidth;
+      change();
+    });
+  }
+
   function remember(kept) {
     try {
       sessionStorage.setItem(STORE, JSON.stringify({ check: byId("data").dataset.check, ...kept }));
@@ -114,5 +124,5 @@ const Frame = (() => {
     }
   }
 
-  return { announce, byId, damaged, forget, load, pacer, ready, recall, remember };
+  return { announce, byId, damaged, forget, load, onWidth, pacer, ready, recall, remember };
 })();

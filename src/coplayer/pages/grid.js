@@ -14,6 +14,8 @@ const Grid = (() => {
   const single = Math.fround; // JAX compares in single precision
   const FINEST = 2 ** 23; // JAX draws multiples of 1 / 2^23
 
+  const NOTHING = MOVES.length + 1; // an action of CleanUp-lite, after the zap
+
   const range = (count) => Array.from({ length: count }, (_, i) => i);
   const within = (value, count) => Math.min(count - 1, Math.max(0, value));
 
@@ -32,6 +34,18 @@ const Grid = (() => {
 
   const placesOf = (flags) => range(flags.length).filter((i) => flags[i]);
 
+  // ---- Simple strategies (coplayer.players.walker): the probabilities of the actions, from what a player sees ----
+
+  const surely = (action, count) => ones(count, [action]);
+  const atRandom = (count) => new Float64Array(count).fill(1 / count);
+
+  /** The action that goes so many columns and rows; `NOTHING` where there is no way to go. */
+  function towards([columns, rows]) {
+    if (columns) return columns > 0 ? 0 : 1;
+    if (rows) return rows > 0 ? 3 : 2;
+    return NOTHING;
+  }
+
   // ---- CleanUp-lite: {positions, frozen, apples, dirt, cleaned} ----
 
   function cleanup(rules) {
@@ -40,8 +54,23 @@ const Grid = (() => {
     const cellOf = ([column, row]) => row * columns + column;
     const inColumn = (flags, column) => placesOf(flags).map((row) => cellOf([column, row]));
 
+    /** Goes to the nearest thing of a kind but the one in its own cell; where there is none, to the column `home`. */
+    const seek = (kind, home) => (seen) => {
+      const cells = columns * rows;
+      const placeOf = (cell) => [cell % columns, Math.floor(cell / columns)];
+      const own = seen.indexOf(1);
+      const wayTo = ([column, row]) => [column - placeOf(own)[0], row - placeOf(own)[1]];
+      const ways = range(cells)
+        .filter((cell) => cell !== own && seen[2 * cells + 3 * cell + kind])
+        .map((cell) => wayTo(placeOf(cell)));
+      const far = ([right, down]) => Math.abs(right) + Math.abs(down);
+      const nearest = (best, way) => (far(way) < far(best) ? way : best);
+      return surely(towards(ways.length ? ways.reduce(nearest) : wayTo([home, placeOf(own)[1]])), rules.actions);
+    };
+
     return {
       draws: 6,
+      strategies: { random: () => atRandom(rules.actions), greedy: seek(0, 0), cleaner: seek(1, river) },
       reset(uniform) {
         const positions = [0, 1].map(() => [Math.floor(uniform() * columns), Math.floor(uniform() * rows)]);
         const dirt = new Array(rows).fill(false);
@@ -133,8 +162,27 @@ const Grid = (() => {
       );
     }
 
+    /** Columns and rows to the coin, the shorter way around; of two ways as long, to the right or down. */
+    function wayToTheCoin(seen) {
+      const own = placeOf(seen.indexOf(1));
+      const back = Math.floor((size - 1) / 2);
+      return placeOf(seen.indexOf(1, 2 * size * size) % (size * size)).map(
+        (place, i) => ((place - own[i] + back + size) % size) - back,
+      );
+    }
+
+    const takeAny = (seen) => surely(towards(wayToTheCoin(seen)), rules.actions);
+
+    function takeOwn(seen) {
+      if (seen.indexOf(1, 2 * size * size) < 3 * size * size) return takeAny(seen);
+      const way = wayToTheCoin(seen);
+      const spares = placesOf(STEPS.map((step) => step.some((by, i) => (way[i] - by) % size !== 0)));
+      return ones(rules.actions, spares).map((spared) => spared / spares.length);
+    }
+
     return {
       draws: 2,
+      strategies: { random: () => atRandom(rules.actions), greedy: takeAny, considerate: takeOwn },
       reset(uniform) {
         const one = Math.floor(uniform() * size * size);
         const other = oneOf(
@@ -183,6 +231,20 @@ const Grid = (() => {
   }
 
   // ---- Playing ----
+
+  /** The player that `about` describes (see coplayer.pages.minds). */
+  function player(about, game) {
+    if (about.kind !== "walker") return Mind.player(about, game);
+    const { strategies } = rulesOf(game);
+    check(Object.hasOwn(strategies, about.strategy), `${about.name}: unknown strategy ${about.strategy}`);
+    return {
+      begin: () => null,
+      act(memory, seen, reward, chance) {
+        const policy = strategies[about.strategy](seen);
+        return [memory, Mind.sample(policy, chance.move()), { policy }];
+      },
+    };
+  }
 
   /** What is random in a game's tables, from numbers in [0, 1), of which there are as many as in JAX. */
   function tableOf(rules, uniform) {
@@ -250,5 +312,5 @@ const Grid = (() => {
     }));
   }
 
-  return { Match, MOVES, STEPS, recorded, rulesOf, tableOf };
+  return { Match, MOVES, STEPS, player, recorded, rulesOf, tableOf };
 })();

@@ -16,6 +16,7 @@ from coplayer.games.coin import CoinGame
 from coplayer.games.game import Game
 from coplayer.games.grid import Scene
 from coplayer.pages.play import FORMAT, Form, Seated, entry_of, page_of, write_new
+from coplayer.players.walker import STRATEGIES, Walker
 
 SCRIPTS = ("mind.js", "grid.js", "draw.js", "frame.js", "board.js", "walk.js")
 STYLES = ("play.css", "walk.css")
@@ -49,7 +50,8 @@ class Replay(NamedTuple):
 
 
 def write_grid_page(path: Path, game: Game, players: Mapping[str, Seated], replays: Sequence[Replay]) -> None:
-    """Write the page of these players and episodes to `path`, a file that does not exist yet.
+    """Write the page of these players, the simple strategies and these episodes to `path`, a file that does not exist
+    yet.
 
     Raises `CoplayerError` where a page has no rules of the game, a player does not fit the game or a page (see
     `minds.described`), or the file exists.
@@ -60,10 +62,16 @@ def write_grid_page(path: Path, game: Game, players: Mapping[str, Seated], repla
 def data_of(game: Game, players: Mapping[str, Seated], replays: Sequence[Replay]) -> dict[str, Any]:
     """All that the page's JavaScript is given, as JSON."""
     require(bool(players), "players: a page needs at least one")
+    rules = rules_of(game)
+    simple = {
+        name: Seated(Walker(game, name), each.shows)
+        for name, each in STRATEGIES[type(game)].items()
+        if name not in players
+    }
     return {
         "format": FORMAT,
-        "game": {"actions": game.num_actions, **rules_of(game)},
-        "players": [entry_of(name, seated, game) for name, seated in players.items()],
+        "game": {"actions": game.num_actions, **rules},
+        "players": [entry_of(name, seated, game) for name, seated in {**players, **simple}.items()],
         "replays": [written(replay) for replay in replays],
         "made": f"coplayer {version('coplayer')}",
     }

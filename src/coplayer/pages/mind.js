@@ -448,6 +448,11 @@ const Mind = (() => {
       return this.played.length % this.rounds === 0;
     }
 
+    /** Of the first `count` rounds those, counted from 0, in which an episode begins, but for the very first one. */
+    breaks(count = this.played.length) {
+      return Array.from({ length: count }, (_, t) => t).filter((t) => t && t % this.rounds === 0);
+    }
+
     /** What each player chose for the round to come: {actions, thoughts}, null for a person. */
     choose() {
       if (this.pending || this.over) return this.pending;
@@ -548,6 +553,7 @@ const Mind = (() => {
     plan,
     player,
     random,
+    sample,
     signature,
     softmax,
     sum,

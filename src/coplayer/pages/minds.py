@@ -19,6 +19,7 @@ from coplayer.players.automaton import Automaton
 from coplayer.players.memory1 import Memory1
 from coplayer.players.planner import PPIPlayer
 from coplayer.players.recurrent import RecurrentPlayer
+from coplayer.players.walker import Walker
 
 CORES: dict[type[Core], str] = {GRU: "gru", Hawk: "hawk"}
 MODELS: dict[type[WorldModel], str] = {RoundModel: "round", TokenModel: "token"}
@@ -73,6 +74,11 @@ def _(player: Automaton) -> dict[str, Any]:
     following, cooperate = np.asarray(player.next), np.asarray(player.p_cooperate)
     require(cooperate.ndim == 1, f"player: a page plays one automaton, got a batch of shape {cooperate.shape[:-1]}")
     return {"kind": "automaton", "next": following.tolist(), "cooperate": cooperate.tolist()}
+
+
+@_described.register
+def _(player: Walker) -> dict[str, Any]:
+    return {"kind": "walker", "strategy": player.strategy}
 
 
 def _network(network: Any) -> dict[str, Any]:

@@ -18,6 +18,8 @@
     short,
     signed,
     svg,
+    trained,
+    wide,
   } = Draw;
   const { announce, byId, forget } = Frame;
   const MOST_ROUNDS = 300;
@@ -44,7 +46,6 @@
   const pairs = Array.from({ length: n * n }, (_, joint) => letters[Math.floor(joint / n)] + letters[joint % n]);
   const did = (action) =>
     n > 2 ? `took action ${action + 1}` : action === game.cooperation ? "cooperated" : "defected";
-  const trained = (about) => about.weights !== undefined;
 
   /** A sign for an action, told by its form: a full circle cooperates, an empty diamond defects, else a number. */
   function sign(action, size = 24) {
@@ -167,11 +168,7 @@
 
   const describe = (i) => Draw.about(data.players[i]);
   const aboutPlayer = (i) => el("p", { class: "about" }, describe(i));
-  const everybody = data.players.map(({ name }, i) => [i, name]);
-  const byKind = {
-    "Trained players": everybody.filter(([i]) => trained(data.players[i])),
-    "Players who follow a rule": everybody.filter(([i]) => !trained(data.players[i])),
-  };
+  const byKind = Draw.byKind(data.players);
 
   /** The fields of a mode, each of which changes a setting in place. */
   function fields() {
@@ -331,7 +328,6 @@
 
   const pace = Frame.pacer(STEP, () => {
     play();
-    if (table.match.over) byId("title").focus();
     return table.match.over;
   });
 
@@ -357,13 +353,14 @@
       : match.played.length % match.rounds === 0
         ? ` Episode ${round.episode + 2} begins.`
         : "";
-    announce(told + next);
+    if (!pace.going() || match.over) announce(told + next);
     document.body.dataset.milliseconds = (performance.now() - began).toFixed(1);
   }
 
   function watchOn() {
     pace.toggle();
     show(false);
+    announce(pace.going() ? "The rounds go on by themselves." : `Paused. ${byId("title").textContent}.`);
   }
 
   function toTheEnd() {
@@ -497,7 +494,7 @@
         el(
           "details",
           { open: table.open, ontoggle: (event) => (table.open = event.target.open) },
-          el("summary", {}, "What a round pays"),
+          el("summary", { id: "pays" }, "What a round pays"),
           payoffTable(match.seats),
         ),
     );
@@ -526,8 +523,8 @@
     const rounds = app.querySelector(".history ol");
     const current = rounds.querySelector("[aria-current]") ?? rounds.lastElementChild;
     if (current) rounds.scrollLeft = current.closest("li").offsetLeft - rounds.clientWidth / 2;
-    if (focus || (match.over && held?.startsWith("move"))) byId("title").focus({ preventScroll: !focus });
-    else if (held) byId(held)?.focus({ preventScroll: true });
+    if (focus) byId("title").focus();
+    else if (held) (byId(held) ?? byId("title")).focus({ preventScroll: true });
   }
 
   function toggle() {
@@ -712,8 +709,6 @@
       style: styles[joint],
       values: rounds.map((row) => row[joint]),
     }));
-    const breaks =
-      table.match.episodes > 1 ? rounds.map((_, t) => t).filter((t) => t && t % table.match.rounds === 0) : [];
     const parts = [
       el(
         "figcaption",
@@ -725,7 +720,7 @@
         low: 0,
         high: 1,
         label: "Cooperation that it expects after each pair of moves, over the rounds",
-        breaks,
+        breaks: table.match.breaks(rounds.length),
       }),
     ];
     const near = Mind.nearest(rounds.at(-1), data.kinds);
@@ -779,10 +774,9 @@
   }
 
   function resultsOf(width) {
-    const { played } = table.match;
-    const { episodes, rounds } = table.match;
+    const { played, episodes } = table.match;
     const half = width > 760 ? (width - 40) / 2 : width;
-    const breaks = episodes > 1 ? played.map((_, t) => t).filter((t) => t && t % rounds === 0) : [];
+    const breaks = table.match.breaks();
     const rewards = [0, 1].map((k) => played.map((round) => round.rewards[k]));
     const moves = [0, 1].map((k) => played.map((round) => (round.actions[k] === game.cooperation ? 1 : 0)));
     const sums = rewards.map((row) => running(row).map((value, t) => value * (t + 1)));
@@ -839,9 +833,8 @@
       ...[0, 1].flatMap((k) => [signed(part(rewards[k], i)), share(part(moves[k], i))]),
     ]);
     const head = [0, 1].flatMap((k) => [`${nameOf(k)}: per round`, `${nameOf(k)}: cooperation`]);
-    return el(
-      "div",
-      { class: "wide", tabindex: 0, role: "region", "aria-label": "Episode by episode" },
+    return wide(
+      "Episode by episode",
       Draw.numbers(null, "Episode by episode: who shapes whom?", ["episode", ...head], rows),
     );
   }
@@ -861,9 +854,8 @@
       found[k].map(({ rate, count }) => el("td", {}, share(rate), el("small", {}, count ? ` of ${count}` : " never"))),
     ];
     part.append(
-      el(
-        "div",
-        { class: "wide", tabindex: 0, role: "region", "aria-label": "Signatures in numbers" },
+      wide(
+        "Signatures in numbers",
         el(
           "table",
           { class: "numbers", id: "signature" },
@@ -988,9 +980,8 @@
         `Rewards per round of the player of the row against the player of the column, in matches of ${table.match.rounds} rounds.`,
       ),
       progress,
-      el(
-        "div",
-        { class: "wide", tabindex: 0, role: "region", "aria-label": "Rewards of every pair" },
+      wide(
+        "Rewards of every pair",
         el("table", { class: "numbers worth", id: "worth" }, el("thead", {}, head), body),
       ),
     );
@@ -1048,10 +1039,8 @@
   if (recall()) show(false);
   else setup();
 
-  let width = window.innerWidth;
-  window.addEventListener("resize", () => {
-    if (window.innerWidth === width || !table) return;
-    width = window.innerWidth;
+  Frame.onWidth(() => {
+    if (!table) return;
     table.ending = null;
     show(false);
   });

@@ -2,7 +2,7 @@
 "use strict";
 
 (() => {
-  const { capital, choice, el, spread, svg } = Draw;
+  const { capital, choice, el, spread, svg, wide } = Draw;
   const COLOURS = 6;
   const DASHES = 5; // no divisor of the colours, so that 30 lines differ in one of the two
   const FEW_LINES = 3; // in a chart, with which every seed is drawn at first
@@ -50,8 +50,6 @@
   };
 
   const plural = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
-  const wide = (label, ...content) =>
-    el("div", { class: "wide", tabindex: 0, role: "region", "aria-label": label }, content);
   const section = (id, title, ...content) =>
     el(
       "section",
@@ -854,15 +852,12 @@
       return Object.entries(own).map(([name, rows]) => [signatures.opponents[name], average(rows)]);
     }
 
-    function show2(rate) {
-      return rate === null ? "–" : rate.toFixed(2);
-    }
 
     function table() {
       const { signatures, name } = state.run;
       const { pairs } = signatures;
       const cell = (rate) => {
-        const node = el("td", { class: "rate" }, show2(rate));
+        const node = el("td", { class: "rate" }, show(rate));
         if (rate !== null) node.style.setProperty("--rate", `${Math.round(rate * 100)}%`);
         else node.classList.add("none");
         return node;
@@ -1188,11 +1183,5 @@
   Frame.ready(data);
   const drawAll = () => live.forEach((draw) => draw());
   drawAll();
-
-  let width = window.innerWidth;
-  window.addEventListener("resize", () => {
-    if (window.innerWidth === width) return;
-    width = window.innerWidth;
-    drawAll();
-  });
+  Frame.onWidth(drawAll);
 })();

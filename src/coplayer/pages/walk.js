@@ -2,7 +2,7 @@
 "use strict";
 
 (() => {
-  const { bar, capital, choice, el, field, lineChart, number, points, running, short, signed } = Draw;
+  const { bar, capital, choice, el, field, lineChart, number, points, running, short, signed, wide } = Draw;
   const { announce, byId, forget } = Frame;
   const MOST_ROUNDS = 300;
   const MOST_EPISODES = 100;
@@ -11,7 +11,7 @@
 
   const data = Frame.load((given) => ({
     ...given,
-    minds: given.players.map((about) => Mind.player(about, given.game)),
+    minds: given.players.map((about) => Grid.player(about, given.game)),
     replays: given.replays.map((replay) => ({ ...replay, rounds: Grid.recorded(replay) })),
     rules: Grid.rulesOf(given.game),
   }));
@@ -78,7 +78,6 @@
 
   const pace = Frame.pacer(STEP, () => {
     play();
-    if (table.match.over) byId("title").focus();
     return table.match.over;
   });
 
@@ -86,11 +85,11 @@
   function suited() {
     const { one, other, met } = settings;
     const seated = { play: [met], watch: [one, other], guess: data.players.keys() }[settings.mode];
-    const known = [...seated].map((i) => data.players[i]);
+    const known = [...seated].map((i) => data.players[i]).filter(({ rounds }) => rounds !== null);
     return {
       known,
-      rounds: settings.rounds ?? Math.min(...known.map(({ rounds }) => rounds ?? game.rounds)),
-      episodes: settings.episodes ?? Math.max(...known.map(({ episodes }) => episodes)),
+      rounds: settings.rounds ?? Math.min(...(known.length ? known.map(({ rounds }) => rounds) : [game.rounds])),
+      episodes: settings.episodes ?? Math.max(1, ...known.map(({ episodes }) => episodes)),
     };
   }
 
@@ -153,7 +152,7 @@
 
   // ---- Setting up ----
 
-  const everybody = { "": data.players.map(({ name }, i) => [i, name]) };
+  const byKind = Draw.byKind(data.players);
 
   function replaysByPair() {
     const groups = {};
@@ -176,7 +175,7 @@
     const player = (key, label) => {
       const about = el("p", { class: "about" });
       follows.push(() => (about.textContent = Draw.about(data.players[settings[key]])));
-      return [field(label, choice(settings[key], everybody, set(key))), about];
+      return [field(label, choice(settings[key], byKind, set(key))), about];
     };
     const counts = { rounds: number(MOST_ROUNDS, set("rounds")), episodes: number(MOST_EPISODES, set("episodes")) };
     const rounds = field("Rounds", counts.rounds, " ");
@@ -191,7 +190,7 @@
       const now = suited();
       for (const key of ["rounds", "episodes"]) counts[key].value = now[key];
       const trained = [...new Set(now.known.map((about) => about.rounds))].join(" and ");
-      rounds.lastElementChild.textContent = `Trained in episodes of ${trained}.`;
+      rounds.lastElementChild.textContent = trained ? `Trained in episodes of ${trained}.` : "";
       episodes.hidden = settings.mode === "guess" || !now.known.some(({ lasting }) => lasting);
     });
     const labels = { met: "You meet", one: "First player", other: "Second player" };
@@ -250,9 +249,9 @@
     leave();
     document.body.classList.remove("playing");
     const modes = [
-      ["play", "Play", "You walk the grid with an agent."],
-      data.players.length > 1 && ["guess", "Guess", "You meet one by chance, and say at the end which it was."],
-      ["watch", "Watch", "Two agents meet now, and you look on."],
+      ["play", "Play", "You know whom you meet."],
+      ["guess", "Guess", "You meet somebody by chance, and say at the end who it was."],
+      ["watch", "Watch", "Two players meet now, and you look on."],
       data.replays.length && ["replay", "Replay", "Episodes that agents played before, round by round."],
     ].filter(Boolean);
     const change = (mode) => {
@@ -339,15 +338,17 @@
     const sums = `Points: ${names()
       .map((name, k) => `${name} ${points(totals(k))}`)
       .join(", ")}.`;
-    announce(
-      `Round ${at}: ${saidOf(round, names())} ${sums}${next} ${match.over ? "" : Board.tell(game, sceneNow(), names())}`,
-    );
+    if (!pace.going() || match.over)
+      announce(
+        `Round ${at}: ${saidOf(round, names())} ${sums}${next} ${match.over ? "" : Board.tell(game, sceneNow(), names())}`,
+      );
     document.body.dataset.milliseconds = (performance.now() - began).toFixed(1);
   }
 
   function watchOn() {
     pace.toggle();
     show(false);
+    announce(pace.going() ? "The rounds go on by themselves." : `Paused. ${byId("title").textContent}.`);
   }
 
   function finish() {
@@ -429,7 +430,7 @@
         el(
           "details",
           { open: table.open, ontoggle: (event) => (table.open = event.target.open) },
-          el("summary", {}, "The rules"),
+          el("summary", { id: "rules" }, "The rules"),
           howTo(names()),
         ),
     );
@@ -443,6 +444,7 @@
         "p",
         { class: "leave" },
         match.over &&
+          !hidden() &&
           el(
             "button",
             { id: "again", class: "primary", onclick: () => (begin(), remember(), show(true)) },
@@ -456,12 +458,10 @@
     );
     if (mind) fillMind(mind);
     if (ended) fillEnd(table.ending);
-    if (focus || (match.over && /^(move|grid)/.test(held ?? "")))
-      (byId(focus && !match.over && !table.watching ? "grid" : "title") ?? byId("title")).focus({
-        preventScroll: !focus,
-      });
-    else if (held) byId(held)?.focus({ preventScroll: true });
-    if (focus) window.scrollTo(0, 0);
+    if (focus) {
+      (byId("grid") ?? byId("title")).focus();
+      window.scrollTo(0, 0);
+    } else if (held) (byId(held) ?? byId("title")).focus({ preventScroll: true });
   }
 
   function toggle() {
@@ -508,11 +508,17 @@
       ),
     );
     const width = Math.max(260, host.clientWidth - 2 * parseFloat(getComputedStyle(host).paddingLeft) || 0);
-    const values = match.played.map(({ thoughts }) => thoughts[k].value);
-    const [low, high] = [Math.min(0, ...values), Math.max(0, ...values)];
     host.append(
       el("h3", {}, `Before the last round, in which it ${did}`),
       el("table", { class: "thought" }, el("caption", {}, "How likely each action was"), el("tbody", {}, rows)),
+    );
+    if (!Draw.trained(data.players[table.sides[k]])) {
+      host.append(el("p", { class: "quiet" }, "It follows a rule, and rates no prospects."));
+      return;
+    }
+    const values = match.played.map(({ thoughts }) => thoughts[k].value);
+    const [low, high] = [Math.min(0, ...values), Math.max(0, ...values)];
+    host.append(
       el(
         "figure",
         { class: "prospects" },
@@ -527,15 +533,13 @@
           high: high === low ? low + 1 : high,
           label: "How it rates its prospects, over the rounds",
           format: (value) => (value === null ? "–" : signed(value)),
-          breaks: breaksOf(match),
+          breaks: match.breaks(),
           height: 170,
         }),
       ),
     );
   }
 
-  const breaksOf = ({ played, episodes, rounds }) =>
-    episodes > 1 ? played.map((_, t) => t).filter((t) => t && t % rounds === 0) : [];
 
   // ---- The end ----
 
@@ -543,7 +547,7 @@
     const { played, episodes, rounds } = table.match;
     if (!played.length) return;
     if (hidden()) {
-      host.append(Draw.whoWasIt(everybody, reveal));
+      host.append(Draw.whoWasIt(byKind, reveal));
       return;
     }
     const called = names();
@@ -563,15 +567,18 @@
       const series = called.map((name, k) => ({ name: short(name), style: k ? "s2" : "s1", values: values[k] }));
       const format = (value) => (value === null ? "–" : points(Math.round(value * 100) / 100));
       const scale = { low: Math.min(...all), high: Math.max(1, ...all) };
-      const options = { series, ...scale, format, label: caption, breaks: breaksOf(table.match) };
+      const options = { series, ...scale, format, label: caption, breaks: table.match.breaks() };
       return el("figure", {}, el("figcaption", {}, caption), lineChart(half, options));
     };
     const first = Object.keys(COUNTED)[0];
     const tally = [0, 1].map((k) => sums(played.map(({ measures }) => Number(measures[k][first]))));
+    host.append(el("hr"), el("h2", {}, "How it went"));
+    if (table.verdict)
+      host.append(
+        el("p", { class: "verdict", id: "verdict" }, table.verdict),
+        el("p", { class: "about" }, Draw.about(data.players[table.sides[1]])),
+      );
     host.append(
-      el("hr"),
-      el("h2", {}, "How it went"),
-      table.verdict ? el("p", { class: "verdict", id: "verdict" }, table.verdict) : "",
       el(
         "section",
         { "aria-label": "Results" },
@@ -618,12 +625,7 @@
   }
 
   /** A table of numbers that scrolls sideways where it is too wide. */
-  const scrolled = (id, caption, head, rows) =>
-    el(
-      "div",
-      { class: "wide", tabindex: 0, role: "region", "aria-label": caption },
-      Draw.numbers(id, caption, head, rows),
-    );
+  const scrolled = (id, caption, head, rows) => wide(caption, Draw.numbers(id, caption, head, rows));
 
   /** The match that is over, to be looked at once more. */
   function again(called, rounds) {
@@ -797,10 +799,8 @@
   Frame.ready(data);
   recall();
 
-  let width = window.innerWidth;
-  window.addEventListener("resize", () => {
-    if (window.innerWidth === width || !table) return;
-    width = window.innerWidth;
+  Frame.onWidth(() => {
+    if (!table) return;
     table.ending = null;
     show(false);
   });
