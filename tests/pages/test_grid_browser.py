@@ -232,9 +232,9 @@ def test_simple_strategies_are_met_and_watched(view, made):
     assert page.locator(".mind .quiet").inner_text() == "It follows a rule, and rates no prospects."
     assert sorted(page.locator(".thought .number").all_inner_texts()) == ["0.00"] * 5 + ["1.00"]
     page.get_by_role("button", name="To the end").click()
-    (greedy, apples, _, cleaned, _), (cleaner, none, *rest) = cells(page, "numbers")
-    assert (greedy, cleaned, cleaner, none) == ("greedy", "0", "cleaner", "0")
-    assert int(apples) > 5 and int(rest[1]) > 5
+    (greedy, apples, _, few, _), (cleaner, fewer, _, many, _) = cells(page, "numbers")
+    assert (greedy, cleaner) == ("greedy", "cleaner")
+    assert float(apples) > float(fewer) and int(many) > int(few)  # on its way each may meet the other thing
 
 
 def test_two_agents_are_watched(view, made):
