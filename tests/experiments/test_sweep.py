@@ -248,19 +248,20 @@ def test_a_join_that_fails_is_named_and_leaves_the_results_and_the_other_joins(t
 
     def refuse(folders, target):
         tables.append(len(rows_of(out / "results.csv")))
-        if "4" in target.name:
+        if "0.001" in target.name:
             raise OSError("no room")
         target.mkdir(parents=True)
 
     monkeypatch.setattr(module, "join", refuse)
-    done = sweep(adjust(QUICK, seeds=2), out, {"hidden": [4, 8]}, engine=Here())
-    assert done.failed == {"hidden=4": "OSError: no room"} and tables == [8, 8]
+    done = sweep(adjust(QUICK, seeds=2), out, {"learning_rate": [1e-3, 3e-3]}, engine=Here())
+    one, other = "learning_rate=0.001", "learning_rate=0.003"
+    assert done.failed == {one: "OSError: no room"} and tables == [8, 8]
     assert done.runs == {
-        "hidden=4": [out / "jobs" / "hidden=4,seed=0", out / "jobs" / "hidden=4,seed=1"],
-        "hidden=8": [out / "settings" / "hidden=8"],
+        one: [out / "jobs" / f"{one},seed=0", out / "jobs" / f"{one},seed=1"],
+        other: [out / "settings" / other],
     }
-    joint = ["settings/hidden=8"] * 2
-    assert [row["run"] for row in rows_of(done.table)][::2] == ["jobs/hidden=4,seed=0", "jobs/hidden=4,seed=1", *joint]
+    where = [f"jobs/{one},seed=0", f"jobs/{one},seed=1", f"settings/{other}", f"settings/{other}"]
+    assert [row["run"] for row in rows_of(done.table)][::2] == where
 
 
 def test_runs_that_cannot_be_joined_stay_apart(tmp_path, monkeypatch):
