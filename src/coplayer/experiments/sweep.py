@@ -124,8 +124,9 @@ def sweep(
         failed = {name: line.error for name, line in lines.items() if line.state == "failed"}
         runs = {job.setting: [_folder(own.name, out) for own in done if own.setting == job.setting] for job in jobs}
         write_rows(out / "results.csv", _table(done, runs, out))  # stays, whatever becomes of the joins
-        runs |= _joined(jobs, runs, out, failed)
-        write_rows(out / "results.csv", _table(done, runs, out))
+        if joint := _joined(jobs, runs, out, failed):
+            runs |= joint
+            write_rows(out / "results.csv", _table(done, runs, out))
     return Swept(out / "results.csv", runs, failed, len(jobs))
 
 

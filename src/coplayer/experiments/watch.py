@@ -122,9 +122,7 @@ def inner_episodes(
         scenes = [game.scene(one) for one in np.asarray(views[0].observations[rounds, 0])]
         end = game.scene(np.asarray(views[0].beyond[0])) if number == inner - 1 else None
         measures = {name: both([view.measures[name] for view in views]) for name in game.measures}
-        actions, rewards = (
-            both(values) for values in zip(*[(view.actions, view.rewards) for view in views], strict=True)
-        )
+        actions, rewards = both([view.actions for view in views]), both([view.rewards for view in views])
         return Seen(scenes, end, actions, rewards, measures)
 
     return {f"inner episode {i + 1}": of(i) for i in few(range(inner))}

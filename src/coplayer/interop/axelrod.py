@@ -148,6 +148,8 @@ def play(
     state, seen = agent.begin(beginning, count), jnp.full(count, START)
     rounds = []
     for round_ in range(game.rounds):
+        if rounds:
+            seated = [part for one in seated for part in one.parted(rounds)]
         state, chosen, _ = act_at_once(agent, state, seen, jax.random.fold_in(acting, round_))
         own, other = np.asarray(chosen), np.empty(count, int)
         for one in seated:
@@ -155,7 +157,6 @@ def play(
         if noise:
             own, other = (np.where(draw.random(count) < noise, 1 - side, side) for side in (own, other))
         rounds.append((2 * own + other).astype(np.uint8))  # as `MatrixGame.joint`
-        seated = [part for one in seated for part in one.parted(rounds)]
         seen = observe(jnp.asarray(rounds[-1], jnp.int32))
     return JointActions(jnp.asarray(np.stack(rounds)), game)
 
