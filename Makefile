@@ -24,7 +24,7 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-demo: setup  ## Train two learners to cooperate (quick preset), or go on with it; draw the figure beside the paper's
+demo: setup  ## Train two learners to cooperate (preset demo), or go on with it; draw the figure beside the paper's
 	$(BIN)/coplayer demo --out $(DEMO)
 
 browser: setup  ## Install Playwright, and Chromium by apt-get where no such browser is installed: the tests then drive real pages

@@ -22,7 +22,7 @@ from coplayer.settings import adjust
 SEEDS = 64
 PAIRS = 100_000  # pairs of players whose returns are computed at once
 ITERATIONS = 10  # of training in one piece of work
-SETTINGS = adjust(TOGETHER, naive_share=1.0, seeds=SEEDS, iterations=ITERATIONS, phases=1, log_every=ITERATIONS)
+SETTINGS = adjust(TOGETHER, later_naive_shares=(), seeds=SEEDS, iterations=ITERATIONS, phases=1, log_every=ITERATIONS)
 DISCOUNT = SETTINGS.agents.gamma
 RETURNS, TRAINING, ONE_BY_ONE = "returns", "figure 3A, all seeds", "figure 3A, seed by seed"
 OURS, TORCH = "coplayer", "PyTorch"

@@ -137,7 +137,8 @@ def test_train_evaluate_and_resume(tmp_path, capsys):
 
 def test_the_demo_trains_anew_or_goes_on(tmp_path, monkeypatch, capsys):
     recipe = registry.RECIPES["ppi-mixed"]
-    monkeypatch.setitem(registry.RECIPES, "ppi-mixed", recipe._replace(presets={"quick": adjust(TINY_PPI, seed=7)}))
+    presets = recipe.presets | {"demo": adjust(TINY_PPI, seed=7)}
+    monkeypatch.setitem(registry.RECIPES, "ppi-mixed", recipe._replace(presets=presets))
     assert run("demo", "--out", tmp_path / "anew") == 0
     described = json.loads((tmp_path / "anew" / "config.json").read_text())
     assert described["settings"]["run"]["seed"] == 7 and described["recipe"] == "ppi-mixed"

@@ -21,7 +21,7 @@ from toy import Toy
 
 
 def parsed(settings, *arguments, game="ipd"):
-    kind = flags.flags_of(settings, game, base=Train)
+    kind = flags.flags_of(settings, game, base=Train, presets={"quick": "is for here"})
     return flags.settings_from(tyro.cli(kind, args=["--out", "run", "--game", game, *arguments]), settings)
 
 

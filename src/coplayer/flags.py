@@ -13,6 +13,7 @@ import json
 import shlex
 import textwrap
 import typing
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -91,15 +92,19 @@ def words_of_swept(name: str, value: list[str], settings: Any) -> list[str]:
     return _flag_of(flag, value == ["true"], nested=False)
 
 
-def flags_of(settings: Any, game: str, *, base: type) -> type:
+def flags_of(settings: Any, game: str, *, base: type, presets: Mapping[str, str]) -> type:
     """A dataclass for tyro: the fields of `base`, and those of all groups of the settings and of their game, whose name
-    is `game`.
+    is `game`. `presets`: what is said of each.
     """
+    of_base = documentation(base)
     metavar = f"{{{','.join(names.GAMES)},FILE.py:CLASS}}"
-    chosen = tyro.conf.arg(metavar=metavar, help=documentation(base)[GAME])
+    chosen = tyro.conf.arg(metavar=metavar, help=of_base[GAME])
+    told = ", ".join(f'"{name}" {said}'.strip() for name, said in presets.items())
+    preset = tyro.conf.arg(help=f"{of_base['preset']}: {told}.")
     own = _described(settings.game, needed=NEEDED.get(game))
     shown = tyro.conf.arg(name="game", help=f"Settings of --game {game}")
-    fields = [(GAME, Annotated[str, chosen]), (OWN, Annotated[own, shown], own())]
+    fields = [("preset", Annotated[Literal[tuple(presets)], preset], "quick"), (GAME, Annotated[str, chosen])]
+    fields.append((OWN, Annotated[own, shown], own()))
     for name, group in groups_of(settings).items():
         title, _, about = " ".join((type(group).__doc__ or name).split()).partition(":")
         shown = tyro.conf.arg(name=title.lower(), help=about.strip())

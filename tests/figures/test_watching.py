@@ -41,3 +41,15 @@ def test_the_animation_and_the_strip_end_with_the_rewards_of_the_last_round(tmp_
     told.clear()
     watching.draw_strip(tmp_path / "a.png", [SHOWN], ("one", "other"))
     assert list(dict.fromkeys(told)) == MOMENTS and len(told) == watching.STRIP
+
+
+def test_the_last_picture_shows_the_table_after_the_last_round(monkeypatch):
+    drawn, end = [], Scene((2, 2), [(1, 1), (0, 0)], [False, False], {})
+    figure, axis = plt.subplots()
+    monkeypatch.setattr(watching, "draw_scene", lambda axis, scene: drawn.append(scene))
+    for at in range(3):
+        watching.draw_moment(axis, SHOWN._replace(end=end), at)
+    assert drawn == [*SCENES, end]
+    watching.draw_moment(axis, SHOWN, 2)  # not known
+    assert drawn[-1] == SCENES[-1]
+    plt.close(figure)

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.stats import chisquare
 
 from coplayer.errors import CoplayerError
 from coplayer.games.matrix import START, MatrixGame, prisoners_dilemma
@@ -14,11 +15,12 @@ from coplayer.networks.layers import sample
 from coplayer.networks.world_model import RoundModel, TokenModel
 from coplayer.play.rollout import play_match
 from coplayer.players.memory1 import cooperation, named_strategy
-from coplayer.players.planner import PlannerSettings, PPIPlayer, estimate_q, improved_policy
+from coplayer.players.planner import PlannerSettings, PPIPlayer, estimate_q, improved_policy, uniform_draws
 from oracles import RoundOracle, TokenOracle, joint_distributions, with_random_weights
 
 C, D = 0, 1
 SWITCHES = list(itertools.product([False, True], repeat=2))  # expected rewards, common random numbers
+STRATIFIED = [(False, False, 0.01, True), (True, True, 0.01, True)]  # the same, temperature, stratified
 THREE_ACTIONS = MatrixGame(np.random.default_rng(3).normal(size=(2, 3, 3)), rounds=4)
 
 
@@ -63,8 +65,10 @@ class KnownCoPlayer(eqx.Module):
 RECIPROCATOR = np.array([[0.9, 0.1], [0.95, 0.05], [0.3, 0.7], [0.8, 0.2], [0.1, 0.9]])
 
 
-def settings(rollouts, horizon, expected_rewards=False, common_random_numbers=False, temperature=0.01):
-    return PlannerSettings(rollouts, horizon, temperature, expected_rewards, common_random_numbers)
+def settings(
+    rollouts, horizon, expected_rewards=False, common_random_numbers=False, temperature=0.01, stratified=False
+):
+    return PlannerSettings(rollouts, horizon, temperature, expected_rewards, common_random_numbers, stratified)
 
 
 def estimates(model, state, settings, count, seed=0):
@@ -120,7 +124,7 @@ def exact_q(kind, game, horizon):
 
 @pytest.mark.parametrize(
     ("game", "switches"),
-    [(prisoners_dilemma(), switches) for switches in SWITCHES]
+    [(prisoners_dilemma(), switches) for switches in SWITCHES + STRATIFIED]
     + [(THREE_ACTIONS, (False, False)), (THREE_ACTIONS, (True, True))],
 )
 def test_q_in_a_round_model_against_full_enumeration(game, switches):
@@ -165,7 +169,7 @@ def known_q(table, payoffs, observation, action, horizon):
     return (joint_distributions(forced, begins_here, horizon) @ payoffs.reshape(-1)).sum()
 
 
-@pytest.mark.parametrize("switches", SWITCHES)
+@pytest.mark.parametrize("switches", SWITCHES + STRATIFIED)
 def test_q_against_a_known_co_player_over_the_papers_horizon(switches):
     game = prisoners_dilemma()
     model = KnownCoPlayer(jnp.asarray(RECIPROCATOR, jnp.float32), game)
@@ -210,6 +214,36 @@ def test_more_rollouts_average_independent_draws():
     one = estimates(model, jnp.zeros((1,), jnp.int32), settings(1, 15), 2000).std(0)
     sixteen = estimates(model, jnp.zeros((1,), jnp.int32), settings(16, 15), 500).std(0)
     np.testing.assert_allclose(sixteen, one / 4, rtol=0.2)
+
+
+def test_stratified_draws_fall_in_every_interval_once():
+    draws = np.asarray(uniform_draws(jax.random.key(0), (2, 12, 300), stratified=True))
+    assert draws.shape == (2, 2, 12, 300) and draws.min() >= 0 and draws.max() < 1
+    intervals = np.floor(draws * 12).astype(int)
+    np.testing.assert_array_equal(np.sort(intervals, axis=2), np.broadcast_to(np.arange(12)[:, None], draws.shape))
+    place = (draws * 12) % 1  # one for a decision, another for each decision, set and use
+    np.testing.assert_allclose(place, np.broadcast_to(place[:, :, :1], place.shape), atol=1e-5)
+    assert len(np.unique(place[:, :, 0].round(4))) > 1100
+
+
+def test_the_stratified_draws_of_one_rollout_are_independent():
+    """Of two imagined rounds, and of own action and reply: the cells of a 4 x 4 grid by chi-square."""
+    keys = jax.random.split(jax.random.key(1), 4000)
+    one = np.asarray(jax.vmap(lambda key: uniform_draws(key, (1, 4, 1), stratified=True))(keys))[..., 0]  # [key, 2, 1, 4]
+    pairs = [(one[:, 0, 0, 2], one[:, 1, 0, 2]), (one[:-1, 0, 0, 2], one[1:, 0, 0, 2])]
+    for first, second in pairs:
+        cells = np.histogram2d(first, second, bins=4, range=[[0, 1], [0, 1]])[0]
+        assert chisquare(cells.reshape(-1)).pvalue > 1e-4
+
+
+@pytest.mark.parametrize("kind", ["round", "token"])
+def test_stratified_draws_lower_the_spread_of_the_difference(kind):
+    model, _, states = model_and_states(kind, prisoners_dilemma())
+    spread = {}
+    for stratified in (False, True):
+        q = estimates(model, jnp.asarray(states, jnp.float32), settings(12, 15, False, True, stratified=stratified), 2000)
+        spread[stratified] = np.sqrt((q[:, D] - q[:, C]).var(0).mean())
+    assert spread[True] < 0.9 * spread[False]
 
 
 def test_states_of_a_batch_are_planned_for_independently():

@@ -172,6 +172,7 @@ PRESETS: dict[str, PPIMixed] = {
         play_blocks=10,
     ),
 }
+DEMO = adjust(PRESETS["quick"], phases=16, fit_batch=128, later_rollouts=8, stratified=True)
 STEPS = PRESETS | {"quick": adjust(PRESETS["quick"], later_temperature=0.0, later_temperature_from=0)}
 STEP1 = {
     "paper": adjust(STEPS["paper"], learner_share=0.0),
@@ -184,7 +185,7 @@ STEP3 = {
 }
 STRANGERS = {name: adjust(preset, **AMONG_STRANGERS) for name, preset in STEPS.items()}
 RECIPES = {
-    NAME: Recipe(PPIMixed.__doc__, SOURCE, PRESETS),
+    NAME: Recipe(PPIMixed.__doc__, SOURCE, PRESETS | {"demo": DEMO}),
     "ppi-step1": Recipe(
         "Step 1, in-context best response: PPI learners among tabular players alone.",
         "Weis et al. 2026, figure 2A-B",

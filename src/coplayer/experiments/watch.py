@@ -84,7 +84,7 @@ def watch(
     for each in few(phases) if inner == 1 else []:
         (episode,) = inner_episodes(settings, agents_of(each), key, naive, 1).values()
         episodes[f"after phase {each}"] = episode
-    shown = [Shown(title, seen.scenes, seen.rewards) for title, seen in episodes.items()]
+    shown = [Shown(title, seen.scenes, seen.rewards, seen.end) for title, seen in episodes.items()]
     made = Pictures(out / "watch.gif", out / "watch.png")
     called = ("agent", "naive learner") if naive else ("agent 1", "agent 2")
     animate(made.animation, shown, called)

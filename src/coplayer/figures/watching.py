@@ -31,8 +31,9 @@ class Shown(NamedTuple):
     """One episode at one table."""
 
     title: str
-    scenes: list[Scene]  # by round
+    scenes: list[Scene]  # before each round
     rewards: np.ndarray  # [round, 2], of both players
+    end: Scene | None = None  # after the last round, where it is known
 
 
 def draw_scene(axis: plt.Axes, scene: Scene) -> None:
@@ -56,12 +57,13 @@ def draw_scene(axis: plt.Axes, scene: Scene) -> None:
 
 
 def draw_moment(axis: plt.Axes, shown: Shown, at: int) -> str:
-    """Draw the table before round `at`, from 0. Returns the round and the rewards of both players until then. After the
-    last round the table stays as it was before that round, and the rewards are those of the whole episode.
+    """Draw the table before round `at`, from 0. Returns the round and the rewards of both players until then. A table
+    not known after the last round stays as it was before that round.
     """
     rounds = len(shown.scenes)
     own, other = shown.rewards[:at].sum(0)
-    draw_scene(axis, shown.scenes[min(at, rounds - 1)])
+    scenes = [*shown.scenes, shown.end or shown.scenes[-1]]
+    draw_scene(axis, scenes[at])
     rewards = f"{own:g} and {other:g}"
     return f"round {at + 1}: rewards {rewards}" if at < rounds else f"after round {rounds}: rewards {rewards}"
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from coplayer.errors import require, require_kind
@@ -39,13 +40,36 @@ class PlannerSettings:
     round."""
     common_random_numbers: bool = setting(True)
     """Use the same random draws for all candidate actions, which makes planning less noisy."""
+    stratified: bool = setting(False)
+    """Spread the random draws of an imagined round evenly over a decision's rollouts, which makes planning less noisy.
+    """
+
+
+BELOW_ONE = np.nextafter(np.float32(1), np.float32(0))  # where rounding would make a draw 1
+
+
+def uniform_draws(
+    key: PRNGKeyArray, shape: tuple[int, int, int], stratified: bool
+) -> Float[Array, "uses sets rollouts batch"]:
+    """Uniform draws in [0, 1) for two uses: one's own actions, and the co-player's. `shape`: sets, rollouts, batch.
+
+    Stratified draws are a Latin hypercube sample (McKay, Beckman and Conover 1979): each of the n intervals of length
+    1/n has the draw of one of the n rollouts. Which rollout's is random, anew for each use. So each rollout by itself
+    is distributed as if all draws were independent.
+    """
+    draws = jax.random.uniform(key, (2, *shape))
+    if not stratified:
+        return draws
+    interval = (draws[:, :, :, None] > draws[:, :, None]).sum(3)  # the draw's rank among the rollouts
+    place = jax.random.uniform(jax.random.fold_in(key, 0), (2, shape[0], 1, shape[2]))
+    return jnp.minimum((interval + place) / shape[1], BELOW_ONE)
 
 
 def estimate_q(
     model: WorldModel, state: PyTree, key: PRNGKeyArray, settings: PlannerSettings
 ) -> Float[Array, "actions batch"]:
     """Monte Carlo estimate of Q for each state and first action, in units of summed reward. Its mean does not depend on
-    `expected_rewards`, nor on `common_random_numbers`.
+    `expected_rewards`, `common_random_numbers` or `stratified`.
 
     Raises `CoplayerError` where the model cannot give expected rewards.
     """
@@ -60,7 +84,7 @@ def estimate_q(
 
     def uniforms(step: int | Int[Array, ""]) -> tuple[Array, Array]:
         """Draws for one's own action and for the co-player's."""
-        draws = jax.random.uniform(jax.random.fold_in(key, step), (2, *shared))
+        draws = uniform_draws(jax.random.fold_in(key, step), shared, settings.stratified)
         own, reply = jnp.broadcast_to(draws, (2, *shape)).reshape(2, -1)
         return own, reply
 
