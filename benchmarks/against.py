@@ -1,7 +1,8 @@
 """The benchmarks of an earlier commit beside those of this tree, in one run: see `python -m benchmarks.against --help`.
 
-Each turn runs `python -m benchmarks` once in a checkout of the commit and once here, in processes of their own. Both
-have the same interpreter and packages. So a change of the machine's speed meets both.
+Each turn runs `python -m benchmarks` for one part after the other, first in a checkout of the commit and then here, in
+processes of their own. Both have the same interpreter and packages. So a change of the machine's speed meets both. The
+files are written after every part, with what is done.
 """
 
 import json
@@ -26,7 +27,7 @@ from coplayer.runs.files import write_atomically
 TREE = Path(__file__).parent.parent
 FIRST = "contestant"  # the column that names a row
 NEVER = "first call, s"  # compared with whatever the compilation cache holds
-Numbers = dict[tuple[str, str, str], list[float]]  # of every turn, by section, row and column
+Numbers = dict[tuple[str, str, str], float]  # of one turn, by section, row and column
 
 
 @dataclass(frozen=True)
@@ -59,17 +60,17 @@ def checkout(commit: str) -> Iterator[Path]:
             subprocess.run(["git", "worktree", "remove", "--force", str(tree)], cwd=TREE, check=True)
 
 
-def sections_of(tree: Path, parts: tuple[str, ...]) -> list[dict[str, Any]]:
-    """What `python -m benchmarks` measures in a work tree, each contestant once."""
+def sections_of(tree: Path, part: str) -> list[dict[str, Any]]:
+    """What `python -m benchmarks` measures of a part in a work tree, each contestant once."""
     with tempfile.TemporaryDirectory(prefix="coplayer-against-") as folder:
-        command = [sys.executable, "-m", "benchmarks", "--parts", *parts, "--turns", "1", "--out", folder]
+        command = [sys.executable, "-m", "benchmarks", "--parts", part, "--turns", "1", "--out", folder]
         environment = os.environ | {"PYTHONPATH": os.pathsep.join((str(tree / "src"), str(tree)))}
         done = subprocess.run(command, cwd=tree, env=environment, stdout=subprocess.DEVNULL)
-        require(done.returncode == 0, f"parts: the benchmarks {', '.join(parts)} failed in {tree}")
+        require(done.returncode == 0, f"parts: the benchmark {part} failed in {tree}")
         return json.loads((Path(folder) / "benchmarks.json").read_text())["sections"]
 
 
-def numbers(sections: list[dict[str, Any]]) -> dict[tuple[str, str, str], float]:
+def numbers(sections: list[dict[str, Any]]) -> Numbers:
     """The numbers of all tables."""
     return {
         (section["title"], row[FIRST], column): float(value)
@@ -81,7 +82,7 @@ def numbers(sections: list[dict[str, Any]]) -> dict[tuple[str, str, str], float]
     }
 
 
-def compared(before: list[dict[tuple[str, str, str], float]], now: list[dict[tuple[str, str, str], float]]):
+def compared(before: list[Numbers], now: list[Numbers]) -> list[dict[str, Any]]:
     """A row for each number that both trees have: medians over the turns, and the ratios' median and range."""
     rows = []
     for key in now[0]:
@@ -106,16 +107,26 @@ def compared(before: list[dict[tuple[str, str, str], float]], now: list[dict[tup
 def main() -> None:
     options = tyro.cli(Options, prog="python -m benchmarks.against")
     require(options.turns >= 1, f"turns: must be at least 1, got {options.turns}")
-    described, before, now = machine(), [], []
+    described = machine()
+    before: dict[str, list[Numbers]] = {part: [] for part in options.parts}
+    now: dict[str, list[Numbers]] = {part: [] for part in options.parts}
     with checkout(options.commit) as tree:
         for _ in range(options.turns):
-            before.append(numbers(sections_of(tree, options.parts)))
-            now.append(numbers(sections_of(TREE, options.parts)))
+            for part in options.parts:
+                before[part].append(numbers(sections_of(tree, part)))
+                now[part].append(numbers(sections_of(TREE, part)))
+                rows = [row for one in options.parts if now[one] for row in compared(before[one], now[one])]
+                section = write(options, described, rows)
+    print(section.markdown())
+
+
+def write(options: Options, described: dict[str, str], rows: list[dict[str, Any]]) -> Section:
+    """Both files. Returns their table."""
     section = Section(
         title=f"Commit {options.commit} and this tree",
         text=f"Both by the same interpreter and packages, in turn, {options.turns} times; medians. The ratio is of "
         "each turn's two numbers.",
-        rows=compared(before, now),
+        rows=rows,
     )
     lines = [
         "# Before and after",
@@ -127,11 +138,11 @@ def main() -> None:
         "",
         section.markdown(),
     ]
-    print(section.markdown())
     data = {"machine": described, "rows": section.rows}
     options.out.mkdir(parents=True, exist_ok=True)
     write_atomically(options.out / "against.md", "\n".join(lines).encode())
     write_atomically(options.out / "against.json", (json.dumps(data, indent=1) + "\n").encode())
+    return section
 
 
 if __name__ == "__main__":

@@ -229,7 +229,8 @@ def test_stratified_draws_fall_in_every_interval_once():
 def test_the_stratified_draws_of_one_rollout_are_independent():
     """Of two imagined rounds, and of own action and reply: the cells of a 4 x 4 grid by chi-square."""
     keys = jax.random.split(jax.random.key(1), 4000)
-    one = np.asarray(jax.vmap(lambda key: uniform_draws(key, (1, 4, 1), stratified=True))(keys))[..., 0]  # [key, 2, 1, 4]
+    drawn = jax.vmap(lambda key: uniform_draws(key, (1, 4, 1), stratified=True))(keys)
+    one = np.asarray(drawn)[..., 0]  # [key, use, set, rollout]
     pairs = [(one[:, 0, 0, 2], one[:, 1, 0, 2]), (one[:-1, 0, 0, 2], one[1:, 0, 0, 2])]
     for first, second in pairs:
         cells = np.histogram2d(first, second, bins=4, range=[[0, 1], [0, 1]])[0]
@@ -241,7 +242,9 @@ def test_stratified_draws_lower_the_spread_of_the_difference(kind):
     model, _, states = model_and_states(kind, prisoners_dilemma())
     spread = {}
     for stratified in (False, True):
-        q = estimates(model, jnp.asarray(states, jnp.float32), settings(12, 15, False, True, stratified=stratified), 2000)
+        q = estimates(
+            model, jnp.asarray(states, jnp.float32), settings(12, 15, False, True, stratified=stratified), 2000
+        )
         spread[stratified] = np.sqrt((q[:, D] - q[:, C]).var(0).mean())
     assert spread[True] < 0.9 * spread[False]
 

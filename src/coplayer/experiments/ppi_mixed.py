@@ -172,7 +172,7 @@ PRESETS: dict[str, PPIMixed] = {
         play_blocks=10,
     ),
 }
-DEMO = adjust(PRESETS["quick"], phases=16, fit_batch=128, later_rollouts=8, stratified=True)
+DEMO = adjust(PRESETS["quick"], phases=18, fit_batch=128, later_rollouts=8, stratified=True)
 STEPS = PRESETS | {"quick": adjust(PRESETS["quick"], later_temperature=0.0, later_temperature_from=0)}
 STEP1 = {
     "paper": adjust(STEPS["paper"], learner_share=0.0),
