@@ -374,6 +374,8 @@ def test_the_preset_is_the_nearest_one_where_none_is_known():
     assert registry.likely_recipe(settings, "custom") == ("ppi-mixed", "paper")
     alone = adjust(registry.preset("ppi-mixed"), learner_share=0.0)
     assert registry.likely_recipe(alone, "quick") == ("ppi-step1", "quick")
+    short = adjust(registry.preset("ppi-mixed", "demo"), seeds=5)
+    assert registry.likely_recipe(short, "demo") == registry.likely_recipe(short, "") == ("ppi-mixed", "demo")
 
 
 @pytest.mark.parametrize(

@@ -136,12 +136,12 @@ def recipe_of(config: Mapping[str, Any], settings: Any) -> tuple[str, str]:
 def likely_recipe(settings: Any, which: str) -> tuple[str, str]:
     """The command and the preset that settings were most likely made from: of the commands whose kind of game they have
     the one with which they agree most in what tells commands apart, at first in what is no number; of several the one
-    from which the fewest settings differ. `which`: the preset, where the commands have one of that name.
+    from which the fewest settings differ. `which`: the preset, where all these commands have one of that name.
     """
     flat = setting_groups.flat(settings)
     recipes = {name: each.presets for name, each in RECIPES.items() if type(each.presets["quick"]) is type(settings)}
     starts = {(name, p): setting_groups.flat(start) for name, each in recipes.items() for p, start in each.items()}
-    presets = dict.fromkeys(preset for _, preset in starts)
+    presets = set.intersection(*(set(each) for each in recipes.values()))
 
     def tells(name: str, preset: str) -> bool:
         values = [start[name] for (_, own), start in starts.items() if own == preset]
