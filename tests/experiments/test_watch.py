@@ -54,7 +54,7 @@ def test_the_first_the_middle_and_the_last_inner_episode_of_a_meta_trajectory(cl
     assert called == names
     assert [each.title for each in episodes] == ["inner episode 1", "inner episode 2", "inner episode 4"]
     for each in episodes:
-        assert len(each.scenes) == len(each.rewards) == ROUNDS
+        assert len(each.scenes) == 1 + len(each.rewards) == 1 + ROUNDS  # and the grid after the last round
         assert list(each.scenes[0].things.values()) == ["dirt"] * 3  # every inner episode begins anew
         for before, after in zip(each.scenes, each.scenes[1:], strict=False):
             assert all(

@@ -20,36 +20,26 @@ def test_everything_of_a_scene_is_drawn_in_its_cell():
     plt.close(figure)
 
 
-SCENES = [Scene((2, 2), [(at, 0), (at, 1)], [False, False], {}) for at in (0, 1)]
+SCENES = [Scene((3, 2), [(at, 0), (at, 1)], [False, False], {}) for at in range(3)]
 SHOWN = watching.Shown("title", SCENES, np.array([[1.0, 0.0], [4.0, -2.0]]))
 MOMENTS = ["round 1: rewards 0 and 0", "round 2: rewards 1 and 0", "after round 2: rewards 5 and -2"]
 
 
-def test_rewards_are_those_before_the_round_and_at_last_those_of_the_episode():
-    figure, axis = plt.subplots()
+def test_grid_and_rewards_are_those_before_the_round_and_at_last_those_after_the_episode(monkeypatch):
+    drawn, (figure, axis) = [], plt.subplots()
+    monkeypatch.setattr(watching, "draw_scene", lambda axis, scene: drawn.append(scene))
     assert [watching.draw_moment(axis, SHOWN, at) for at in range(3)] == MOMENTS
+    assert drawn == SCENES
     plt.close(figure)
 
 
 def test_the_animation_and_the_strip_end_with_the_rewards_of_the_last_round(tmp_path, monkeypatch):
     told = []
     monkeypatch.setattr(plt.Axes, "set_title", lambda axis, label, **options: told.append(label))
-    longer = SHOWN._replace(scenes=[*SCENES, SCENES[1]], rewards=np.array([[1.0, 0.0]] * 3))
+    longer = SHOWN._replace(scenes=[*SCENES, SCENES[2]], rewards=np.array([[1.0, 0.0]] * 3))
     watching.animate(tmp_path / "a.gif", [SHOWN, longer], ("one", "other"))
     assert told[::2] == [f"title\n{moment}" for moment in (*MOMENTS, MOMENTS[-1])]
     assert told[-1] == "title\nafter round 3: rewards 3 and 0"
     told.clear()
     watching.draw_strip(tmp_path / "a.png", [SHOWN], ("one", "other"))
     assert list(dict.fromkeys(told)) == MOMENTS and len(told) == watching.STRIP
-
-
-def test_the_last_picture_shows_the_table_after_the_last_round(monkeypatch):
-    drawn, end = [], Scene((2, 2), [(1, 1), (0, 0)], [False, False], {})
-    figure, axis = plt.subplots()
-    monkeypatch.setattr(watching, "draw_scene", lambda axis, scene: drawn.append(scene))
-    for at in range(3):
-        watching.draw_moment(axis, SHOWN._replace(end=end), at)
-    assert drawn == [*SCENES, end]
-    watching.draw_moment(axis, SHOWN, 2)  # not known
-    assert drawn[-1] == SCENES[-1]
-    plt.close(figure)

@@ -254,6 +254,7 @@ def test_a_player_learns_once_per_episode_from_its_own_view_and_notes():
             assert episode.measures.keys() == view.measures.keys()
             np.testing.assert_array_equal(own_notes["state"], 103 * m + np.arange(3))
             np.testing.assert_array_equal(notes[k]["state"][at], own_notes["state"])
+            np.testing.assert_array_equal(trajectory.ends[k][m], episode.beyond)
             keys.add(tuple(np.asarray(jax.random.key_data(key)).tolist()))
         np.testing.assert_array_equal(spy.calls[-1][1].beyond, view.beyond)
     assert len(keys) == 3 * episodes  # every learning has a key of its own

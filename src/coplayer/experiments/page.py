@@ -128,8 +128,7 @@ def _replays(run: Run, learner: int) -> list[Replay]:
         for title, seen in watch.inner_episodes(run.settings, agents, key, naive, inner).items():
             measures = {name: values for name, values in seen.measures.items() if values.dtype == bool}
             title = f"{title} of {inner}" if inner > 1 else "one episode"
-            scenes = [*seen.scenes, *([seen.end] if seen.end else [])]
-            found.append(Replay((names[0], met), title, scenes, seen.actions, seen.rewards, measures))
+            found.append(Replay((names[0], met), title, seen.scenes, seen.actions, seen.rewards, measures))
     return found
 
 

@@ -25,8 +25,7 @@ WHOM = ("auto", "naive", "agent")
 class Seen(NamedTuple):
     """An episode at one table. The arrays are `[round, 2]`, with a column for each player."""
 
-    scenes: list[Scene]  # before each round, as the first player sees it
-    end: Scene | None  # after the last round; None where another inner episode follows
+    scenes: list[Scene]  # before each round and after the last, as the first player sees it
     actions: np.ndarray
     rewards: np.ndarray
     measures: dict[str, np.ndarray]
@@ -84,7 +83,7 @@ def watch(
     for each in few(phases) if inner == 1 else []:
         (episode,) = inner_episodes(settings, agents_of(each), key, naive, 1).values()
         episodes[f"after phase {each}"] = episode
-    shown = [Shown(title, seen.scenes, seen.rewards, seen.end) for title, seen in episodes.items()]
+    shown = [Shown(title, seen.scenes, seen.rewards) for title, seen in episodes.items()]
     made = Pictures(out / "watch.gif", out / "watch.png")
     called = ("agent", "naive learner") if naive else ("agent 1", "agent 2")
     animate(made.animation, shown, called)
@@ -119,10 +118,9 @@ def inner_episodes(
         def both(values: Sequence[Array]) -> np.ndarray:
             return np.stack([np.asarray(each[rounds, 0]) for each in values], axis=1)
 
-        scenes = [game.scene(one) for one in np.asarray(views[0].observations[rounds, 0])]
-        end = game.scene(np.asarray(views[0].beyond[0])) if number == inner - 1 else None
+        seen = [*np.asarray(views[0].observations[rounds, 0]), np.asarray(match.ends[0][number, 0])]
         measures = {name: both([view.measures[name] for view in views]) for name in game.measures}
         actions, rewards = both([view.actions for view in views]), both([view.rewards for view in views])
-        return Seen(scenes, end, actions, rewards, measures)
+        return Seen([game.scene(one) for one in seen], actions, rewards, measures)
 
     return {f"inner episode {i + 1}": of(i) for i in few(range(inner))}

@@ -31,9 +31,8 @@ class Shown(NamedTuple):
     """One episode at one table."""
 
     title: str
-    scenes: list[Scene]  # before each round
+    scenes: list[Scene]  # before each round, and after the last
     rewards: np.ndarray  # [round, 2], of both players
-    end: Scene | None = None  # after the last round, where it is known
 
 
 def draw_scene(axis: plt.Axes, scene: Scene) -> None:
@@ -57,22 +56,21 @@ def draw_scene(axis: plt.Axes, scene: Scene) -> None:
 
 
 def draw_moment(axis: plt.Axes, shown: Shown, at: int) -> str:
-    """Draw the table before round `at`, from 0. Returns the round and the rewards of both players until then. A table
-    not known after the last round stays as it was before that round.
+    """Draw the table before round `at`, from 0, or after the last round. Returns the round and the rewards of both
+    players until then.
     """
-    rounds = len(shown.scenes)
+    rounds = len(shown.rewards)
     own, other = shown.rewards[:at].sum(0)
-    scenes = [*shown.scenes, shown.end or shown.scenes[-1]]
-    draw_scene(axis, scenes[at])
+    draw_scene(axis, shown.scenes[at])
     rewards = f"{own:g} and {other:g}"
     return f"round {at + 1}: rewards {rewards}" if at < rounds else f"after round {rounds}: rewards {rewards}"
 
 
 def animate(path: Path, episodes: Sequence[Shown], names: tuple[str, str]) -> None:
-    """Write the episodes side by side as an animated GIF: a frame for each round, and one for the rewards at the end.
+    """Write the episodes side by side as an animated GIF: a frame for each round, and one for the end.
     `names`: of the two players.
     """
-    frames, rounds = [], max(len(shown.scenes) for shown in episodes)
+    frames, rounds = [], max(len(shown.rewards) for shown in episodes)
     figure, axes = plt.subplots(
         1, len(episodes), figsize=(3.2 * len(episodes), 3.5), squeeze=False, layout="constrained", dpi=ANIMATION_DPI
     )
@@ -80,7 +78,7 @@ def animate(path: Path, episodes: Sequence[Shown], names: tuple[str, str]) -> No
     for at in range(rounds + 1):
         for axis, shown in zip(axes[0], episodes, strict=True):
             axis.clear()
-            moment = draw_moment(axis, shown, min(at, len(shown.scenes)))
+            moment = draw_moment(axis, shown, min(at, len(shown.rewards)))
             axis.set_title(f"{shown.title}\n{moment}", fontsize=9)
         figure.canvas.draw()
         frames.append(Image.fromarray(np.asarray(figure.canvas.buffer_rgba())).convert("RGB").quantize(64))
@@ -97,7 +95,7 @@ def draw_strip(path: Path, episodes: Sequence[Shown], names: tuple[str, str]) ->
         len(episodes), STRIP, figsize=(2.2 * STRIP, 2.2 * len(episodes)), squeeze=False, layout="constrained"
     )
     for row, shown in zip(axes, episodes, strict=True):
-        for axis, at in zip(row, np.linspace(0, len(shown.scenes), STRIP).round().astype(int), strict=True):
+        for axis, at in zip(row, np.linspace(0, len(shown.rewards), STRIP).round().astype(int), strict=True):
             axis.set_title(draw_moment(axis, shown, int(at)), fontsize=7.5)
         row[0].set_ylabel(shown.title, fontsize=9)
     _name(figure, names)

@@ -303,7 +303,7 @@ const Grid = (() => {
     const count = written.actions[0].length;
     return scenes.slice(0, count).map((scene, t) => ({
       scene,
-      next: scenes[t + 1] ?? null,
+      next: scenes[t + 1],
       actions: written.actions.map((row) => Number(row[t])),
       rewards: written.rewards.map((row) => row[t]),
       measures: [0, 1].map((k) =>

@@ -43,7 +43,7 @@ class Replay(NamedTuple):
 
     names: tuple[str, str]
     title: str
-    scenes: Sequence[Scene]  # before each round, and after the last if that is known, as the first player sees it
+    scenes: Sequence[Scene]  # before each round and after the last, as the first player sees it
     actions: np.ndarray
     rewards: np.ndarray
     measures: Mapping[str, np.ndarray]  # what was measured of each player, true or false

@@ -653,11 +653,10 @@
 
   // ---- Looking at an episode ----
 
-  /** An episode with a slider, with the grid after its last round where that is known. `moved(t)` is told of every round
-   * that is shown. */
+  /** An episode with a slider, up to the grid after its last round. `moved(t)` is told of every round that is shown. */
   function viewer(rounds, called, start, moved = () => {}) {
     const letters = lettersOf(called);
-    const end = rounds.length - (rounds.at(-1).next ? 0 : 1);
+    const end = rounds.length;
     let at = start;
     const pace = Frame.pacer(STEP, () => {
       if (!picture.isConnected || at === end) return rest(), true;

@@ -32,7 +32,7 @@ class Played(NamedTuple):
 
     def trajectory(self, tables: Tables) -> Trajectory:
         """The rounds that were played, for each player to look at."""
-        return tables.trajectory(self.records, tables.beyond(self.world))
+        return tables.trajectory(self.records, tuple(seen[None] for seen in tables.beyond(self.world)))
 
 
 def play_rounds(
@@ -93,9 +93,9 @@ def play_episodes(
         )
         return states, (played.records, tables.beyond(played.world), played.notes)
 
-    _, (records, beyond, notes) = jax.lax.scan(episode, states, jnp.arange(episodes))
+    _, (records, ends, notes) = jax.lax.scan(episode, states, jnp.arange(episodes))
     records, notes = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), (records, notes))
-    return tables.trajectory(records, jax.tree.map(lambda leaf: leaf[-1], beyond)), notes
+    return tables.trajectory(records, ends), notes
 
 
 def begin(players: Sequence[Player], key: PRNGKeyArray, batch: int) -> tuple[Any, ...]:

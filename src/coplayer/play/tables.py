@@ -38,9 +38,9 @@ class Tables(abc.ABC):
         """The world after a round, and the round's record, from the actions of all players."""
 
     @abc.abstractmethod
-    def trajectory(self, records: Any, beyond: tuple[Array, ...]) -> Trajectory:
-        """The trajectory of the records of some rounds, `[time, ...]`. `beyond`: what each player sees after the last
-        round.
+    def trajectory(self, records: Any, ends: tuple[Array, ...]) -> Trajectory:
+        """The trajectory of the records of some rounds, `[time, ...]`. `ends`: what each player sees after each inner
+        episode, `[inner episodes, ...]`.
         """
 
     def beyond(self, world: Any) -> tuple[Array, ...]:
@@ -69,7 +69,7 @@ class MatrixTables(Tables):
         joint = self.game.joint(*actions)
         return observe(joint), joint.astype(jnp.uint8)
 
-    def trajectory(self, records, beyond):
+    def trajectory(self, records, ends):
         return JointActions(records, self.game, self.turned)
 
 
@@ -116,8 +116,9 @@ class MappedTables(Tables):
         )
         return World(states, world.keys, world.round + 1), record
 
-    def trajectory(self, records, beyond):
-        return Recorded(tuple(record._replace(beyond=end) for record, end in zip(records, beyond, strict=True)))
+    def trajectory(self, records, ends):
+        views = tuple(record._replace(beyond=end[-1]) for record, end in zip(records, ends, strict=True))
+        return Recorded(views, ends)
 
 
 def _streams(keys: Key[Array, " batch"], index: int | Int[Array, ""]) -> Key[Array, " batch"]:

@@ -58,6 +58,9 @@ class Recorded(Trajectory):
     """Rounds of any game, as every player saw them."""
 
     episodes: tuple[Episode, ...]
+    """Of each player."""
+    ends: tuple[Array, ...] | None = None
+    """What each player saw after each inner episode: `[inner episodes, *tables, ...]`. None: not kept."""
 
     def view(self, player: int) -> Episode:
         return self.episodes[player]
