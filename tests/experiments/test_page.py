@@ -67,6 +67,12 @@ def test_agents_of_every_kind_of_run_beside_a_strategy_by_name(runs, tmp_path, c
         "Agent 1 of the ppi-mixed run ppi, seed 0, after phase 2. Before every move it imagines 2 futures of 3 rounds "
         "for each of its actions; its temperature is 0.01."
     )
+    how = {each["name"]: each["about"].split("after phase 2. ")[-1] for each in data["players"]}
+    assert how["a2c 0"] == "It learned by trial alone, and imagines no futures."
+    assert how["coala 0"] == f"{how['a2c 0']} It remembers all episodes of a match."
+    assert re.fullmatch(
+        r"It cooperates with probability \d\.\d\d at first, .* after DD \(its own move first\)\.", how["exact 0"]
+    )
 
 
 def weights(data: dict, name: str) -> str:
@@ -142,6 +148,7 @@ def test_episodes_of_a_run_on_a_grid_are_those_of_coplayer_watch(tmp_path, monke
     registry.train(adjust(TINY_COALA, game=game, **SMALL, seeds=1), tmp_path / "run")
     assert page(tmp_path / "run", "--out", tmp_path / "play.html") == 0
     data = data_of(tmp_path / "play.html")
+    assert re.match("Agent 0 of the cleanup-(mixed|shaping) run run, ", data["players"][0]["about"])  # the recipe
     assert [(*each["names"], each["title"]) for each in data["replays"]] == [
         ("run 0", met, f"inner episode {i} of 4") for met in ("run 1", "a naive learner") for i in (1, 2, 4)
     ]
@@ -165,6 +172,7 @@ def test_agents_of_a_coin_game_meet_on_the_page_and_play_an_episode_there(runs, 
     assert data["game"]["name"] == "coin" and [each["name"] for each in data["players"]] == [
         *("coin 0", "coin 1", "random", "greedy", "considerate")
     ]
+    assert data["players"][0]["about"].startswith("Agent 0 of the a2c-mixed run coin, seed 0, after phase 2.")
     (replay,) = data["replays"]
     assert (replay["names"], replay["title"]) == (["coin 0", "coin 1"], "one episode")
     assert set(replay["measures"]) == {"own_coins", "other_coins"} and len(replay["scenes"]) == 4

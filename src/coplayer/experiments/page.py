@@ -14,10 +14,12 @@ from coplayer.experiments.protocol import Experiment
 from coplayer.experiments.words import run_of
 from coplayer.games.matrix import MatrixGame
 from coplayer.pages.grid import Replay, rules_of, write_grid_page
-from coplayer.pages.play import Seated, write_page
+from coplayer.pages.play import Seated, rule, write_page
 from coplayer.play.player import Player
 from coplayer.players.automaton import named_automaton
+from coplayer.players.memory1 import Memory1
 from coplayer.players.planner import PPIPlayer
+from coplayer.players.recurrent import RecurrentPlayer
 from coplayer.runs.files import require_new_file
 from coplayer.runs.folder import RunFolder
 
@@ -78,6 +80,7 @@ class Run(NamedTuple):
 
     word: str
     name: str
+    recipe: str
     experiment: Experiment
     settings: Any
     agents: list[Player]
@@ -87,13 +90,13 @@ class Run(NamedTuple):
 
 def _run(folder: RunFolder, word: str, phase: int | None, seed: int | None) -> Run:
     experiment, settings = registry.settings_of_folder(folder)
-    name = folder.path.resolve().name
+    name, (recipe, _) = folder.path.resolve().name, registry.recipe_of(folder.config(), settings)
     if word in pretrained.list() and folder.path == pretrained.folder(word):  # the last agents of one seed
         phase, agents = settings.run.phases, pretrained(word)
-        return Run(word, name, experiment, settings, agents, phase, settings.run.seed)
+        return Run(word, name, recipe, experiment, settings, agents, phase, settings.run.seed)
     phase, seed = registry.phase_of(folder, phase), settings.run.seed if seed is None else seed
     agents = registry.load(folder.path, phase=phase, seed=seed)
-    return Run(word, name, experiment, settings, agents, phase, seed)
+    return Run(word, name, recipe, experiment, settings, agents, phase, seed)
 
 
 def _agents(run: Run, learner: int | None) -> dict[str, Seated]:
@@ -105,7 +108,7 @@ def _agents(run: Run, learner: int | None) -> dict[str, Seated]:
     found = {}
     trained = {"rounds": game.rounds, "episodes": run.experiment.match_episodes(run.settings)}
     for number in range(count) if learner is None else [learner]:
-        where = f"Agent {number} of the {run.experiment.NAME} run {run.name}, seed {run.seed}, after phase {run.phase}."
+        where = f"Agent {number} of the {run.recipe} run {run.name}, seed {run.seed}, after phase {run.phase}."
         seat = None if game.symmetric else number % 2
         about = f"{where} {_how(run.agents[number])}".strip()
         found[f"{run.name} {number}"] = Seated(run.agents[number], about, seat, **trained)
@@ -133,11 +136,14 @@ def _replays(run: Run, learner: int) -> list[Replay]:
 
 
 def _how(agent: Player) -> str:
-    """How an agent decides, in a sentence; nothing where the kind of player says enough."""
-    if not isinstance(agent, PPIPlayer):
-        return ""
-    planner = agent.settings
-    return (
-        f"Before every move it imagines {planner.rollouts} futures of {planner.horizon} rounds for each of its actions;"
-        f" its temperature is {planner.temperature:g}."
-    )
+    """How an agent decides, in words; nothing for a kind of player that is not known here."""
+    if isinstance(agent, PPIPlayer):
+        planner = agent.settings
+        return (
+            f"Before every move it imagines {planner.rollouts} futures of {planner.horizon} rounds for each of its"
+            f" actions; its temperature is {planner.temperature:g}."
+        )
+    if isinstance(agent, RecurrentPlayer):
+        learned = "It learned by trial alone, and imagines no futures."
+        return f"{learned} It remembers all episodes of a match." if agent.lasting else learned
+    return rule(agent) if isinstance(agent, Memory1) and agent.probabilities.shape == (5, 2) else ""

@@ -31,8 +31,8 @@ CLEANUP = Form(
 COIN = Form(
     "The coin game, a game of two",
     "Whose coin is it?",
-    "Any coin is worth a point to the player who takes it. A coin of the other one's costs the other two. Will you "
-    "leave it lying, and will the other one leave yours?",
+    "Any coin is worth a point to whoever takes it. A coin that belongs to the other costs the other two points. Will "
+    "you leave it lying, and will the other one leave yours?",
     STYLES,
     SCRIPTS,
 )

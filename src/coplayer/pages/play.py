@@ -102,7 +102,7 @@ def fixed_players(game: MatrixGame) -> dict[str, Seated]:
         table = np.full((game.observation_space.size, game.num_actions), 1 / game.num_actions)
         return {"random": Seated(Memory1(table), "Every action is as likely as any other.")}
     found = {
-        name.replace("_", " "): Seated(named_strategy(name), _rule(named_strategy(name)))
+        name.replace("_", " "): Seated(named_strategy(name), rule(named_strategy(name)))
         for name in PRISONERS_DILEMMA_STRATEGIES
     }
     for claim in CLAIMS:
@@ -110,13 +110,13 @@ def fixed_players(game: MatrixGame) -> dict[str, Seated]:
             player = extortion(game, claim, largest_phi(game, claim))
         except CoplayerError:  # no prisoner's dilemma
             return found
-        about = f"Claims {claim:g} times the surplus that it leaves to the other. {_rule(player)}"
+        about = f"Claims {claim:g} times the surplus that it leaves to the other. {rule(player)}"
         found[f"extortioner {claim:g}"] = Seated(player, about)
     return found
 
 
-def _rule(player: Memory1) -> str:
-    """A memory-1 player in words."""
+def rule(player: Memory1) -> str:
+    """A memory-1 player of two actions in words."""
     first, *after = np.asarray(player.probabilities)[:, 0]
     parts = ", ".join(f"{p:.2f} after {pair}" for p, pair in zip(after, ("CC", "CD", "DC", "DD"), strict=True))
     return f"It cooperates with probability {first:.2f} at first, {parts} (its own move first)."
