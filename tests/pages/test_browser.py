@@ -181,7 +181,10 @@ def test_guessing_tells_nothing_until_the_guess(view, made):
     page.get_by_label("Guess").check()
     page.get_by_label("Rounds").fill("4")
     page.get_by_role("button", name="Begin").click()
-    for key in "cdcd":
+    page.keyboard.press("c")
+    told = r"Round 1: You cooperated, the other (cooperated|defected)\. You (−1|1), the other [12]\."
+    assert re.fullmatch(told, page.locator("#live").inner_text())
+    for key in "dcd":
         page.keyboard.press(key)
     assert page.locator(".mind").count() == 0 and page.locator("#numbers").count() == 0
     assert page.locator(".who").all_inner_texts() == ["You", "The other"]
@@ -202,7 +205,7 @@ def test_two_players_are_watched(view, made):
     page.get_by_role("button", name="Next round").click()
     assert page.locator("#title").inner_text() == "Round 2 of 8"
     assert "It follows a rule" in page.locator(".mind").inner_text()
-    page.get_by_label("Whose mind").select_option(label="mind (first)")
+    page.get_by_label("Whose mind").select_option(label="mind")
     assert "tit for tat will cooperate" in page.locator(".mind").inner_text()
     page.get_by_role("button", name="Play on").click()
     assert page.locator("#live").inner_text() == "The rounds go on by themselves."
@@ -217,6 +220,37 @@ def test_two_players_are_watched(view, made):
     assert [row[0] for row in cells(page, "numbers")] == ["mind", "tit for tat"]
 
 
+def ends_of_lines(page):
+    return [re.sub(r" [−\d.]+$", "", text) for text in page.locator(".charts .name").all_text_contents()]
+
+
+def test_two_of_one_name_are_told_apart(view, made):
+    page = view(made)
+    page.get_by_label("Watch").check()
+    page.get_by_label("Second player").select_option(label="mind")
+    page.get_by_label("Rounds").fill("2")
+    page.get_by_role("button", name="Begin").click()
+    page.get_by_role("button", name="To the end").click()
+    names = ["mind (first)", "mind (second)"]
+    assert page.locator(".who").all_inner_texts() == names
+    assert [row[0] for row in cells(page, "numbers")] == [row[0] for row in cells(page, "signature")] == names
+    assert page.get_by_label("Whose mind").locator("option").all_inner_texts() == names
+    assert ends_of_lines(page) == ["mind (fi…", "mind (se…"] * 2
+
+
+def test_long_names_are_cut_where_they_are_the_same(view, tmp_path):
+    write_page(tmp_path / "play.html", PD, {f"ppi-mixed {i}": Seated(planner(key=i), "A planner.") for i in range(2)})
+    page = view(tmp_path / "play.html")
+    for other, cut in (("ppi-mixed 1", ["…-mixed 0", "…-mixed 1"]), ("tit for tat", ["ppi-mixe…", "tit for …"])):
+        page.get_by_label("Watch").check()
+        page.get_by_label("Second player").select_option(label=other)
+        page.get_by_label("Rounds").fill("2")
+        page.get_by_role("button", name="Begin").click()
+        page.get_by_role("button", name="To the end").click()
+        assert ends_of_lines(page) == cut * 2
+        page.get_by_role("button", name="Choose another match").click()
+
+
 def test_a_match_that_is_watched_to_its_end_is_worked_out_and_played_once_more(view, made):
     page = view(made)
     page.get_by_label("Watch").check()
@@ -229,7 +263,7 @@ def test_a_match_that_is_watched_to_its_end_is_worked_out_and_played_once_more(v
     page.locator("#worth-progress", has_text="Each pair with a trained player").wait_for(timeout=60_000)
     page.get_by_role("button", name="Once more").click()
     assert page.locator("#title").inner_text() == "Round 1 of 2"
-    assert page.locator("#worth").count() == 0
+    assert page.locator("#worth").count() == 0 and page.locator("#live").inner_text() == ""
 
 
 def test_rounds_and_episodes_suit_who_is_met_unless_others_are_asked_for(view, made):
@@ -325,6 +359,21 @@ def test_on_a_telephone_nothing_sticks_out_and_fingers_find_the_buttons(view, ma
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     paper = page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
     assert paper == {"light": "rgb(248, 245, 239)", "dark": "rgb(21, 20, 18)"}[scheme]
+
+
+def test_numbers_that_round_to_nothing_have_no_sign_and_labels_of_an_axis_keep_apart(view, made):
+    page = view(made)
+    assert page.evaluate("[-0.004, -0.006, 0.004, -2].map((value) => Draw.signed(value))") == [
+        "0.00",
+        "−0.01",
+        "0.00",
+        "−2.00",
+    ]
+    labels = """(low) => [...Draw.fan(300, [[1, 2], [low, 3]], { low, high: 15, style: "", word: "defect" })
+        .querySelectorAll("text")].map((node) => node.textContent)"""
+    assert page.evaluate(labels, -1) == ["−1", "15", "2 imagined rounds"]
+    assert page.evaluate(labels, -9) == ["−9", "0", "15", "2 imagined rounds"]
+    assert page.evaluate(labels, 0) == ["0", "15", "2 imagined rounds"]
 
 
 def test_every_control_and_picture_has_a_name(view, made):

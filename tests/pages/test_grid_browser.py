@@ -150,6 +150,7 @@ def test_a_reload_keeps_the_match_and_the_replay(view, made):
     page.reload()
     assert page.locator(".board").inner_text() == board and where(page) == seen
     page.get_by_role("button", name="Choose something else").click()
+    assert page.locator("#live").inner_text() == ""
     page.get_by_label("Replay").check()
     page.get_by_label("Episode", exact=True).select_option(label="inner episode 2 of 2")
     page.get_by_role("button", name="Look").click()
@@ -202,6 +203,7 @@ def test_guessing_tells_nothing_until_the_guess(view, made):
     assert page.locator(".mind").count() == 0 and page.locator("#toggle").count() == 0
     for key in ("ArrowLeft", "ArrowUp"):
         page.keyboard.press(key)
+        assert re.search(r"\. Points: you \d, the other \d\.", page.locator("#live").inner_text())
     assert title(page) == "The match is over" and page.locator("#numbers").count() == 0
     page.get_by_label("Your guess").select_option(label="shaper")
     page.get_by_role("button", name="Tell me").click()

@@ -3,7 +3,7 @@
 "use strict";
 
 const Board = (() => {
-  const { el, svg } = Draw;
+  const { el, inside, svg } = Draw;
   const CELL = 84;
   const NAMES = 26; // the height of the names of columns, above the grid
   const ROUND = 24; // half the width of a player
@@ -209,16 +209,18 @@ const Board = (() => {
   const listed = (parts) =>
     parts.length > 1 ? `${parts.slice(0, -1).join(", ")} and ${parts.at(-1)}` : parts.join("");
 
+  const ownerOf = (name) => (name === "You" ? "yours" : inside(name));
+
   /** What player k did in a round. */
   function deed(game, round, k, names) {
     const { scene, actions, rewards, measures } = round;
     if (scene.frozen[k]) return `${names[k]} stood still, frozen`;
-    const other = names[1 - k] === "You" ? "you" : names[1 - k];
+    const other = inside(names[1 - k]);
     const gains = [];
     if (game.name === "cleanup-lite" && rewards[k] > 0) gains.push("took an apple");
     if (measures[k].cleaning) gains.push("cleaned a patch of the river");
     if (measures[k].own_coins) gains.push(names[k] === "You" ? "took a coin of yours" : "took a coin of its own");
-    if (measures[k].other_coins) gains.push(other === "you" ? "took a coin of yours" : `took a coin of ${other}`);
+    if (measures[k].other_coins) gains.push(`took a coin of ${ownerOf(names[1 - k])}`);
     const action = actions[k];
     const act =
       action < Grid.MOVES.length
@@ -246,7 +248,7 @@ const Board = (() => {
     };
     const { apple: apples = [], dirt: patches = [] } = scene.things;
     const coins = ["own coin", "other coin"].flatMap((kind, k) =>
-      (scene.things[kind] ?? []).map((cell) => `A coin of ${names[k] === "You" ? "yours" : names[k]}: ${at(cell)}.`),
+      (scene.things[kind] ?? []).map((cell) => `A coin of ${ownerOf(names[k])}: ${at(cell)}.`),
     );
     const land =
       game.name === "coin"
@@ -266,7 +268,7 @@ const Board = (() => {
     const players = [0, 1].map((k) => entry(token(k, letters[k]), names[k]));
     const things =
       game.name === "coin"
-        ? [0, 1].map((k) => entry(coin(k, letters[k]), `a coin of ${names[k] === "You" ? "yours" : names[k]}`))
+        ? [0, 1].map((k) => entry(coin(k, letters[k]), `a coin of ${ownerOf(names[k])}`))
         : [
             entry(apple(), "an apple, 1 point"),
             entry(dirt(), "a patch of dirt"),

@@ -18,7 +18,10 @@ const Draw = (() => {
   const svg = (tag, attributes = {}, ...children) =>
     fill(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
 
-  const signed = (value, digits = 2) => (value < 0 ? `−${Math.abs(value).toFixed(digits)}` : value.toFixed(digits));
+  function signed(value, digits = 2) {
+    const text = Math.abs(value).toFixed(digits);
+    return value < 0 && Number(text) ? `−${text}` : text;
+  }
   const share = (value) => (value === null ? "–" : value.toFixed(2));
   const points = (value) => signed(value, Number.isInteger(Math.round(value * 1e6) / 1e6) ? 0 : 2);
   const capital = (text) => text[0].toUpperCase() + text.slice(1);
@@ -159,7 +162,18 @@ const Draw = (() => {
     return values.map((value, i) => (total += value) / (i + 1));
   }
 
-  const short = (text) => (text.length > 9 ? `${text.slice(0, 8)}…` : text);
+  /** Names as short as charts have room for: their beginnings, or their ends where the beginnings are the same. */
+  function brief(names) {
+    const cut = (part) => names.map((name) => (name.length > 9 ? part(name) : name));
+    const starts = cut((name) => `${name.slice(0, 8)}…`);
+    return new Set(starts).size === names.length ? starts : cut((name) => `…${name.slice(-8)}`);
+  }
+
+  /** The names of both sides, told apart. */
+  const apart = (names) => (names[0] === names[1] ? [`${names[0]} (first)`, `${names[1]} (second)`] : names);
+
+  /** A name inside a sentence. */
+  const inside = (name) => (name === "You" || name === "The other" ? name.toLowerCase() : name);
 
   /** Labels at the ends of lines, moved apart. */
   function spread(places, gap, low, high) {
@@ -226,7 +240,8 @@ const Draw = (() => {
     const x = (t) => left + ((width - left - right) * t) / (count - 1);
     const y = (value) => top + ((height - top - bottom) * (high - value)) / (high - low || 1);
     const path = (row) => row.map((value, t) => `${t ? "L" : "M"}${x(t).toFixed(1)} ${y(value).toFixed(1)}`).join("");
-    const ticks = [...new Set([low, 0, high])].map((value) => [
+    const crowded = [low, high].some((end) => end !== 0 && Math.abs(y(end) - y(0)) < 12);
+    const ticks = [...new Set(crowded ? [low, high] : [low, 0, high])].map((value) => [
       svg("line", { x1: left, x2: width - right, y1: y(value), y2: y(value), class: "grid" }),
       svg("text", { x: left - 5, y: y(value) + 4, "text-anchor": "end" }, points(value)),
     ]);
@@ -275,7 +290,9 @@ const Draw = (() => {
 
   return {
     about,
+    apart,
     bar,
+    brief,
     byKind,
     capital,
     cards,
@@ -285,13 +302,13 @@ const Draw = (() => {
     el,
     fan,
     field,
+    inside,
     lineChart,
     number,
     numbers,
     points,
     running,
     share,
-    short,
     signed,
     spread,
     svg,

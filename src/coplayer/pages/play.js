@@ -3,19 +3,21 @@
 
 (() => {
   const {
+    apart,
     bar,
+    brief,
     capital,
     choice,
     columns,
     el,
     fan,
     field,
+    inside,
     lineChart,
     number,
     points,
     running,
     share,
-    short,
     signed,
     svg,
     trained,
@@ -145,7 +147,8 @@
   }
 
   const hidden = () => !table.guessed;
-  const nameOf = (k) => (table.sides[k] === null ? "You" : hidden() ? "The other" : data.players[table.sides[k]].name);
+  const calledBy = (side) => (side === null ? "You" : hidden() ? "The other" : data.players[side].name);
+  const nameOf = (k) => apart(table.sides.map(calledBy))[k];
 
   function remember() {
     const moves = table.match.played.map(({ actions }) => (table.watching ? null : actions[0]));
@@ -331,10 +334,11 @@
     return table.match.over;
   });
 
-  /** Leave a match: nothing of it is worked out any more. */
+  /** Leave a match: nothing of it is worked out any more, or told. */
   function stop() {
     pace.pause();
     meeting++;
+    announce("");
   }
 
   function play(action) {
@@ -347,7 +351,8 @@
     remember();
     show(false);
     const [one, other] = round.actions;
-    const told = `Round ${match.played.length}: ${nameOf(0)} ${did(one)}, ${nameOf(1)} ${did(other)}. ${nameOf(0)} ${points(round.rewards[0])}, ${nameOf(1)} ${points(round.rewards[1])}.`;
+    const [first, second] = [nameOf(0), inside(nameOf(1))];
+    const told = `Round ${match.played.length}: ${first} ${did(one)}, ${second} ${did(other)}. ${first} ${points(round.rewards[0])}, ${second} ${points(round.rewards[1])}.`;
     const next = match.over
       ? " The match is over."
       : match.played.length % match.rounds === 0
@@ -428,7 +433,7 @@
     const reached = Math.min(at ?? 0, match.played.length - 1); // by the tab key
     const rounds = match.played.map(({ actions, rewards, episode }, t) => {
       const opens = match.episodes > 1 && t % match.rounds === 0;
-      const label = `Round ${t + 1}: ${nameOf(0)} ${did(actions[0])}, ${nameOf(1)} ${did(actions[1])}; ${points(rewards[0])} and ${points(rewards[1])}`;
+      const label = `Round ${t + 1}: ${nameOf(0)} ${did(actions[0])}, ${inside(nameOf(1))} ${did(actions[1])}; ${points(rewards[0])} and ${points(rewards[1])}`;
       const pick = () => {
         table.chosen = t;
         show(false);
@@ -465,7 +470,7 @@
       "section",
       {
         class: "history",
-        "aria-label": `Rounds so far, ${nameOf(0)} above, ${nameOf(1)} below; the arrow keys go from round to round`,
+        "aria-label": `Rounds so far, ${inside(nameOf(0))} above, ${inside(nameOf(1))} below; the arrow keys go from round to round`,
       },
       el("ol", { onkeydown: move }, rounds),
     );
@@ -584,7 +589,7 @@
           "Whose mind",
           choice(
             table.mind,
-            { "": [0, 1].map((k) => [k, `${nameOf(k)} (${k ? "second" : "first"})`]) },
+            { "": [0, 1].map((k) => [k, nameOf(k)]) },
             (value) => ((table.mind = Number(value)), show(false)),
           ),
         ),
@@ -781,8 +786,8 @@
     const moves = [0, 1].map((k) => played.map((round) => (round.actions[k] === game.cooperation ? 1 : 0)));
     const sums = rewards.map((row) => running(row).map((value, t) => value * (t + 1)));
     const all = [0, ...sums.flat()];
-    const lines = (values) =>
-      [0, 1].map((k) => ({ name: short(nameOf(k)), style: k ? "s2" : "s1", values: values[k] }));
+    const called = brief([nameOf(0), nameOf(1)]);
+    const lines = (values) => called.map((name, k) => ({ name, style: k ? "s2" : "s1", values: values[k] }));
     const cells = (k) => [
       nameOf(k),
       points(Mind.sum(rewards[k])),

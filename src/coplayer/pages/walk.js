@@ -2,7 +2,7 @@
 "use strict";
 
 (() => {
-  const { bar, capital, choice, el, field, lineChart, number, points, running, short, signed, wide } = Draw;
+  const { apart, bar, brief, capital, choice, el, field, inside, lineChart, number, points, running, signed, wide } = Draw;
   const { announce, byId, forget } = Frame;
   const MOST_ROUNDS = 300;
   const MOST_EPISODES = 100;
@@ -69,11 +69,8 @@
   let looking = null; // the viewer of a replay, where one is shown
 
   const hidden = () => !table.guessed;
-  const nameOf = (k) => (table.sides[k] === null ? "You" : hidden() ? "The other" : data.players[table.sides[k]].name);
-  const names = () => {
-    const found = [nameOf(0), nameOf(1)];
-    return found[0] === found[1] ? [`${found[0]} (first)`, `${found[1]} (second)`] : found;
-  };
+  const calledBy = (side) => (side === null ? "You" : hidden() ? "The other" : data.players[side].name);
+  const names = () => apart(table.sides.map(calledBy));
   const lettersOf = (names) => (names[0] === "You" ? ["Y", "A"] : ["1", "2"]);
 
   const pace = Frame.pacer(STEP, () => {
@@ -142,9 +139,10 @@
     setup();
   }
 
-  /** Nothing that was under way goes on. */
+  /** Nothing that was under way goes on, or is told. */
   function leave() {
     pace.pause();
+    announce("");
     looking?.stop();
     looking = null;
     table = null;
@@ -227,7 +225,7 @@
 
   /** A grid to look at while one chooses. */
   function example() {
-    const names = ["You", "the other"];
+    const names = ["You", "The other"];
     const replay = data.replays[0];
     const busiest = (rounds) =>
       rounds.reduce((best, { scene }) => (variety(scene) > variety(best) ? scene : best), rounds[0].scene);
@@ -336,7 +334,7 @@
         ? ` Episode ${round.episode + 2} begins, on a fresh grid.`
         : "";
     const sums = `Points: ${names()
-      .map((name, k) => `${name} ${points(totals(k))}`)
+      .map((name, k) => `${inside(name)} ${points(totals(k))}`)
       .join(", ")}.`;
     if (!pace.going() || match.over)
       announce(
@@ -564,7 +562,7 @@
     const sums = (values) => running(values).map((value, t) => value * (t + 1));
     const chart = (caption, values) => {
       const all = [0, ...values.flat()];
-      const series = called.map((name, k) => ({ name: short(name), style: k ? "s2" : "s1", values: values[k] }));
+      const series = brief(called).map((name, k) => ({ name, style: k ? "s2" : "s1", values: values[k] }));
       const format = (value) => (value === null ? "–" : points(Math.round(value * 100) / 100));
       const scale = { low: Math.min(...all), high: Math.max(1, ...all) };
       const options = { series, ...scale, format, label: caption, breaks: table.match.breaks() };
