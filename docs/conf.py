@@ -65,7 +65,7 @@ def show_formulas(app: Any, what: str, name: str, obj: object, options: Any, lin
         lines.clear()
     marked: list[str] = []
     for line in lines:
-        opens = line.startswith("    ") and not (marked[-2:] and marked[-2].startswith("    "))
+        opens = line.startswith("    ") and not (marked[1:] and marked[-2].startswith("    "))
         if opens and marked[-1:] == [""]:
             marked += ["::", ""]
         marked.append(line)

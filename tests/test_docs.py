@@ -143,12 +143,31 @@ def test_tutorials_run(tutorial):
     nbclient.NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(path.parent)}}).execute()
 
 
-def test_the_site_has_all_agents_of_the_package_on_pages_that_are_linked(monkeypatch):
+@pytest.fixture
+def conf(monkeypatch):
+    """What the site is built by."""
     monkeypatch.setattr(typing, "GENERATING_DOCUMENTATION", None, raising=False)  # conf.py sets it
-    conf = runpy.run_path(str(REPOSITORY / "docs" / "conf.py"))
+    return runpy.run_path(str(REPOSITORY / "docs" / "conf.py"))
+
+
+def test_the_site_has_all_agents_of_the_package_on_pages_that_are_linked(conf):
     assert sorted(name for names in conf["PAGES"].values() for name in names) == cp.pretrained.list()
     for name in conf["PAGES"]:
         assert f'href="{name}"' in read("docs/page.md") and f'href="{name}"' in read("docs/index.md")
+
+
+@pytest.mark.parametrize(
+    ("docstring", "shown"),
+    [
+        (["What it is.", "", "    a = b", "    c = d", "", "More."], "What it is.||::||    a = b|    c = d||More."),
+        (["What it is", "    and goes on."], "What it is|    and goes on."),
+        (["    a = b"], "    a = b"),
+        (["Alias for field number 0"], ""),
+    ],
+)
+def test_the_site_shows_formulas_of_docstrings_as_they_stand(conf, docstring, shown):
+    conf["show_formulas"](None, "function", "name", None, None, docstring)
+    assert "|".join(docstring) == shown
 
 
 def test_every_tutorial_is_run():
