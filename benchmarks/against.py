@@ -25,7 +25,7 @@ from coplayer.errors import CoplayerError, require
 from coplayer.runs.files import write_atomically
 
 TREE = Path(__file__).parent.parent
-FIRST = "contestant"  # the column that names a row
+NAME = "contestant"  # the column that names a row, here; in other tables a row's first column does
 NEVER = "first call, s"  # compared with whatever the compilation cache holds
 Numbers = dict[tuple[str, str, str], float]  # of one turn, by section, row and column
 
@@ -73,10 +73,9 @@ def sections_of(tree: Path, part: str) -> list[dict[str, Any]]:
 def numbers(sections: list[dict[str, Any]]) -> Numbers:
     """The numbers of all tables."""
     return {
-        (section["title"], row[FIRST], column): float(value)
+        (section["title"], str(next(iter(row.values()))), column): float(value)
         for section in sections
         for row in section["rows"]
-        if FIRST in row
         for column, value in row.items()
         if isinstance(value, int | float) and column != NEVER
     }
@@ -93,7 +92,7 @@ def compared(before: list[Numbers], now: list[Numbers]) -> list[dict[str, Any]]:
             continue
         rows.append(
             {
-                FIRST: f"{key[0]}: {key[1]}",
+                NAME: f"{key[0]}: {key[1]}",
                 "quantity": key[2],
                 "before": median(turn[key] for turn in before),
                 "now": median(turn[key] for turn in now),
