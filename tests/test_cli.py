@@ -170,7 +170,7 @@ def test_the_demo_trains_anew_or_goes_on(tmp_path, monkeypatch, capsys):
         ),
         (["--game.payoffs", "1", "2", "3"], "payoffs: needs n * n numbers, or 2 * n * n, for n >= 2 actions; got 3"),
         (["--game.payoffs", "1", "2", "3", "inf"], "payoffs: every entry must be finite"),
-        (["--pool", "tit_for_two_tats"], "pool: 'tit_for_two_tats' is not uniform, always_cooperate"),
+        (["--pool", "tit_for_two_tats"], "pool: 'tit_for_two_tats' is not uniform, memory2, automata, mutants, axelrod, always_"),
         (["--pool", "0.5,0.5,1.5,0,0"], "every entry must lie in [0, 1], got 0 to 1.5"),
         (["--pool", "0.5,0.5"], "the last axis must have 5 entries"),
         (["--model", "token"], "expected_rewards: needs --model round"),
@@ -305,7 +305,7 @@ def test_a_users_own_game_is_trained_from_its_file_resumed_and_evaluated(own_gam
 def test_learners_who_see_vectors_meet_each_other_alone(own_game, tmp_path, capsys):
     flags = ["--game", f"{own_game}:Vault", "--game.told", "vector", "--out", tmp_path / "run"]
     assert run("train", "a2c-mixed", *TINY, *flags) == 2
-    assert "pool: tabular players need a game whose observations are symbols" in capsys.readouterr().err
+    assert "pool: strangers need a game whose observations are symbols" in capsys.readouterr().err
     flags += ["--learner-share", 1, "--tabular-iterations", 0]
     assert run("train", "a2c-mixed", *TINY, *flags) == 0
     assert set(json.loads((tmp_path / "run" / "evaluation.json").read_text())["phases"]["3"]) == {"learner"}

@@ -332,7 +332,7 @@ def config(run, **changes):
         ({"game": {"name": "evil.py:Game"}}, "'evil.py:Game' is not one of"),
         ({"game": {"name": "../evil.py:Game"}}, "is not one of"),
         ({"game": {"name": ["coin"]}}, "is not one of"),
-        ({"game": {"name": "coin", "size": 10**9}}, "pool: tabular players need"),
+        ({"game": {"name": "coin", "size": 10**9}}, "pool: strangers need"),
         ({"game": {"name": "coin", "size": 10**9}, "co_players__learner_share": 1.0}, "has shape"),
         ({"game": {"name": "matrix", "payoffs": [1e400] * 4}}, "unreadable"),
         ({"game": "ipd"}, "game: must be an object"),

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from coplayer.errors import CoplayerError
+from coplayer.games.coin import CoinGame
 from coplayer.games.matrix import MatrixGame, prisoners_dilemma
 from coplayer.players.automaton import Members, axelrod_automata, axelrod_parts, named_automaton
 from coplayer.players.memory1 import TabularPlayers
@@ -179,6 +180,9 @@ def test_a_pool_of_memory_1_players_is_tabular():
     ("words", "game", "message"),
     [
         (("automata", "nobody"), GAME, "^pool: 'nobody' is not uniform"),
+        (("nobody",), GAME, "^pool: 'nobody' is not uniform, memory2, .*axelrod, .*of the Axelrod library"),
+        (("memory2",), CoinGame(), "^pool: strangers need a game whose observations are symbols"),
+        (("uniform",), CoinGame(), "^pool: strangers need a game whose observations are symbols"),
         (("automata", "1,2"), GAME, "'1,2' is not uniform"),
         (("memory2", "memory2"), GAME, "memory2 must not be named more than once"),
         (("axelrod",), MatrixGame([[4, 0], [3, 2]], rounds=5, cooperation=1), "'axelrod' needs a matrix game"),

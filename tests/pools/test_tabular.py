@@ -254,7 +254,7 @@ def test_random_actions_in_any_game_of_symbols():
 
 def test_pools_and_games_that_do_not_fit_are_refused():
     assert not tabular.has_tables(Commons())
-    with pytest.raises(CoplayerError, match=r"^pool: tabular players need a game whose observations are symbols"):
+    with pytest.raises(CoplayerError, match=r"^pool: strangers need a game whose observations are symbols"):
         tabular.pool_of(("uniform",), Commons())
     for entry in ("tit_for_tat", "1,1,0,1,0"):
         with pytest.raises(CoplayerError, match=r"^pool: .* needs a matrix game of two actions"):

@@ -33,7 +33,6 @@ from coplayer.players.memory1 import (
     PRISONERS_DILEMMA_STRATEGIES,
     TabularPlayers,
     cooperation,
-    fits_named_strategies,
 )
 from coplayer.pools import tabular
 from coplayer.pools.tabular import TabularPool
@@ -69,11 +68,8 @@ def pool_of(entries: tuple[str, ...], game: Game, noise: float = 0.0) -> Pool:
     longer = [entry for entry in entries if _is_longer(entry)]
     if not longer:
         return tabular.pool_of(entries, game)._replace(noise=noise)
-    require(
-        fits_named_strategies(game),
-        f"pool: {longer[0]!r} needs a matrix game of two actions, of which action 0 cooperates; this game allows "
-        "uniform and random",
-    )
+    tabular.require_symbols(game)
+    tabular.require_cooperation(longer[0], game)
     for word in (*FRESH, AXELROD):
         require(entries.count(word) <= 1, f"pool: {word} must not be named more than once")
     fresh = tuple(entry for entry in entries if entry in FRESH)
@@ -82,10 +78,9 @@ def pool_of(entries: tuple[str, ...], game: Game, noise: float = 0.0) -> Pool:
 
 
 def _is_longer(entry: object) -> bool:
-    """Whether a word means strangers that need not be memory-1 players. The library's table is read last, if at all."""
-    if not isinstance(entry, str) or entry in ("uniform", "random", *PRISONERS_DILEMMA_STRATEGIES) or "," in entry:
-        return False
-    return entry in (*FRESH[1:], AXELROD) or entry in axelrod_automata()
+    """Whether a word means no memory-1 players: those of `tabular.pool_of` do. The library's table is not read."""
+    short = ("uniform", "random", *PRISONERS_DILEMMA_STRATEGIES)
+    return isinstance(entry, str) and entry not in short and "," not in entry
 
 
 def _for_training() -> tuple[str, ...]:

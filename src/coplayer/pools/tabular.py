@@ -53,13 +53,27 @@ def pool_of(entries: tuple[str, ...], game: Game) -> TabularPool:
     )
     require(bool(entries), "pool: must have at least one entry")
     require(entries.count("uniform") <= 1, "pool: uniform must not be named more than once")
-    require(
-        has_tables(game),
-        "pool: tabular players need a game whose observations are symbols, those of this game are vectors; "
-        "use learner_share = 1",
-    )
+    require_symbols(game)
     fixed = tuple(_table(entry, game) for entry in entries if entry != "uniform")
     return TabularPool("uniform" in entries, fixed)
+
+
+def require_symbols(game: Game) -> None:
+    """Refuse a game in which there are no strangers, whatever the pool."""
+    require(
+        has_tables(game),
+        "pool: strangers need a game whose observations are symbols, those of this game are vectors; "
+        "use learner_share = 1",
+    )
+
+
+def require_cooperation(entry: str, game: Game) -> None:
+    """Refuse an entry of a pool whose strangers cooperate and defect, in a game where that has no meaning."""
+    require(
+        fits_named_strategies(game),
+        f"pool: {entry!r} needs a matrix game of two actions, of which action 0 cooperates; this game allows uniform "
+        "and random",
+    )
 
 
 def random_actions(game: Game) -> TabularPool:
@@ -75,11 +89,7 @@ def _random_table(game: Game) -> tuple:
 def _table(entry: str, game: Game) -> tuple:
     if entry == "random":
         return _random_table(game)
-    require(
-        fits_named_strategies(game),
-        f"pool: {entry!r} needs a matrix game of two actions, of which action 0 cooperates; this game allows uniform "
-        "and random",
-    )
+    require_cooperation(entry, game)
     with jax.ensure_compile_time_eval():  # a pool is a constant, wherever it is made
         if entry in PRISONERS_DILEMMA_STRATEGIES:
             player = named_strategy(entry)
