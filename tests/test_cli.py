@@ -44,6 +44,20 @@ def test_every_help_reads(command, capsys):
     assert "usage: coplayer" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("command", [["watch"], ["train", "a2c-mixed"], ["sweep", "exact-ipd"]])
+def test_help_is_broken_by_the_width_of_the_terminal_alone(command, capsys, monkeypatch):
+    """Not where its docstring is broken."""
+    shown = {
+        "watch": 'the folder "figures" of the run. An archive stays as it is: there --out is needed.',
+        "train": "On Slurm, Open MPI, Kubernetes and Cloud TPU they find one another;",
+        "sweep": "all combinations are trained. Where a value has a comma, part the values by semicolons:",
+    }
+    monkeypatch.setenv("COLUMNS", "900")
+    with pytest.raises(SystemExit):
+        run(*command, "--help")
+    assert shown[command[0]] in capsys.readouterr().out
+
+
 def test_nothing_asked_for_is_a_hint(capsys):
     assert run() == 2
     assert capsys.readouterr().err.startswith("coplayer: Expected one of {train, sweep, demo,")
@@ -75,7 +89,12 @@ def test_nothing_asked_for_is_a_hint(capsys):
         ("train a2c-mixed --game.payoffs [[1,-1],[2]]", "game.payoffs: every row must have the same length"),
         ("train a2c-mixed --game.payoffs [[1,-1],[2,x]]", "game.payoffs: must be numbers, or nested lists such as [["),
         ("train a2c-mixed --game --out x", "game: needs a value, one of ipd, matrix"),
-        ("train a2c-mixed --game matrix", "Missing from coplayer train a2c-mixed: --game.payoffs"),
+        (
+            "train a2c-mixed --game matrix",
+            "Missing from coplayer train a2c-mixed: --game.payoffs (see coplayer train a2c-mixed --help)",
+        ),
+        ("archive run", "Missing from coplayer archive: --out (see coplayer archive --help)"),
+        ("evaluate --phases all --out x", "Missing value for argument 'folder'."),
         ("train foo --out x", "train: must be one of ppi-mixed, ppi-step1"),
         ("trane", "unrecognized options: trane; Available subcommands: train, sweep, demo"),
     ],
@@ -170,7 +189,10 @@ def test_the_demo_trains_anew_or_goes_on(tmp_path, monkeypatch, capsys):
         ),
         (["--game.payoffs", "1", "2", "3"], "payoffs: needs n * n numbers, or 2 * n * n, for n >= 2 actions; got 3"),
         (["--game.payoffs", "1", "2", "3", "inf"], "payoffs: every entry must be finite"),
-        (["--pool", "tit_for_two_tats"], "pool: 'tit_for_two_tats' is not uniform, memory2, automata, mutants, axelrod, always_"),
+        (
+            ["--pool", "tit_for_two_tats"],
+            "pool: 'tit_for_two_tats' is not uniform, memory2, automata, mutants, axelrod",
+        ),
         (["--pool", "0.5,0.5,1.5,0,0"], "every entry must lie in [0, 1], got 0 to 1.5"),
         (["--pool", "0.5,0.5"], "the last axis must have 5 entries"),
         (["--model", "token"], "expected_rewards: needs --model round"),

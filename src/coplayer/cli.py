@@ -65,6 +65,8 @@ PARSER_SAYS = {  # in the parser's words, and in ours
     r"Error parsing --": "",
     r"invalid literal for int\(\) with base 10:": "must be a whole number, got",
     r"could not convert string to float:": "must be a number, got",
+    r"(Missing from [^:]+: --\S+) .*?\(required\)": r"\1",
+    r"argument 'command\.": "argument '",
     r" Argument helptext: .*?(?=For full helptext|$)": "",
     r"\.? ?For full helptext, (see|run):? .*": "",
     r"Unrecognized options: (.*?) (Perhaps|Available)": r"unrecognized options: \1; \2",
@@ -147,7 +149,7 @@ class Sweep(OfRecipe):
     engine: Literal["processes", "ray", "slurm"] = "processes"
     """Where jobs run: processes of this machine, a Ray cluster (coplayer[ray]) or Slurm (coplayer[slurm])."""
     cores: int = runtime.usual_cores()
-    """CPU cores of each job. The default is what coplayer train uses, to the same numbers."""
+    """CPU cores of each job. The default is what coplayer train uses; its numbers are then the same."""
     gpus: float = 0.0
     """GPUs of each job, with ray also a part of one. 0: jobs compute on the CPU."""
     jobs: int = 0
@@ -246,12 +248,12 @@ class Watch(Reading):
 
 @dataclass(frozen=True)
 class Page(Reading):
-    """Write a web page, one file, on which a person plays a matrix game, CleanUp-lite or the coin game against agents
-    and sees what they think."""
+    """Write a web page, one file, for a matrix game, CleanUp-lite or the coin game: play against agents, and see what
+    they think."""
 
     agents: tyro.conf.Positional[tuple[str, ...]]
-    """Folders of runs, for their agents, names of agents that come with the package, such as ppi-mixed, and names of
-    further opponents such as Grudger. The strategies tit_for_tat, always_defect and so on are on every page of a game
+    """Folders of runs for their agents, names such as ppi-mixed for agents that come with the package, and names of
+    further opponents, such as Grudger. The strategies tit_for_tat, always_defect and so on are on every page of a game
     in which they have a meaning."""
     out: Path = Path("play.html")
     """File for the page. A file that exists already is refused."""
@@ -310,9 +312,9 @@ class Matches(Computing):
     """A command that lets players of the prisoner's dilemma meet."""
 
     players: tyro.conf.Positional[tuple[str, ...]]
-    """Names of strategies such as tit_for_tat or "Tit For Tat" (the Axelrod library's name), "axelrod" for all its
-    strategies that are finite automata, folders of runs for their agents, and names of agents that come with the
-    package, such as ppi-mixed."""
+    """Names of strategies, such as tit_for_tat or "Tit For Tat" (the Axelrod library's name). "axelrod" is all its
+    strategies that are finite automata. Folders of runs are for their agents, and names such as ppi-mixed for agents
+    that come with the package."""
     rounds: int = 100
     """Rounds of a match."""
     payoffs: tuple[float, float, float, float] = (1.0, -1.0, 2.0, 0.0)
@@ -680,7 +682,7 @@ def make_app(arguments: list[str], console: Console) -> SubcommandApp:
 def add_command(app: SubcommandApp, kind: type, job: Callable[[Any, Console], None], console: Console) -> None:
     """Add the command whose flags are the fields of `kind`, and whose help is its docstring."""
 
-    def command(command: Flat[kind]) -> Job:
+    def command(command: Flat[flags.described(kind)]) -> Job:
         return partial(job, command, console)
 
     command.__doc__ = kind.__doc__

@@ -96,6 +96,7 @@ def flags_of(settings: Any, game: str, *, base: type, presets: Mapping[str, str]
     """A dataclass for tyro: the fields of `base`, and those of all groups of the settings and of their game, whose name
     is `game`. `presets`: what is said of each.
     """
+    base = described(base)
     of_base = documentation(base)
     metavar = f"{{{','.join(names.GAMES)},FILE.py:CLASS}}"
     chosen = tyro.conf.arg(metavar=metavar, help=of_base[GAME])
@@ -112,6 +113,22 @@ def flags_of(settings: Any, game: str, *, base: type, presets: Mapping[str, str]
         fields.append((_group_field(name), Annotated[tyro.conf.OmitArgPrefixes[kind], shown], kind()))
     name = f"{type(settings).__name__}Flags"
     return dataclasses.make_dataclass(name, fields, bases=(base,), frozen=True, kw_only=True)
+
+
+def described(command: type[T]) -> type[T]:
+    """A dataclass like `command`, each of whose flags has its docstring on one line as its help. The parser itself
+    would keep the breaks between the docstring's lines, whatever the width of the terminal.
+    """
+    kinds, texts = typing.get_type_hints(command, include_extras=True), documentation(command)
+    fields = [
+        (field.name, Annotated[kinds[field.name], tyro.conf.arg(help=texts[field.name])], _default_of(field))
+        for field in dataclasses.fields(command)
+    ]
+    return dataclasses.make_dataclass(command.__name__, fields, bases=(command,), frozen=True, kw_only=True)
+
+
+def _default_of(field: dataclasses.Field) -> Any:
+    return dataclasses.field() if field.default is dataclasses.MISSING else field.default
 
 
 def settings_from(flags: Any, settings: T) -> T:

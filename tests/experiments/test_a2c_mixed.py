@@ -435,7 +435,7 @@ def test_train_and_evaluate_from_the_command_line(tmp_path, capsys, ablation):
         (["--tabular-iterations=12"], "tabular_iterations: must be a multiple of log_every = 2 below iterations = 12"),
         (["--tabular-learning-rate=0"], "tabular_learning_rate: must be a finite number above 0, got 0"),
         (["--iterations=13"], "iterations: must be a multiple of phases * log_every = 6, got 13"),
-        (["--pool=tit_for_two_tats"], "pool: 'tit_for_two_tats' is not uniform, memory2, automata, mutants, axelrod, always_"),
+        (["--pool=tit_for_two_tats"], "pool: 'tit_for_two_tats' is not uniform, memory2, automata, mutants, axelrod"),
         (["--hidden=10000000"], "GB are free: lower --seed-batch, --episodes"),
     ],
 )
