@@ -1,6 +1,7 @@
 """Settings as flags, and back."""
 
 import dataclasses
+import re
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,17 @@ def test_help_has_a_title_per_group_and_lines_without_breaks(capsys):
     words = " ".join(text.replace("│", " ").split())
     for _, field, _ in each(TINY_A2C):
         assert f"--{field.name.replace('_', '-')}" in words
+
+
+def test_help_is_in_sentences_of_at_most_25_words():
+    settings = [recipe.presets["quick"] for recipe in registry.RECIPES.values()]
+    kinds = {type(group) for one in settings for group in groups_of(one).values()}
+    kinds |= {type(game) for game in names.GAMES.values()} | {Train, cli.Sweep, *cli.JOBS}
+    texts = [flags.documentation(kind).get(field.name, "") for kind in kinds for field in dataclasses.fields(kind)]
+    texts += [kind.__doc__ for kind in kinds] + [cli._about(recipe) for recipe in registry.RECIPES.values()]
+    sentences = [sentence for text in texts for sentence in re.split(r"(?<=[.!?])\s+", text)]
+    assert len(sentences) > 200
+    assert [sentence for sentence in sentences if len(sentence.split()) > 25] == []
 
 
 def test_the_documentation_of_a_field_is_its_docstring_also_of_inherited_ones():

@@ -69,11 +69,11 @@ TABLES, DRAWS, FROZEN = range(3)  # streams of one iteration
 
 @dataclass(frozen=True)
 class BeginningSettings:
-    """Beginning: first iterations among tabular players alone"""
+    """Beginning: first iterations among strangers alone"""
 
     tabular_iterations: int = setting(0, at_least=0)
-    """First iterations, in which the learners meet tabular players alone. After them the optimiser begins anew, and so
-    do the learning rate and the entropy coefficient. No effect where the learners meet no tabular players."""
+    """First iterations, in which the learners meet strangers alone. After them the optimiser begins anew, and so
+    do the learning rate and the entropy coefficient. No effect where the learners meet no strangers."""
     tabular_learning_rate: float = setting(3e-3)
     """Learning rate at the start of the --tabular-iterations, at whose end it is a tenth."""
     tabular_entropy_coefficient: float = setting(0.03, at_least=0)
@@ -85,7 +85,7 @@ class BeginningSettings:
 
 @dataclass(frozen=True)
 class A2CMixed:
-    """A2C learners in the mixed pool: some episodes against each other, the others against tabular players."""
+    """A2C learners in the mixed pool: some episodes against each other, the others against strangers."""
 
     game: Game = prisoners_dilemma()
     co_players: CoPlayerSettings = CoPlayerSettings()
@@ -202,7 +202,7 @@ STRANGERS = {name: adjust(preset, **AMONG_STRANGERS) for name, preset in PRESETS
 RECIPES = {
     NAME: Recipe(A2CMixed.__doc__, SOURCE, PRESETS),
     "a2c-step1": Recipe(
-        "Step 1, in-context best response: A2C learners among tabular players alone.",
+        "Step 1, in-context best response: A2C learners among strangers alone.",
         "Weis et al. 2026, figure 4A-B",
         STEP1,
     ),
@@ -263,11 +263,11 @@ def panel(settings: A2CMixed) -> Panel:
     return Panel("1B", "A2C", "iteration", curves, {"cooperation_vs_learner": Bound(at_least=0.8)})
 
 
-TABULAR_END = 0.1  # what is left of rate and entropy coefficient after the iterations among tabular players alone
+TABULAR_END = 0.1  # what is left of rate and entropy coefficient after the iterations among strangers alone
 
 
 class Part(NamedTuple):
-    """One of the two parts of a training: among tabular players alone, and after it."""
+    """One of the two parts of a training: among strangers alone, and after it."""
 
     split: Split
     updating: a2c.Updating

@@ -76,10 +76,10 @@ class DataSettings(EpisodeSettings):
     """Episodes"""
 
     tabular_episodes: int = setting(200_000)
-    """Episodes of tabular players among themselves that the data set starts with. With --learner-share 1 and without
+    """Episodes of strangers among themselves that the data set starts with. With --learner-share 1 and without
     --start, the actions in these episodes are uniformly random."""
     fresh_tabular: bool = setting(False)
-    """Draw the data set's tabular episodes anew for every batch, instead of storing them."""
+    """Draw the data set's episodes of strangers anew for every batch, instead of storing them."""
     play_blocks: int = setting(1)
     """Equal blocks in which a phase's episodes are played, one after the other. More blocks need less memory."""
 
@@ -110,7 +110,7 @@ class PhasedPlannerSettings(PlannerSettings):
 
 @dataclass(frozen=True)
 class PPIMixed:
-    """PPI learners in the mixed pool: some episodes against each other, the others against tabular players."""
+    """PPI learners in the mixed pool: some episodes against each other, the others against strangers."""
 
     game: Game = prisoners_dilemma()
     co_players: CoPlayerSettings = CoPlayerSettings()
@@ -187,7 +187,7 @@ STRANGERS = {name: adjust(preset, **AMONG_STRANGERS) for name, preset in STEPS.i
 RECIPES = {
     NAME: Recipe(PPIMixed.__doc__, SOURCE, PRESETS | {"demo": DEMO}),
     "ppi-step1": Recipe(
-        "Step 1, in-context best response: PPI learners among tabular players alone.",
+        "Step 1, in-context best response: PPI learners among strangers alone.",
         "Weis et al. 2026, figure 2A-B",
         STEP1,
     ),

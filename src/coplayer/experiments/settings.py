@@ -79,13 +79,14 @@ class CoPlayerSettings:
     """Co-players"""
 
     pool: tuple[str, ...] = setting(("uniform",))
-    """Strangers, one drawn per episode, each entry equally likely. An entry is "uniform" (a fresh random memory-1
-    player), "memory2" (a fresh player who remembers two rounds), "automata" (a fresh finite automaton), "axelrod" (one
-    of the Axelrod library's strategies for training), "mutants" (such a strategy, changed at random), the name of a
-    strategy such as tit_for_tat or Grudger, or five probabilities of action 0 such as 1,1,0,1,0: in the first round,
-    then after CC, CD, DC and DD (C is action 0; the stranger's own action comes first). All but uniform and random
-    need a matrix game of two actions, of which action 0 cooperates; "random" (every action uniformly random) needs
-    symbols alone."""
+    """Strangers that learners meet, who do not learn themselves: one is drawn per episode, each entry equally likely.
+    "uniform" is a fresh player with random probabilities, who remembers one round ("tabular player" in the papers).
+    "memory2" is a fresh player who remembers two rounds, "automata" a fresh finite automaton. "axelrod" is one of the
+    Axelrod library's strategies for training, "mutants" such a strategy, changed at random. "random" takes every action
+    with equal probability. The name of a strategy, such as tit_for_tat or Grudger, is an entry too. So are five
+    probabilities of action 0, such as 1,1,0,1,0: in the first round, then after CC, CD, DC and DD. C is action 0, and
+    the stranger's own action comes first. All but uniform and random need a matrix game of two actions, of which action
+    0 cooperates. Those two need a game whose observations are symbols."""
     pool_noise: float = setting(0.0, at_least=0, at_most=1)
     """Probability that a stranger's hand trembles: the stranger then takes another action than the chosen one."""
     learners: int = setting(2)
@@ -93,14 +94,14 @@ class CoPlayerSettings:
     learner_share: float = setting(0.5, at_least=0, at_most=1)
     """Share of a learner's episodes that are against the other learners; the rest is against strangers of the pool."""
     frozen: Path | None = None
-    """Folder of a finished run. Instead of tabular players, the learners meet that run's final agents, which no longer
+    """Folder of a finished run. Instead of strangers, the learners meet that run's final agents, which no longer
     learn. Learner i meets agent i + 1 of the same seed; the last learner meets agent 0. Needs --learner-share 0."""
     start: Path | None = None
     """Folder of a finished run of the same experiment to start from. A2C starts from that run's weights. PPI starts
     from that run's episodes and, with --warm-start, from the weights too."""
     opponent_identity: bool = False
-    """Tell the learner whom it meets (ablation): the first observation comes with a tabular co-player's
-    log-probabilities, or with zeros for a learner."""
+    """Tell the learner whom it meets (ablation): its first observation comes with the stranger's log-probabilities, or
+    with zeros for a learner."""
 
 
 def check_seeds(run: RunSettings) -> None:

@@ -52,11 +52,13 @@ class Chance(NamedTuple):
 class CleanUpLite:
     """Two players on a grid of 5 columns and 4 rows. The left column is an orchard, the right one a river.
 
-    In each round, in this order: a patch of dirt may appear in the river; an apple may appear in the orchard, more
-    likely the cleaner the river is; players on an apple take it, for a reward of 1; players on dirt clean it; players
-    zap; players move. The actions are right, left, up, down, zap, nothing. A zap reaches a player at most 2 cells away,
-    counted along rows and columns, and succeeds with probability 0.9. A zapped player does not move in that round, and
-    in the next 5 rounds does nothing at all and cannot be zapped.
+    A round goes in this order. A patch of dirt may appear in the river. An apple may appear in the orchard, more likely
+    the cleaner the river is. Players on an apple take it, for a reward of 1; players on dirt clean it. Then players
+    zap, and last of all they move.
+
+    The actions are right, left, up, down, zap, nothing. A zap reaches a player at most 2 cells away, counted along rows
+    and columns, and succeeds with probability 0.9. A zapped player does not move in that round, and in the next 5
+    rounds does nothing at all and cannot be zapped.
     """
 
     rounds: int = 64
@@ -69,9 +71,9 @@ class CleanUpLite:
     compared: ClassVar[tuple[str, ...]] = ("cleaning",)
     """Measures whose discrepancy is reported too: how far the means of an episode's two players lie apart."""
     observation_space: ClassVar[Vector] = Vector(2 * COLUMNS * ROWS + 3 * COLUMNS * ROWS + 2)
-    """The whole state in the first person: one's own cell and the other player's, as 20 zeros and ones each; of every
-    cell whether there is an apple, dirt, or neither; whether oneself is frozen, and the other player. Cells are counted
-    row by row.
+    """The whole state in the first person. First one's own cell and the other player's, as 20 zeros and ones each. Then
+    of every cell whether there is an apple, dirt, or neither. Last whether oneself is frozen, and whether the other
+    player is. Cells are counted row by row.
     """
 
     def __post_init__(self):
@@ -111,7 +113,7 @@ class CleanUpLite:
         return Scene((COLUMNS, ROWS), players, (frozen > 0).tolist(), things)
 
     def measure(self, before, actions, after, player) -> dict[str, Float[Array, ""] | Bool[Array, ""]]:
-        """`cleaning`: whether the player cleaned a patch; `zapped`: whether it was hit by a zap; `pollution` and
+        """`cleaning`: whether the player cleaned a patch. `zapped`: whether it was hit by a zap. `pollution` and
         `apples`: patches of dirt and apples on the grid after the round.
         """
         return {

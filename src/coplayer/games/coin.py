@@ -1,5 +1,6 @@
-"""The coin game: two players collect coins of two colours on a small torus (Lerer and Peysakhovich 2017; on 3 x 3 cells
-Foerster et al. 2018, LOLA, and Zhao et al. 2022, POLA).
+"""The coin game: two players collect coins of two colours on a small torus (Lerer and Peysakhovich 2017).
+
+LOLA (Foerster et al. 2018) and POLA (Zhao et al. 2022) play it on 3 x 3 cells.
 
 Any coin is worth 1 to the player who takes it. Taking a coin of the other player's colour costs the other player 2. So
 each player gains by taking every coin, and both gain more if each takes the coins of its own colour only.
@@ -32,7 +33,7 @@ class CoinState(NamedTuple):
 @dataclass(frozen=True)
 class CoinGame:
     """Two players and one coin on a torus. The actions are right, left, up, down; who leaves the grid comes in at the
-    other side. After the moves, a player on the coin takes it, for a reward of 1; if the coin has the other player's
+    other side. After the moves, a player on the coin takes it, for a reward of 1. If the coin has the other player's
     colour, the other player loses 2. Two players on the coin both take it. A new coin appears at once, in a random cell
     where no player is.
     """
@@ -56,8 +57,8 @@ class CoinGame:
 
     @property
     def observation_space(self) -> Vector:
-        """Four grids of zeros and ones, row by row: one's own cell, the other player's, the coin's if it has one's own
-        colour, the coin's if it has the other player's.
+        """Four grids of zeros and ones, row by row: one's own cell, the other player's cell, and the coin's cell twice.
+        The third grid has the coin if it is of one's own colour, the fourth if it is of the other player's.
         """
         return Vector(4 * self.size**2)
 

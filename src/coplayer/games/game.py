@@ -42,8 +42,8 @@ Observations = Integer[Array, " batch"] | Float[Array, "batch size"]
 class Game(Protocol):
     """The rules of one table with `num_players` seats, whose players move at the same time.
 
-    A game may have one more member, `compared`: those of its `measures` whose discrepancy between the two players of an
-    episode is told of meta agents, such as "cleaning".
+    A game may have one more member, `compared`: names among its `measures`, such as "cleaning". Of these, runs of meta
+    agents report how far the two players of an episode lie apart.
     """
 
     @property
