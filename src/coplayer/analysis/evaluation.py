@@ -35,8 +35,8 @@ class Informed(Protocol):
 
 
 def curves(trajectory: Trajectory, player: int = 0) -> dict[str, np.ndarray]:
-    """Means over episodes in each round `[rounds]`, for a game of two players: `reward` and the game's measures of the
-    evaluated player, and under `other_reward` and so on those of its co-player.
+    """Means over episodes in each round `[rounds]`, for a game of two players: `reward` and the game's measures. Those
+    of the evaluated player have these names, those of its co-player `other_reward` and so on.
 
     `player`: the evaluated player's place in the list of those who played.
     """

@@ -1,7 +1,7 @@
 """Who takes which share of the rewards, and whether one player's gain comes with the other's: the mark of extortion.
 
-An extorter enforces a line between both players' rewards on which it gains more than the co-player from every
-improvement (Press and Dyson 2012): a slope of its own reward on the co-player's above 1.
+An extorter enforces a line between both players' rewards, on which every improvement gives more to itself than to the
+co-player (Press and Dyson 2012). The slope of its own reward on the co-player's is then above 1.
 """
 
 from typing import NamedTuple

@@ -70,8 +70,8 @@ def interquartile_mean(values: ArrayLike) -> float:
 
 
 def probability_of_improvement(values: ArrayLike, others: ArrayLike) -> float:
-    """The probability that a seed of the one method has a greater value than a seed of the other, each seed drawn at
-    random; half of it where the two are equal. `values` and `others` may be of different numbers of seeds.
+    """The probability that a seed of the one method has a greater value than a seed of the other. Each seed is drawn at
+    random; equal values count as half. `values` and `others` may be of different numbers of seeds.
 
     Raises `CoplayerError` for no values, and for values that are not finite.
     """
@@ -119,8 +119,9 @@ class Comparison(NamedTuple):
         return probability_of_improvement(one, two) if len(one) and len(two) else np.nan
 
     def table(self, measured: str = "value") -> str:
-        """Two Markdown tables: each method's mean, interval, interquartile mean (IQM), worst and best seed, and number
-        of seeds with a value; and for each pair the probability that the first has the greater value.
+        """Two Markdown tables. The first has each method's mean, interval, interquartile mean (IQM), worst and best
+        seed, and number of seeds with a value. The second has, for each pair, the probability that the first of the two
+        has the greater value.
         """
         lines = [f"| {measured} | mean | 95% interval | IQM | least | greatest | seeds |", "| --- " * 7 + "|"]
         lines += [f"| {method} | {' | '.join(self._cells(method))} |" for method in self.by_method]

@@ -24,8 +24,8 @@ class Tournament(NamedTuple):
 
     names: tuple[str, ...]
     by_match: dict[str, Float[np.ndarray, "players players matches"]]
-    """The reward per round, under "reward", and what the game measures: of the player of the row against the player of
-    the column, the mean of each match."""
+    """The reward per round, under "reward", and what the game measures. Each number is of the player of the row against
+    the player of the column, the mean of a match."""
 
     @property
     def rewards(self) -> Float[np.ndarray, "players players"]:

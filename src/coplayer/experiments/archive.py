@@ -11,12 +11,13 @@ DIGITS = 6  # of a number in an archive
 
 
 def archive(path: Path, out: Path, *, all_phases: bool = False) -> RunFolder:
-    """Write a finished run to the new folder `out` without what only going on with the run needs: config.json, all
-    metrics with six digits of each number, compressed, and the agents at the end of training; with `all_phases`, those
-    at the end of each phase.
+    """Write the small part of a finished run to the new folder `out`: config.json, metrics and agents. The metrics are
+    compressed, with six digits of each number. The agents are those at the end of training, with `all_phases` those at
+    the end of each phase.
 
-    Figures, evaluation, `registry.load` and `join` read an archive as they read a run. Checkpoints and timing.jsonl
-    stay behind, which going on needs. Raises `CoplayerError` where the run is not finished, or where `out` holds files.
+    Figures, evaluation, `registry.load` and `join` read an archive as they read a run. Checkpoints and timing.jsonl,
+    which only going on with the run needs, stay behind. Raises `CoplayerError` where the run is not finished, or where
+    `out` holds files.
     """
     folder = RunFolder.open(path)
     _, settings = registry.settings_of_folder(folder)

@@ -24,9 +24,9 @@ def map_learners_and_seeds(function: Callable, *, num_learners: int, seed_batch:
     device otherwise. Further devices take a share of the seeds each, where these can be parted evenly. The devices are
     those of all processes. The learners of a seed are on devices side by side, of one host where it has enough.
 
-    On a device seeds go `seed_batch` at a time through vmap: all together on a GPU, one by one on a CPU, whose caches
+    On a device seeds go `seed_batch` at a time through vmap: all together on a GPU, one by one on a CPU. A CPU's caches
     hold one seed's working set and not many. One by one means without vmap: an axis of length 1 makes every product a
-    batched one, which XLA compiles to slower code on a CPU (measured: PPI 8 %, A2C half the speed).
+    batched one. XLA compiles that to slower code on a CPU (measured: PPI 8 %, A2C half the speed).
     """
 
     def over_seeds(mapped, shared):
@@ -71,7 +71,7 @@ def _devices(num_learners: int, seeds: int) -> np.ndarray:
 
 
 def one_by_one(function: Callable) -> Callable:
-    """The function, of arrays alone, which vmap runs for one learner after the other on a CPU: there a product for each
+    """The function, of arrays alone, which vmap runs for one learner after the other on a CPU. There a product for each
     is faster than a batched one (measured: PPO of four learners 1.5 times).
     """
     return jax.custom_batching.sequential_vmap(function) if jax.default_backend() == "cpu" else function
@@ -84,8 +84,8 @@ def _seeds(mapped, *, axis: int) -> int:
 def exchange_between_learners(values: jax.Array) -> jax.Array:
     """What the others hold of the same episodes, `[episodes]`.
 
-    The episodes are in as many equal groups as there are others: group k of learner i is the episodes it shares with
-    learner i + k, counted in a circle, whose group L - k they are.
+    The episodes are in as many equal groups as there are others. Group k of learner i is the episodes that it shares
+    with learner i + k, counted in a circle. For that one they are group L - k.
     """
     if not values.size:
         return values

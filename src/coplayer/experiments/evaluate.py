@@ -30,10 +30,10 @@ def evaluate(
 ) -> Results:
     """Play the agents of these phases against the fixed opponents and against each other, in a two-player game.
 
-    Returns, and writes to evaluation.json, `[phase][opponent]`: the fields of `curves` as arrays [seed, learner,
-    round]; those of `RewardLine` as [seed, learner]; in a matrix game those of `Signature`, as [seed, learner] or
-    [seed, learner, joint action]. NaN is null in the file. A run with a frozen co-player has it among the opponents.
-    `on_phase` is called with each phase that is done.
+    Returns, and writes to evaluation.json, results by `[phase][opponent]`. The fields of `curves` are arrays [seed,
+    learner, round], those of `RewardLine` [seed, learner]. In a matrix game there are those of `Signature` too, [seed,
+    learner] or [seed, learner, joint action]. NaN is null in the file. A run with a frozen co-player has it among the
+    opponents. `on_phase` is called with each phase that is done.
     """
     experiment, settings = registry.settings_of_folder(folder)
     known = folder.phases()

@@ -5,9 +5,9 @@ more, of whom each meets every other equally often. Of two, learner i sits in se
 game whose seats are alike.
 
 The steps of the mechanism are the same experiments with other co-players. Without episodes against other learners
-(`learner_share` 0) the learners never meet. Each learner meets tabular players (step 1), or a frozen agent of a
-finished run (step 2, `frozen`): learner i meets agent i + 1, the last learner meets agent 0. In step 3 the learners
-meet each other alone, and start from where a finished run ended (`start`).
+(`learner_share` 0) the learners never meet. In step 1 each learner meets strangers alone. In step 2 it meets a
+frozen agent of a finished run (`frozen`): learner i meets agent i + 1, the last learner meets agent 0. In step 3 the
+learners meet each other alone, and start from where a finished run ended (`start`).
 """
 
 from collections.abc import Callable

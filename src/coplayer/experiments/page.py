@@ -27,15 +27,16 @@ from coplayer.runs.folder import RunFolder
 def make_page(
     words: Sequence[str], out: Path, *, phase: int | None = None, seed: int | None = None, learner: int | None = None
 ) -> Path:
-    """Write a page to the new file `out`, on which a person plays against trained agents of one game: a matrix game,
-    CleanUp-lite or the coin game. On a page of the latter two are also episodes that the agents of each run play now.
+    """Write a page to the new file `out`, on which a person plays against trained agents of one game. That is a matrix
+    game, CleanUp-lite or the coin game. On a page of the latter two are also episodes that the agents of each run play
+    now.
 
     `words`: folders of runs, archived ones too, names of agents that come with the package (see
     `experiments.pretrained`), and names of strategies (see `players.automaton.named_automaton`). `phase` and `seed` are
     those of `registry.load`, for all runs. `learner`: the one agent of each run or name; None: all.
 
-    Raises `CoplayerError` for a file that exists already, for a word that means no player, for a player named twice,
-    for runs of different games, and for agents whose kind a page cannot play.
+    Raises `CoplayerError` for a file that exists already, for a word that means no player, and for a player named
+    twice. So it does for runs of different games, and for agents whose kind a page cannot play.
     """
     require_new_file(out)
     trained = {word: folder for word in words if (folder := _folder(word)) is not None}

@@ -1,8 +1,8 @@
 """Trained agents that come with the package, ready to play.
 
-Each name has a folder in data/pretrained: config.json with the settings and versions of the training,
-agents.safetensors with the weights, and card.md, which says how the agents were trained, what they do and what they
-cannot do. tools/pretrain.py writes such a folder from a finished run.
+Each name has a folder in data/pretrained. In it config.json has the settings and versions of the training,
+agents.safetensors the weights. card.md says how the agents were trained, what they do and what they cannot do.
+tools/pretrain.py writes such a folder from a finished run.
 """
 
 from importlib import resources

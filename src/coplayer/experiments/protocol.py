@@ -23,8 +23,8 @@ class Experiment(Protocol):
     """A module, or any object, with these members; `registry.register` makes it known.
 
     Its settings are a frozen dataclass with a default for every field: `game`, `run` (`RunSettings`), and other groups
-    (see `coplayer.settings`). No two settings have one name, whatever their groups. A setting of the type `Path | None`
-    is the folder of another run.
+    (see `coplayer.settings`). No two settings have one name, whatever their groups, and none has that of a flag of
+    every command (`registry.TAKEN`). A setting of the type `Path | None` is the folder of another run.
 
     Its training gives rows of metrics with the numbers `phase`, `seed` and `learner` (see `runs.training.Chunk`). A
     report shows metrics of these names, with every measure in `Game.measures`. Against other learners:
@@ -46,8 +46,8 @@ class Experiment(Protocol):
         """Refuse settings that cannot be trained, by a `CoplayerError` that names the setting and what is allowed."""
 
     def Trainer(self, settings: Any, **given: Any) -> Training:
-        """The training. `given` is what it takes from the runs that the settings name: `frozen`, a player with the
-        leading axes [learner, seed], whom each learner meets; `start`, the run to start from (`mixed_pool.Source`).
+        """The training. `given` is what it takes from the runs that the settings name. `frozen`: a player with the
+        leading axes [learner, seed], whom each learner meets. `start`: the run to start from (`mixed_pool.Source`).
         """
 
     def players(self, settings: Any, agents: dict[str, np.ndarray], *, phase: int, seed: int) -> list[Player]:

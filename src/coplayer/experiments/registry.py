@@ -39,8 +39,8 @@ TAKEN = (
 def register(experiment: Any) -> None:
     """Make an experiment known: to `train`, to run folders, and to the command line.
 
-    Raises `CoplayerError` where it lacks what an experiment must have (see `experiments.protocol`), or where another
-    experiment has its name, one of its commands, or its kind of settings.
+    Raises `CoplayerError` where it lacks what an experiment must have (see `experiments.protocol`). So it does where
+    another experiment has its name, one of its commands, or its kind of settings.
     """
     name = getattr(experiment, "NAME", None) or getattr(experiment, "__name__", type(experiment).__name__)
     lacking = [member for member in _members(Experiment) if not hasattr(experiment, member)]
@@ -122,9 +122,9 @@ def preset(command: str, which: str = "quick") -> Any:
 
 
 def recipe_of(config: Mapping[str, Any], settings: Any) -> tuple[str, str]:
-    """The command and the preset that the settings of a run were made from, as its config.json tells, or else as the
-    settings tell (see `likely_recipe`): config.json lacks them where a Python program gave the settings, and in folders
-    of version 0.2 and earlier.
+    """The command and the preset that the settings of a run were made from, as its config.json tells. That file lacks
+    them where a Python program gave the settings, and in folders of version 0.2 and earlier. Then the settings
+    themselves tell (see `likely_recipe`).
     """
     recipe, which = (value if isinstance(value, str) else "" for value in (config.get("recipe"), config.get("preset")))
     named = recipe in RECIPES and which in RECIPES[recipe].presets
@@ -134,9 +134,10 @@ def recipe_of(config: Mapping[str, Any], settings: Any) -> tuple[str, str]:
 
 
 def likely_recipe(settings: Any, which: str) -> tuple[str, str]:
-    """The command and the preset that settings were most likely made from: of the commands whose kind of game they have
-    the one with which they agree most in what tells commands apart, at first in what is no number; of several the one
-    from which the fewest settings differ. `which`: the preset, where all these commands have one of that name.
+    """The command and the preset that settings were most likely made from. Commands of the same kind of game come
+    first. Of these it is the one with the fewest differences in settings that tell commands apart: first in those that
+    are no numbers, then in all. Of several it is the one from which the fewest settings differ. `which`: the preset,
+    where all commands of the experiment have one of that name.
     """
     flat = setting_groups.flat(settings)
     recipes = {name: each.presets for name, each in RECIPES.items() if type(each.presets["quick"]) is type(settings)}

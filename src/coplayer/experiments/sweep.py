@@ -56,8 +56,8 @@ class Swept(NamedTuple):
     table: Path
     """results.csv."""
     runs: dict[str, list[Path]]
-    """The folders of the finished runs by setting: one, joined from all its jobs, where the experiment can be joined
-    and all jobs are done, and else one for each finished job."""
+    """The folders of the finished runs by setting. Where the experiment can be joined and all jobs are done, it is one
+    folder, joined from all its jobs; else one for each finished job."""
     failed: dict[str, str]
     """The jobs that failed, and the settings whose jobs could not be joined, each with its error on one line."""
     jobs: int
@@ -87,8 +87,8 @@ def sweep(
     again, each time from its last checkpoint, since its process or machine was lost. `recipe` and `preset`: as of
     `coplayer.train`. `log`: trackers, as of `coplayer train --log`. `game_files`: games of your own, as
     "path/to/file.py:ClassName", which every job loads. `program`: a Python file that every job runs first, to register
-    what the settings name; what it does under `if __name__ == "__main__"` is left out, as its own call of `sweep` must
-    be. `board` shows the jobs; None: silence.
+    what the settings name. What it does under `if __name__ == "__main__"` is left out; its own call of `sweep` must be
+    there. `board` shows the jobs; None: silence.
 
     The same call again goes on with what is not finished. A job that fails leaves the others alone. Raises
     `CoplayerError` before any job starts where settings cannot be trained, or where `out` holds something else.

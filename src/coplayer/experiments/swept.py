@@ -28,9 +28,9 @@ NOT_MAIN = "__coplayer_job__"
 
 
 def train(job: dict[str, Any]) -> dict[str, Any]:
-    """Train the job of a sweep to its end (see `sweep._spec`). Returns its `state`: "done", "stopped" when all is saved
-    after SIGTERM or SIGINT or another process still trains in the job's folder, or "failed" with the `error` on one
-    line, whose traceback is in the job's log.
+    """Train the job of a sweep to its end (see `sweep._spec`). Returns its `state`. "stopped": all is saved after
+    SIGTERM or SIGINT, or another process still trains in the job's folder. "failed": the `error` is returned too, on
+    one line; its traceback is in the job's log. Else "done".
     """
     folder, status = Path(job["folder"]), Status(Path(job["status"]))
     with contextlib.suppress(ValueError):  # not in the main thread
@@ -86,8 +86,8 @@ def _staying(file: str) -> Iterator[None]:
 
 
 class Status(Silence):
-    """A `Reporter` that keeps how a job stands in a small file, for whoever watches the sweep: its state, the share of
-    the work done, the seconds of this process, the machine and the process.
+    """A `Reporter` that keeps how a job stands in a small file, for whoever watches the sweep. The file has the state,
+    the share of the work done, the seconds of this process, the machine and the process.
     """
 
     def __init__(self, file: Path):

@@ -33,10 +33,10 @@ class Held(NamedTuple):
 
 
 def players_of(words: Sequence[str]) -> dict[str, Player]:
-    """Players by words: the name of a strategy (see `players.automaton.named_automaton`), "axelrod" for all strategies
-    of the Axelrod library that are finite automata, the folder of a run for all its agents, or the name of trained
-    agents that come with the package (see `experiments.pretrained`). Raises `CoplayerError` for a player that is named
-    twice, and for a word that means none or that has two meanings (see `experiments.words`).
+    """Players by words. A word is the name of a strategy (see `players.automaton.named_automaton`), or "axelrod" for
+    all strategies of the Axelrod library that are finite automata. Or it is the folder of a run for all its agents, or
+    the name of agents that come with the package (see `experiments.pretrained`). Raises `CoplayerError` for a player
+    that is named twice, and for a word that means none or that has two meanings (see `experiments.words`).
     """
     found: dict[str, Player] = {}
     for word in words:
@@ -65,10 +65,10 @@ def hold(
     seed: int = 0,
     population: int = 0,
 ) -> Held:
-    """Hold a tournament and write to the new folder `out`: ranking.csv with 95% bootstrap intervals over the matches,
-    rewards.csv and cooperation.csv with every pair, and pictures of them.
+    """Hold a tournament and write tables and pictures to the new folder `out`. ranking.csv has 95% bootstrap intervals
+    over the matches, rewards.csv and cooperation.csv have every pair.
 
-    `population`: players of each type in a Moran process whose payoffs are the rewards (fitness exp(reward)); its
+    `population`: players of each type in a Moran process whose payoffs are the rewards (fitness exp(reward)). Its
     shares of runs and the replicator dynamics, from equal shares on, are written too. 0: no population.
     """
     require_new_folder(out)

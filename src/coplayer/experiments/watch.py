@@ -49,9 +49,9 @@ def watch(
     """Let the first agent of a seed play, and draw it: watch.gif and watch.png in the folder `out`. None: the folder
     "figures" of the run; an archive stays as it is, and needs `out`.
 
-    Of agents who remember many inner episodes, the first, the middle and the last of a meta-trajectory are shown; of
-    others, one episode after the first, the middle and the last phase up to `phase`. `whom`: "naive" for a naive
-    learner, "agent" for the run's second agent, "auto" for a naive learner where the run has some.
+    Of agents who remember many inner episodes, the first, the middle and the last of a meta-trajectory are shown. Of
+    others, one episode is shown after the first, the middle and the last phase up to `phase`. `whom`: "naive" for a
+    naive learner, "agent" for the run's second agent, "auto" for a naive learner where the run has some.
 
     Raises `CoplayerError` where the game cannot be drawn, the run has no such phase, seed or co-player, or an archive
     is given without `out`.

@@ -48,7 +48,7 @@ def play_rounds(
 
     `chance`: for each player, the argument `key` of its `act` in each round, with a leading axis of rounds. Its length
     says how many rounds are played. `meet`: takes the actions that the players chose and gives the actions that are
-    played; it puts in the actions of players who act elsewhere (see `play.seating.Absent`).
+    played. It puts in the actions of players who act elsewhere (see `play.seating.Absent`).
     """
 
     def play_round(carry, chance):

@@ -227,8 +227,8 @@ def axelrod_automata() -> Mapping[str, Automaton]:
 
 @functools.cache
 def axelrod_parts() -> Mapping[str, tuple[str, ...]]:
-    """All strategies of the Axelrod library (version 4.13) by name, automata or not, in two parts: "training", which
-    training may use, and "held_out", which is for tests of what was trained. tools/axelrod_split.py drew the parts.
+    """All strategies of the Axelrod library (version 4.13) by name, automata or not, in two parts. "training" is what
+    training may use, "held_out" is for tests of what was trained. tools/axelrod_split.py drew the parts.
     """
     text = resources.files("coplayer.players").joinpath("data/axelrod_split.json").read_text(encoding="utf-8")
     found = json.loads(text)

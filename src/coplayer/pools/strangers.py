@@ -56,14 +56,16 @@ Pool = TabularPool | StrangerPool
 
 
 def pool_of(entries: tuple[str, ...], game: Game, noise: float = 0.0) -> Pool:
-    """A pool from words. Beside the words of `tabular.pool_of`: "memory2", a fresh player whose probabilities after
-    each pair of rounds are uniform; "automata", a fresh finite automaton of up to 8 states; "axelrod", one of the
-    strategies of the Axelrod library that are automata and for training; "mutants", such a strategy with some of its
-    table changed at random; or the name of any strategy that is an automaton. `noise`: the probability that a stranger
-    does not do what it chose.
+    """A pool from words: those of `tabular.pool_of`, the names of strategies that are automata, and these:
 
-    Raises `CoplayerError` for unknown words, and for strategies in another game than one of two actions, of which
-    action 0 cooperates.
+    * "memory2": a fresh player whose probabilities after each pair of rounds are uniform.
+    * "automata": a fresh finite automaton of up to 8 states.
+    * "axelrod": one of the strategies of the Axelrod library that are automata and for training.
+    * "mutants": such a strategy with some of its table changed at random.
+
+    `noise`: the probability that a stranger does not do what it chose.
+
+    Raises `CoplayerError` for unknown words, and for a game in which the words have no meaning.
     """
     longer = [entry for entry in entries if _is_longer(entry)]
     if not longer:
