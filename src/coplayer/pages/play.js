@@ -982,7 +982,8 @@
       el(
         "p",
         { class: "quiet" },
-        `Rewards per round of the player of the row against the player of the column, in matches of ${table.match.rounds} rounds.`,
+        `Rewards per round of the player of the row against the player of the column, in episodes of ${table.match.rounds} rounds` +
+          (table.match.episodes > 1 ? `. Who remembers earlier episodes plays ${table.match.episodes} in a row.` : "."),
       ),
       progress,
       wide(
