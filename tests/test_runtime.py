@@ -92,6 +92,15 @@ def test_the_command_line_has_a_flag_for_it(tmp_path):
     assert [kept] == [str(path) for path in (tmp_path / "coplayer" / "jax").iterdir()]
 
 
+def test_a_folder_of_the_cache_is_for_one_number_of_cores(monkeypatch):
+    """A program compiled where there is one core would leave the others idle."""
+    folders = []
+    for cores in (1, 2):
+        monkeypatch.setattr(runtime, "available_cores", lambda cores=cores: cores)
+        folders.append(runtime.cache_folder())
+    assert folders[0] != folders[1] and folders[0].parent == folders[1].parent
+
+
 def test_a_folder_of_the_cache_is_for_one_kind_of_processor():
     assert runtime.cache_folder() == runtime.cache_folder()
     assert runtime.cache_folder().parent.name == "jax" and "coplayer" in runtime.cache_folder().parts

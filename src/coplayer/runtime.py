@@ -47,9 +47,11 @@ def cache_folder() -> Path:
     ~/.cache/coplayer/jax. It may be removed at any time.
 
     Machines that share a home folder have a folder each per kind of processor, because a program that was compiled for
-    one kind may not run on another.
+    one kind may not run on another. So have processes of other numbers of cores: a program is compiled for so many
+    threads, which JAX does not look at when it reads the cache.
     """
-    return Path(platformdirs.user_cache_dir("coplayer", appauthor=False)) / "jax" / _processor()
+    home = Path(platformdirs.user_cache_dir("coplayer", appauthor=False))
+    return home / "jax" / f"{_processor()}-{available_cores()}-cores"
 
 
 def _processor() -> str:
