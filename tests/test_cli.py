@@ -160,7 +160,8 @@ def test_the_demo_trains_anew_or_goes_on(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(registry.RECIPES, "ppi-mixed", recipe._replace(presets=presets))
     assert run("demo", "--out", tmp_path / "anew") == 0
     described = json.loads((tmp_path / "anew" / "config.json").read_text())
-    assert described["settings"]["run"]["seed"] == 7 and described["recipe"] == "ppi-mixed"
+    assert described["settings"]["run"]["seed"] == 7
+    assert (described["recipe"], described["preset"]) == ("ppi-mixed", "demo")
     assert "| cooperation, learner against learner |" in (tmp_path / "anew" / "summary.md").read_text()
     with pytest.raises(KeyboardInterrupt):
         registry.train(adjust(TINY_PPI, seed=7), tmp_path / "stopped", reporter=StopAfter(2))

@@ -422,13 +422,13 @@ def engine_of(command: Sweep) -> Engine:
 
 
 def demo(command: Demo, console: Console) -> None:
-    recipe = "ppi-mixed"
-    settings = registry.preset(recipe, "demo")
+    recipe, preset = "ppi-mixed", "demo"
+    settings = registry.preset(recipe, preset)
     if RunFolder(command.out).config_file.exists():
         registry.require_settings(settings, command.out)
         resume(Resume(folder=command.out), console)
     else:
-        train(Train(out=command.out, game="ipd"), settings, console, recipe=recipe)
+        train(Train(out=command.out, preset=preset, game="ipd"), settings, console, recipe=recipe)
 
 
 def resume(command: Resume, console: Console) -> None:
