@@ -682,7 +682,7 @@ def make_app(arguments: list[str], console: Console) -> SubcommandApp:
 def add_command(app: SubcommandApp, kind: type, job: Callable[[Any, Console], None], console: Console) -> None:
     """Add the command whose flags are the fields of `kind`, and whose help is its docstring."""
 
-    def command(command: Flat[flags.described(kind)]) -> Job:
+    def command(command: Flat[flags.with_help(kind)]) -> Job:
         return partial(job, command, console)
 
     command.__doc__ = kind.__doc__

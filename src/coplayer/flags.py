@@ -13,7 +13,7 @@ import json
 import shlex
 import textwrap
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -96,39 +96,35 @@ def flags_of(settings: Any, game: str, *, base: type, presets: Mapping[str, str]
     """A dataclass for tyro: the fields of `base`, and those of all groups of the settings and of their game, whose name
     is `game`. `presets`: what is said of each.
     """
-    base = described(base)
+    base = with_help(base)
     of_base = documentation(base)
     metavar = f"{{{','.join(names.GAMES)},FILE.py:CLASS}}"
     chosen = tyro.conf.arg(metavar=metavar, help=of_base[GAME])
     told = ", ".join(f'"{name}" {said}'.strip() for name, said in presets.items())
     preset = tyro.conf.arg(help=f"{of_base['preset']}: {told}.")
-    own = _described(settings.game, needed=NEEDED.get(game))
+    own = _with_values(settings.game, needed=NEEDED.get(game))
     shown = tyro.conf.arg(name="game", help=f"Settings of --game {game}")
     fields = [("preset", Annotated[Literal[tuple(presets)], preset], "quick"), (GAME, Annotated[str, chosen])]
     fields.append((OWN, Annotated[own, shown], own()))
     for name, group in groups_of(settings).items():
         title, _, about = " ".join((type(group).__doc__ or name).split()).partition(":")
         shown = tyro.conf.arg(name=title.lower(), help=about.strip())
-        kind = _described(group)
+        kind = _with_values(group)
         fields.append((_group_field(name), Annotated[tyro.conf.OmitArgPrefixes[kind], shown], kind()))
     name = f"{type(settings).__name__}Flags"
     return dataclasses.make_dataclass(name, fields, bases=(base,), frozen=True, kw_only=True)
 
 
-def described(command: type[T]) -> type[T]:
+def with_help(command: type[T]) -> type[T]:
     """A dataclass like `command`, each of whose flags has its docstring on one line as its help. The parser itself
     would keep the breaks between the docstring's lines, whatever the width of the terminal.
     """
-    kinds, texts = typing.get_type_hints(command, include_extras=True), documentation(command)
-    fields = [
-        (field.name, Annotated[kinds[field.name], tyro.conf.arg(help=texts[field.name])], _default_of(field))
-        for field in dataclasses.fields(command)
-    ]
+
+    def default(field: dataclasses.Field) -> Any:
+        return dataclasses.field() if field.default is dataclasses.MISSING else field.default
+
+    fields = _flags(command, default)
     return dataclasses.make_dataclass(command.__name__, fields, bases=(command,), frozen=True, kw_only=True)
-
-
-def _default_of(field: dataclasses.Field) -> Any:
-    return dataclasses.field() if field.default is dataclasses.MISSING else field.default
 
 
 def settings_from(flags: Any, settings: T) -> T:
@@ -176,18 +172,29 @@ def _group_field(name: str) -> str:
     return f"{name}_group"
 
 
-def _described(group: Any, needed: str | None = None) -> type:
+def _with_values(group: Any, needed: str | None = None) -> type:
     """A dataclass like a group's, with its values as defaults, and with what the help says of each field. The setting
     `needed` has no default.
     """
-    kinds, texts = typing.get_type_hints(type(group), include_extras=True), documentation(type(group))
-    fields = [
-        (field.name, Annotated[_kind(field, kinds[field.name]), tyro.conf.arg(help=texts.get(field.name, ""))], value)
-        for field in dataclasses.fields(group)
-        for value in [tyro.MISSING if field.name == needed else getattr(group, field.name)]
+
+    def default(field: dataclasses.Field) -> Any:
+        return tyro.MISSING if field.name == needed else getattr(group, field.name)
+
+    return dataclasses.make_dataclass(type(group).__name__, _flags(type(group), default), frozen=True)
+
+
+def _flags(kind: type, default: Callable[[dataclasses.Field], Any]) -> list[tuple[str, Any, Any]]:
+    """The fields of a dataclass as flags: name, type with what the help says, and default."""
+    kinds, texts = typing.get_type_hints(kind, include_extras=True), documentation(kind)
+    return [
+        (
+            field.name,
+            Annotated[_kind(field, kinds[field.name]), tyro.conf.arg(help=texts.get(field.name, ""))],
+            default(field),
+        )
+        for field in dataclasses.fields(kind)
         if field.init
     ]
-    return dataclasses.make_dataclass(type(group).__name__, fields, frozen=True)
 
 
 def _kind(field: dataclasses.Field, annotated: Any) -> Any:
