@@ -25,7 +25,6 @@ from coplayer.errors import CoplayerError, require
 from coplayer.runs.files import write_atomically
 
 TREE = Path(__file__).parent.parent
-NAME = "contestant"  # the column that names a row, here; in other tables a row's first column does
 NEVER = "first call, s"  # compared with whatever the compilation cache holds
 Numbers = dict[tuple[str, str, str], float]  # of one turn, by section, row and column
 
@@ -71,7 +70,7 @@ def sections_of(tree: Path, part: str) -> list[dict[str, Any]]:
 
 
 def numbers(sections: list[dict[str, Any]]) -> Numbers:
-    """The numbers of all tables."""
+    """The numbers of all tables, each of which names a row by the row's first column."""
     return {
         (section["title"], str(next(iter(row.values()))), column): float(value)
         for section in sections
@@ -92,7 +91,7 @@ def compared(before: list[Numbers], now: list[Numbers]) -> list[dict[str, Any]]:
             continue
         rows.append(
             {
-                NAME: f"{key[0]}: {key[1]}",
+                "contestant": f"{key[0]}: {key[1]}",
                 "quantity": key[2],
                 "before": median(turn[key] for turn in before),
                 "now": median(turn[key] for turn in now),

@@ -45,6 +45,15 @@ def begin(page, name, rounds, **chosen):
     page.get_by_role("button", name="Begin").click()
 
 
+def watch(page, rounds, second, first=None):
+    page.get_by_label("Watch").check()
+    if first is not None:
+        page.get_by_label("First player").select_option(label=first)
+    page.get_by_label("Second player").select_option(label=second)
+    page.get_by_label("Rounds").fill(str(rounds))
+    page.get_by_role("button", name="Begin").click()
+
+
 def cells(page, table):
     rows = page.locator(f"#{table} tbody tr")
     return [rows.nth(i).locator("th, td").all_inner_texts() for i in range(rows.count())]
@@ -197,11 +206,7 @@ def test_guessing_tells_nothing_until_the_guess(view, made):
 
 def test_two_players_are_watched(view, made):
     page = view(made)
-    page.get_by_label("Watch").check()
-    page.get_by_label("First player").select_option(label="mind")
-    page.get_by_label("Second player").select_option(label="tit for tat")
-    page.get_by_label("Rounds").fill("8")
-    page.get_by_role("button", name="Begin").click()
+    watch(page, 8, "tit for tat", first="mind")
     page.get_by_role("button", name="Next round").click()
     assert page.locator("#title").inner_text() == "Round 2 of 8"
     assert "It follows a rule" in page.locator(".mind").inner_text()
@@ -226,10 +231,7 @@ def ends_of_lines(page):
 
 def test_two_of_one_name_are_told_apart(view, made):
     page = view(made)
-    page.get_by_label("Watch").check()
-    page.get_by_label("Second player").select_option(label="mind")
-    page.get_by_label("Rounds").fill("2")
-    page.get_by_role("button", name="Begin").click()
+    watch(page, 2, "mind")
     page.get_by_role("button", name="To the end").click()
     names = ["mind (first)", "mind (second)"]
     assert page.locator(".who").all_inner_texts() == names
@@ -242,10 +244,7 @@ def test_long_names_are_cut_where_they_are_the_same(view, tmp_path):
     write_page(tmp_path / "play.html", PD, {f"ppi-mixed {i}": Seated(planner(key=i), "A planner.") for i in range(2)})
     page = view(tmp_path / "play.html")
     for other, cut in (("ppi-mixed 1", ["…-mixed 0", "…-mixed 1"]), ("tit for tat", ["ppi-mixe…", "tit for …"])):
-        page.get_by_label("Watch").check()
-        page.get_by_label("Second player").select_option(label=other)
-        page.get_by_label("Rounds").fill("2")
-        page.get_by_role("button", name="Begin").click()
+        watch(page, 2, other)
         page.get_by_role("button", name="To the end").click()
         assert ends_of_lines(page) == cut * 2
         page.get_by_role("button", name="Choose another match").click()
@@ -253,10 +252,7 @@ def test_long_names_are_cut_where_they_are_the_same(view, tmp_path):
 
 def test_a_match_that_is_watched_to_its_end_is_worked_out_and_played_once_more(view, made):
     page = view(made)
-    page.get_by_label("Watch").check()
-    page.get_by_label("Second player").select_option(label="grim trigger")
-    page.get_by_label("Rounds").fill("2")
-    page.get_by_role("button", name="Begin").click()
+    watch(page, 2, "grim trigger")
     page.get_by_role("button", name="Play on").click()
     driver.expect(page.locator("#title")).to_have_text("The match is over")
     assert page.evaluate("document.activeElement.id") == "title"  # the button that had the focus is gone
