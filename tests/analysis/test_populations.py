@@ -1,5 +1,7 @@
 """Populations against closed forms: fixation of a mutant of two types, neutral drift, and the replicator's logistic."""
 
+import itertools
+
 import jax
 import numpy as np
 import pytest
@@ -34,6 +36,38 @@ def test_one_mutant_of_two_types(payoffs, size, intensity):
     assert (found.fixed >= 0).all() and (found.steps >= 1).all()
     error = np.sqrt(expected * (1 - expected) / RUNS)
     assert found.fixation(2)[0] == pytest.approx(expected, abs=4 * error + 1e-9)
+
+
+def by_enumeration(payoffs, counts, intensity):
+    """Fixation of each type, and the mean number of steps, from the chain over all populations of this size."""
+    size, types = sum(counts), len(counts)
+    states = [state for state in itertools.product(range(size + 1), repeat=types) if sum(state) == size]
+    moves = np.zeros((len(states), len(states)))
+    for at, state in enumerate(states):
+        fitness = [
+            sum(payoffs[i, j] * (state[j] - (i == j)) for j in range(types)) * intensity / (size - 1)
+            for i in range(types)
+        ]
+        births = np.array([count * np.exp(value) for count, value in zip(state, fitness, strict=True)])
+        for born, died in itertools.product(range(types), repeat=2):
+            following = list(state)
+            following[born] += 1
+            following[died] -= 1
+            chance = births[born] / births.sum() * state[died] / size
+            if chance:
+                moves[at, states.index(tuple(following))] += chance
+    alone = [states.index(tuple(size * (i == j) for j in range(types))) for i in range(types)]
+    mixed = [at for at in range(len(states)) if at not in alone]
+    visits = np.linalg.inv(np.eye(len(mixed)) - moves[np.ix_(mixed, mixed)])[mixed.index(states.index(tuple(counts)))]
+    return visits @ moves[np.ix_(mixed, alone)], visits.sum()
+
+
+def test_three_types_by_enumeration_of_all_populations():
+    payoffs, counts = np.array([[0.0, 1.0, -1.0], [-1.0, 0.5, 2.0], [1.5, -0.5, 0.0]]), (2, 1, 3)
+    fixation, steps = by_enumeration(payoffs, counts, 0.7)
+    found = moran(payoffs, np.array(counts), jax.random.key(1), runs=RUNS, intensity=0.7)
+    np.testing.assert_allclose(found.fixation(3), fixation, atol=4 * np.sqrt(0.25 / RUNS))
+    assert found.steps.mean() == pytest.approx(steps, abs=4 * found.steps.std() / np.sqrt(RUNS))
 
 
 def test_without_selection_a_type_takes_over_as_often_as_it_is_there():

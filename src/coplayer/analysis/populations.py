@@ -10,7 +10,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 from numpy.typing import ArrayLike
 
 from coplayer.errors import CoplayerError, require, require_key, require_whole
@@ -64,35 +64,53 @@ def moran(
     fixed, steps = _moran(
         jnp.asarray(matrix, jnp.float32),
         jnp.asarray(first, jnp.int32),
-        jax.random.split(key, runs),
+        key,
         intensity,
+        runs,
         most_steps,
     )
     return Moran(np.asarray(fixed), np.asarray(steps))
 
 
-@partial(jax.jit, static_argnames="most_steps")
-def _moran(payoffs, counts, keys, intensity, most_steps):
+@partial(jax.jit, static_argnames=("runs", "most_steps"))
+def _moran(payoffs, counts, key, intensity, runs, most_steps):
+    """All runs side by side, until the last one is done. Steps in which parent and dead are of one type change nothing.
+    They are only counted: how many pass before a change is geometric. Arrays of types have the runs on the contiguous
+    axis.
+    """
     size = counts.sum()
 
-    def unfinished(state):
-        counts, step, _ = state
-        return (counts.max() < size) & (step < most_steps)
+    def goes_on(counts, steps):
+        return (counts.max(0) < size) & (steps < most_steps)
 
-    def step(state):
-        counts, done, key = state
-        key, birth, death = jax.random.split(key, 3)
-        earned = (payoffs @ counts - jnp.diagonal(payoffs)) / (size - 1)  # against all but oneself
-        weights = jnp.log(counts) + intensity * earned
-        born = jax.random.categorical(birth, weights)
-        died = jax.random.categorical(death, jnp.log(counts))
-        return counts.at[born].add(1).at[died].add(-1), done + 1, key
+    def change(state):
+        counts, steps, done = state
+        births, deaths, waiting = jax.random.uniform(jax.random.fold_in(key, done), (3, runs))
+        earned = (payoffs @ counts - jnp.diagonal(payoffs)[:, None]) / (size - 1)  # against all but oneself
+        best = jnp.where(counts > 0, earned, -jnp.inf).max(0)
+        weights = counts * jnp.exp(intensity * jnp.minimum(earned - best, 0))
+        of_another = weights * (1 - counts / size)  # the parent's type, where another type loses a player
+        born = _drawn(of_another, births)
+        died = _drawn(counts * (1 - born), deaths)
+        stays = 1 - of_another.sum(0) / weights.sum(0)
+        passed = jnp.floor(jnp.log1p(-waiting) / jnp.log(stays))
+        after = jnp.minimum(steps + 1 + passed, most_steps + 1)
+        going = goes_on(counts, steps)
+        counts = counts + (going & (after <= most_steps)) * (born - died)
+        return counts, jnp.where(going, jnp.minimum(after, most_steps), steps), done + 1
 
-    def run(key):
-        left, steps, _ = jax.lax.while_loop(unfinished, step, (counts, jnp.zeros((), jnp.int32), key))
-        return jnp.where(left.max() == size, jnp.argmax(left), -1), steps
+    first = jnp.broadcast_to(counts[:, None], (len(counts), runs)).astype(jnp.float32)
+    start = (first, jnp.zeros(runs), 0)
+    left, steps, _ = jax.lax.while_loop(lambda state: goes_on(*state[:2]).any(), change, start)
+    return jnp.where(left.max(0) < size, -1, jnp.argmax(left, axis=0)), steps.astype(jnp.int32)
 
-    return jax.lax.map(run, keys, batch_size=256)
+
+def _drawn(weights: Float[Array, "types runs"], uniform: Float[Array, " runs"]) -> Float[Array, "types runs"]:
+    """1 at the type that is drawn in proportion to its weight, 0 elsewhere."""
+    below = jnp.tril(jnp.ones((len(weights), len(weights)))) @ weights  # a cumulative sum, which is slow on a CPU
+    total = below[-1]
+    after = below > jnp.minimum(uniform * total, jnp.nextafter(total, 0.0))  # from the drawn type on
+    return jnp.diff(after.astype(weights.dtype), axis=0, prepend=0)
 
 
 def fixation_of_a_mutant(payoffs: ArrayLike, size: int, *, intensity: float = 1.0) -> float:
