@@ -30,11 +30,12 @@ from coplayer.pools import tabular
 QUICK = PRESETS["quick"]
 STATES = QUICK.block.size  # as many as one learner plans for at once
 OURS, PLAIN = "coplayer", "plain"
-PLANNERS = {  # expected rewards, common random numbers
-    OURS: (True, True),
-    "coplayer, own draws for each action": (True, False),
-    "coplayer, sampled rewards": (False, True),
-    "coplayer, neither": (False, False),
+PLANNERS = {  # expected rewards, common random numbers, stratified
+    OURS: (True, True, False),
+    "coplayer, stratified": (True, True, True),
+    "coplayer, own draws for each action": (True, False, False),
+    "coplayer, sampled rewards": (False, True, False),
+    "coplayer, neither": (False, False, False),
     PLAIN: None,
 }
 MOST_ROLLOUTS = 1024
@@ -97,8 +98,7 @@ def estimator(planner: str, case: Case, rollouts: int) -> tuple[Callable, object
     if switches is None:
         estimate = partial(plain_planner.estimate_q, rollouts=rollouts, horizon=QUICK.planner.horizon)
         return estimate, plain_planner.PlainModel(case.model)
-    expected, common = switches
-    settings = PlannerSettings(rollouts, QUICK.planner.horizon, QUICK.planner.temperature, expected, common)
+    settings = PlannerSettings(rollouts, QUICK.planner.horizon, QUICK.planner.temperature, *switches)
     return partial(estimate_q, settings=settings), case.model
 
 

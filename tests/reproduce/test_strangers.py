@@ -28,6 +28,7 @@ def few(monkeypatch):
     monkeypatch.setattr(strangers, "MATCHES", 2)
     monkeypatch.setattr(strangers, "OWN_KIND", 3)
     monkeypatch.setattr(strangers, "RUNS", 20)
+    monkeypatch.setattr(strangers, "PREDICTED", 8)
     monkeypatch.setattr(strangers, "TYPES", 4)
     monkeypatch.setattr(strangers, "STAGES", (0, 2, None))
     monkeypatch.setattr(strangers, "COOPERATIVE", ("Grudger",))
@@ -67,6 +68,13 @@ def test_who_takes_over_a_population(monkeypatch):
 def test_the_neighbours_are_held_out_automata():
     names = set(strangers.neighbours())
     assert len(names) == strangers.TYPES - 1 == 19 and names <= {*axelrod_parts()["held_out"]} & {*axelrod_automata()}
+
+
+def test_the_parts_are_the_automata_of_the_library():
+    both = {part: {*names} for part, names in strangers.parts().items()}
+    held_out = both["held-out automata"]
+    assert held_out == {*axelrod_parts()["held_out"]} & {*axelrod_automata()} and len(held_out) > 40
+    assert both["automata of training"] == {"axelrod"}
 
 
 def test_the_held_out_strategies_are_none_that_training_meets():
@@ -112,6 +120,8 @@ def test_a_tiny_study_is_trained_measured_and_drawn(few, monkeypatch, tmp_path):
     )
     taken = rows["A2C: share of Moran processes of 4 types that a learner takes over (chance 0.25)"]
     assert all(0 <= float(share) <= 1 for share in taken[2]) and taken[3].startswith("at least 0.25 in")
+    words = "excess prediction loss against held-out automata, nats per round: PPI, rounds 1 to 2"
+    assert rows[words][1] > rows[words.replace("PPI", "who knows the pool")][1] > 0
     folder = next(path for path in (tmp_path / "runs").iterdir() if path.name.startswith("ppi"))
     agents = registry.load(folder, seed=1)
     keys = jax.random.split(jax.random.fold_in(jax.random.key(2026), 1), 64)

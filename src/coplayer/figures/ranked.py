@@ -25,15 +25,17 @@ def draw_places(
     panels: Sequence[tuple[str, Mapping[str, float], Sequence[Place]]],
     by_round: Mapping[str, Float[np.ndarray, " rounds"]],
     title: str,
+    excess: Mapping[str, Float[np.ndarray, " rounds"]] | None = None,
 ) -> None:
     """A panel for each (title, rewards of the others by name, ours). The others are grey dots in the order of their
     rewards. Ours are coloured dots at the places that their rewards have. Below, a line for each of `by_round`: what
-    ours earn in each round.
+    ours earn in each round. Under these, where given, a line for each of `excess`: an excess prediction loss by round.
     """
     columns = min(2, len(panels))
     rows = -(-len(panels) // columns)
-    figure = plt.figure(figsize=(4.6 * columns, 3.4 * (rows + 1)), layout="constrained")
-    grid = figure.add_gridspec(rows + 1, columns)
+    below = 2 if excess else 1
+    figure = plt.figure(figsize=(4.6 * columns, 3.4 * (rows + below)), layout="constrained")
+    grid = figure.add_gridspec(rows + below, columns)
     first = None
     for number, (heading, others, ours) in enumerate(panels):
         axis = figure.add_subplot(grid[divmod(number, columns)], sharey=first)
@@ -60,14 +62,20 @@ def draw_places(
         axis.set_ylabel("reward per round", fontsize=8)
         axis.legend(fontsize=8, frameon=False, loc="upper left")
         tidy(axis)
-    below = figure.add_subplot(grid[rows, :])
-    for label, rewards in by_round.items():
-        below.plot(np.arange(1, len(rewards) + 1), rewards, linewidth=1.2, label=label)
-    below.set_xscale("log")
-    below.set_title("ours, as the match goes on", fontsize=9)
-    below.set_xlabel("round", fontsize=8)
-    below.set_ylabel("reward", fontsize=8)
-    below.legend(fontsize=8, frameon=False, loc="lower right")
-    tidy(below)
+    _draw_lines(figure.add_subplot(grid[rows, :]), by_round, "ours, as the match goes on", "reward")
+    if excess:
+        heading = "what they know of a stranger: 0 is all that can be known"
+        _draw_lines(figure.add_subplot(grid[rows + 1, :]), excess, heading, "excess prediction loss, nats")
     figure.suptitle(title, fontsize=10)
     save(figure, path)
+
+
+def _draw_lines(axis, lines: Mapping[str, Float[np.ndarray, " rounds"]], heading: str, quantity: str) -> None:
+    for label, values in lines.items():
+        axis.plot(np.arange(1, len(values) + 1), values, linewidth=1.2, label=label)
+    axis.set_xscale("log")
+    axis.set_title(heading, fontsize=9)
+    axis.set_xlabel("round", fontsize=8)
+    axis.set_ylabel(quantity, fontsize=8)
+    axis.legend(fontsize=8, frameon=False)
+    tidy(axis)

@@ -4,6 +4,9 @@ The strategies of the library are in two parts (see `players.automaton.axelrod_p
 `a2c-strangers` have met strategies of the training part alone. Here they meet the held-out ones, played by the library
 itself. What every strategy of the library earns against the same ones is in data/axelrod_field.csv, measured by
 tools/axelrod_field.py. On both sides strategies that the library marks as slow are left out.
+
+How well a learner knows whom it meets is measured for those that predict, the PPI learners: by their excess prediction
+loss in each round (see `analysis.prediction`), beside an observer who knows the pool.
 """
 
 import csv
@@ -17,6 +20,7 @@ import numpy as np
 from jaxtyping import Float
 
 from coplayer.analysis.populations import moran
+from coplayer.analysis.prediction import excess_loss_by_round
 from coplayer.analysis.tournament import tournament
 from coplayer.experiments import a2c_mixed, ppi_mixed, registry
 from coplayer.experiments.evaluate import EVALUATION_SEED
@@ -27,6 +31,8 @@ from coplayer.interop import axelrod as interop
 from coplayer.play.player import Player
 from coplayer.play.rollout import play_match
 from coplayer.players.automaton import axelrod_automata, axelrod_parts, named_automaton
+from coplayer.players.planner import PPIPlayer
+from coplayer.pools import strangers as pools
 from coplayer.reproduce.studies import Study
 from coplayer.runs.folder import RunFolder
 from coplayer.settings import adjust
@@ -38,6 +44,7 @@ COOPERATIVE = ("Tit For Tat", "Grudger", "Win-Stay Lose-Shift")
 INDIFFERENT = ("Cooperator", "Random", "Defector")  # who do not answer: the best reply is to defect throughout
 STAGES = (0, 10, 25, None)  # where the parts of a match begin and end, in rounds
 TYPES, OF_A_TYPE, RUNS = 20, 5, 1000  # of the Moran processes, a learner being one of the types
+PREDICTED = 1024  # matches with automata, in which a learner's predictions are measured
 RECIPES = {"ppi-strangers": ppi_mixed.STRANGERS, "a2c-strangers": a2c_mixed.STRANGERS}
 
 
@@ -94,9 +101,17 @@ def late_cooperation(players: tuple[Player, Player], game: MatrixGame, key: jax.
     return float((joint[-max(1, game.rounds // 4) :] == 0).mean())
 
 
+def parts() -> dict[str, tuple[str, ...]]:
+    """The strategies of the library that are automata, in the pool's words."""
+    return {
+        "automata of training": (pools.AXELROD,),
+        "held-out automata": tuple(name for name in axelrod_parts()["held_out"] if name in axelrod_automata()),
+    }
+
+
 def neighbours() -> dict[str, Player]:
     """Held-out strategies that are finite automata, drawn by a fixed seed: the other types of the Moran processes."""
-    names = [name for name in axelrod_parts()["held_out"] if name in axelrod_automata()]
+    names = parts()["held-out automata"]
     drawn = np.random.default_rng(EVALUATION_SEED).choice(sorted(names), TYPES - 1, replace=False)
     return {name: named_automaton(name) for name in drawn.tolist()}
 
@@ -120,13 +135,16 @@ class Measured(NamedTuple):
     with_cooperative: dict[str, Float[np.ndarray, "seeds learners"]]
     from_indifferent: dict[str, Float[np.ndarray, "seeds learners"]]
     taken_over: Float[np.ndarray, "seeds learners"]  # share of Moran processes
+    excess: dict[str, Float[np.ndarray, "seeds learners 2 rounds"]]
+    """Excess prediction loss by part of the library, the learner's and the observer's; empty for who does not predict.
+    """
 
 
 def measure(folder: RunFolder, settings: Any, conditions: tuple[Condition, ...]) -> Measured:
     """Let the learners at the end of their training meet the held-out strategies, each other and cooperative ones."""
     run, game = settings.run, settings.game
     rewards = {condition: [] for condition in conditions}
-    own, taken_over = [], []
+    own, taken_over, excess = [], [], {}
     cooperative, indifferent = {name: [] for name in COOPERATIVE}, {name: [] for name in INDIFFERENT}
     for seed in range(run.seed, run.seed + run.seeds):
         agents = registry.load(folder.path, seed=seed)
@@ -141,12 +159,17 @@ def measure(folder: RunFolder, settings: Any, conditions: tuple[Condition, ...])
             other = named_automaton(name)
             indifferent[name].append([taken((one, other), game, next(keys)) for one in agents])
         taken_over.append([takes_over(one, game, next(keys)) for one in agents])
+        for part, entries in parts().items() if all(isinstance(one, PPIPlayer) for one in agents) else ():
+            pool = pools.pool_of(entries, game, settings.co_players.pool_noise)
+            losses = [excess_loss_by_round(one, game, pool, next(keys), episodes=PREDICTED) for one in agents]
+            excess.setdefault(part, []).append(losses)
     return Measured(
         {condition: np.array(values) for condition, values in rewards.items()},
         np.array(own),
         {name: np.array(values) for name, values in cooperative.items()},
         {name: np.array(values) for name, values in indifferent.items()},
         np.array(taken_over),
+        {part: np.array(values) for part, values in excess.items()},
     )
 
 
@@ -163,7 +186,13 @@ def draw(folders: dict[str, RunFolder], settings: dict[str, Any], path: Path) ->
         for name, measured in found.items()
         for condition, rewards in measured.rewards.items()
     }
-    draw_places(path, panels, curves, "Reward per round against the held-out strategies")
+    excess = {
+        f"{who}, {part}": losses[:, :, at].mean((0, 1))
+        for measured in found.values()
+        for part, losses in measured.excess.items()
+        for at, who in enumerate(("learners", "who knows the pool"))
+    }
+    draw_places(path, panels, curves, "Reward per round against the held-out strategies", excess)
     best = {condition: max(rewards, key=rewards.__getitem__) for condition, rewards in known.items()}
     rows = [
         Quantity(f"{condition}: the library's best, {name}", None, np.array([known[condition][name]]))
@@ -176,9 +205,7 @@ def draw(folders: dict[str, RunFolder], settings: dict[str, Any], path: Path) ->
             rows.append(Quantity(words, None, rewards.mean(2).max(1), at_least=known[condition][best[condition]]))
             words = f"{label}, {condition}: mean reward of both learners"
             rows.append(Quantity(words, None, rewards.mean((1, 2))))
-            for begin, end in itertools.pairwise(STAGES):
-                during = f"rounds {begin + 1} to {end or condition.rounds}"
-                rows.append(Quantity(f"{words}, {during}", None, rewards[:, :, begin:end].mean((1, 2))))
+            rows += _by_stage(words, rewards.mean(1))
         rows.append(
             Quantity(f"{label}: late mutual cooperation with its own kind", None, measured.with_own_kind, at_least=0.8)
         )
@@ -189,7 +216,19 @@ def draw(folders: dict[str, RunFolder], settings: dict[str, Any], path: Path) ->
             rows.append(Quantity(f"{label}: reward per round against {other}", None, values.mean(1)))
         words = f"{label}: share of Moran processes of {TYPES} types that a learner takes over (chance {1 / TYPES:g})"
         rows.append(Quantity(words, None, measured.taken_over.mean(1), at_least=1 / TYPES))
+        for part, losses in measured.excess.items():
+            for at, who in enumerate((label, "who knows the pool")):
+                words = f"excess prediction loss against {part}, nats per round: {who}"
+                rows += _by_stage(words, losses[:, :, at].mean(1))
     return rows
+
+
+def _by_stage(words: str, values: Float[np.ndarray, "seeds rounds"]) -> list[Quantity]:
+    """A row for each part of a match."""
+    return [
+        Quantity(f"{words}, rounds {begin + 1} to {end or values.shape[1]}", None, values[:, begin:end].mean(1))
+        for begin, end in itertools.pairwise(STAGES)
+    ]
 
 
 def _label(run: str) -> str:
