@@ -73,7 +73,7 @@ def game_of(name: str, own: Game) -> Game:
 
 
 def axis_of(text: str) -> tuple[str, list[list[str]]]:
-    """The setting and its values, each as the words of its flag, from NAME=VALUE,VALUE,... Where there is a semicolon,
+    """From NAME=VALUE,VALUE,... the setting and its values, each as the words of its flag. Where there is a semicolon,
     semicolons part the values in place of commas. The name may begin with that of the setting's group.
     """
     name, equals, rest = text.partition("=")

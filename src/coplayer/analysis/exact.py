@@ -1,9 +1,9 @@
 """Exact values of memory-1 players, from the Markov chain of joint actions.
 
 Each function takes two players, or two batches of players (`Memory1.probabilities[..., observation, action]`) whose
-batch axes broadcast. It gives both players' values: `[..., 0]` is the value of the first player, in the game's seat 0,
-and `[..., 1]` that of the second. All functions are differentiable to any order. They compute in float64 where JAX is
-told so (`jax.enable_x64`), in float32 otherwise.
+batch axes broadcast. Each function gives both players' values. `[..., 0]` is the value of the first player, in the
+game's seat 0, and `[..., 1]` that of the second. All functions are differentiable to any order. They compute in float64
+where JAX is told so (`jax.enable_x64`), in float32 otherwise.
 
 The chain itself has the batch on the *last* axes. The small axes then never reach the inner loop, and a batch of chains
 runs at the width of the vector unit.
@@ -28,9 +28,12 @@ DOUBLINGS = 40  # the long run is taken as 2^40 rounds
 def discounted_returns(first: Memory1, second: Memory1, game: MatrixGame, discount: float) -> Float[Array, "... 2"]:
     """Expected discounted return of each player: the sum over t = 0, 1, .. of discount^t r_t.
 
-    J = r . (I - discount P)^-1 s_0, with s_0 the probabilities of the first round's joint actions and P[k, j] the
-    probability of joint action k after j (Meulemans et al. 2025, section 4). The return times (1 - discount) is a
-    reward per round. `game.rounds` plays no part. Raises `CoplayerError` unless 0 <= discount < 1.
+    With s_0 the probabilities of the first round's joint actions, the return is
+
+        J = r . (I - discount P)^-1 s_0
+
+    (Meulemans et al. 2025, section 4). P[k, j] is the probability of joint action k after j. The return times
+    (1 - discount) is a reward per round. `game.rounds` plays no part. Raises `CoplayerError` unless 0 <= discount < 1.
     """
     return _batched(partial(discounted_values, game=game, discount=discount), first, second, game)
 

@@ -2,9 +2,10 @@
 automatic analysis of prisoner's dilemma strategies").
 
 The player meets a family of probes, one for each point (x, y) of the unit square. The probe is tit-for-tat disturbed:
-it cooperates with probability x, defects with probability y, and else plays tit-for-tat. Above the line x + y = 1,
-where that is no probability, the probe is the dual of the probe of (1 - x, 1 - y): it does the opposite of that one.
-The fingerprint is the player's mean reward per round at each point. Two players with unlike fingerprints are unlike.
+it cooperates with probability x, defects with probability y, and else plays tit-for-tat. Above the line x + y = 1
+tit-for-tat would have a negative probability. There the probe is the dual of the probe of (1 - x, 1 - y), and does the
+opposite. The fingerprint is the player's mean reward per round at each point. Two players with unlike fingerprints are
+unlike.
 """
 
 import jax.numpy as jnp

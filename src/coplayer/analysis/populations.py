@@ -1,7 +1,7 @@
 """What becomes of a population that plays a tournament's game: the Moran process and the replicator dynamics.
 
-All functions take a payoff matrix A `[types, types]`: A[i, j] is what a player of type i earns against one of type j,
-such as `Tournament.rewards`. In a population everybody meets everybody else equally often.
+All functions take a payoff matrix A `[types, types]`, such as `Tournament.rewards`. A[i, j] is what a player of type i
+earns against one of type j. In a population everybody meets everybody else equally often.
 """
 
 from functools import partial

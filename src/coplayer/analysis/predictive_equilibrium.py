@@ -1,17 +1,18 @@
 """How far a learner that predicts and plans is from a predictive equilibrium (Weis et al. 2026, appendices C and D).
 
-At a perfect one the model predicts the play on its own path as well as anyone could, so that the improved policy is the
-prior, and the policy is best under the model. Three measures go to zero there, each a mean over the histories h on
-the path of play:
+At a perfect predictive equilibrium the model predicts the play on its own path as well as anyone could. The improved
+policy is then the prior, and the policy is best under the model. Three measures go to zero there, each a mean over the
+histories h on the path of play:
 
     excess loss       KL(P(. | h) || p(. | h)), of the true next action from the model's: its loss less the entropy rate
     policy gap        KL(pi(. | h) || p(. | h)), of the improved policy from the prior
     subjective gap    max_a Q(h, a) - sum_a pi(a | h) Q(h, a), under the model's own Q
 
-The planner draws its rollouts anew for every decision. So the policy pi_w of one decision is random given h, and the
-truth about one's own action is its mean over the draws w, P = E_w pi_w. It is estimated from several independent
-*plans* of the same history. Since E_w KL(pi_w || p) = KL(P || p) + E_w KL(pi_w || P), the policy gap exceeds the excess
-loss on one's own actions by what the rollouts' noise alone decides, and does not vanish where that does not.
+The planner draws its rollouts anew for every decision. So the policy pi_w of one decision is random given h. The truth
+about one's own action is the mean policy over the draws w, P = E_w pi_w. It is estimated from several independent
+*plans* of the same history. The policy gap on one's own actions is E_w KL(pi_w || p) = KL(P || p) + E_w KL(pi_w || P).
+It exceeds the excess loss KL(P || p) by the last term, which the rollouts' noise alone decides. Where that noise does
+not vanish, neither does the policy gap.
 """
 
 from typing import NamedTuple
@@ -75,9 +76,9 @@ def policy_gap(policies: Plans, prior: Float[Array, "actions *histories"]) -> Fl
 def subjective_gap(policies: Plans, q: Plans) -> Float[Array, "*histories"]:
     """max_a Q(a) - sum_a P(a) Q(a), in units of Q, from two plans or more.
 
-    The maximum of a noisy Q is too high, and each plan's policy follows its own noise. So every plan's Q serves only
-    to value what the other plans say: their best action against their mean policy. That is unbiased for the gain of
-    that action, hence never too high in the mean, and too low only where all plans but one miss the best action.
+    The maximum of a noisy Q is too high, and each plan's policy follows its own noise. So every plan's Q serves only to
+    value what the other plans say: their best action against their mean policy. That is unbiased for the gain of that
+    action, hence never too high in the mean. It is too low only where all plans but one miss the best action.
     """
     others = _leave_one_out(policies)
     best = jax.nn.one_hot(_leave_one_out(q).argmax(1), q.shape[1], axis=1)

@@ -47,8 +47,8 @@ def price_of_defection(
     """Play `episodes` up to their middle. There ask `player`, in the first seat, for `plans` plans, and go on from
     either action `repetitions` times, with the same random numbers for both. Nothing ends at the last round.
 
-    Raises `CoplayerError` where the players do not fit the game, where its actions are not two of which action 0
-    cooperates, or where the game is too short.
+    Raises `CoplayerError` where the players do not fit the game, or where the game is too short. The game must have two
+    actions, of which action 0 cooperates.
     """
     players, tables, middle = (player, other), tables_of(game), game.rounds // 2
     require(middle >= 2, f"rounds: must be at least 4, so that two come before the middle, got {game.rounds}")

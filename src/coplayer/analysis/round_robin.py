@@ -1,7 +1,8 @@
 """Matches of finite automata with each other, many thousand a second: only their means are kept.
 
-A pair without chance plays one match, and all its matches are that one. Noise is folded into the automata: who chooses
-to cooperate with probability p, and whose move is changed with probability e, cooperates with p (1 - e) + (1 - p) e.
+A pair without chance plays one match, and all its matches are that one. Noise is folded into the automata. A player
+chooses to cooperate with probability p, and its move is changed with probability e. The player then cooperates with
+probability p (1 - e) + (1 - p) e.
 """
 
 from functools import partial
@@ -73,8 +74,9 @@ def fit(automata: Automaton) -> bool:
 def _packed(
     following: Int[np.ndarray, "members states joint"], chance: Float[np.ndarray, "members states"]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """All automata as integers that hold a place, member * states + state, and the chance of cooperation there: by
-    place and joint action where the automaton is next, `[places * joint]`, and where it begins, `[members]`.
+    """All automata as integers that hold a place, member * states + state, and the chance of cooperation there. The
+    first array, `[places * joint]`, says where an automaton is next, by place and joint action. The second,
+    `[members]`, says where each automaton begins.
     """
     members, states = chance.shape
     threshold = np.rint(chance * ONE).astype(np.int64).reshape(-1)

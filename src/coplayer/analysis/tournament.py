@@ -71,8 +71,8 @@ def tournament(
     inner_episodes: int = 1,
     noise: float = 0.0,
 ) -> Tournament:
-    """Play every pair of players, each with itself too, in a two-player game: `episodes` matches a pair, in which the
-    one that comes first sits in seat 0. With `inner_episodes` each match is that many episodes in a row.
+    """Play every pair of players, each with itself too, in a two-player game. A pair plays `episodes` matches, in which
+    the player that comes first sits in seat 0. With `inner_episodes` each match is that many episodes in a row.
 
     `noise`: the probability that a player takes another action than it chose (see `play.seating.Trembling`). Matches of
     automata that draw depend on the number of devices too.

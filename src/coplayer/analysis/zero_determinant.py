@@ -49,12 +49,14 @@ class ExtortionFit(NamedTuple):
 def extortion(game: MatrixGame, chi: float, phi: float, *, start: float = 0.0) -> Memory1:
     """The strategy that claims chi times the co-player's surplus over mutual defection.
 
-    p_CC = 1 - phi (chi - 1) (R - P) / (P - S)           p_DC = phi (chi + (T - P) / (P - S))
-    p_CD = 1 - phi (1 + chi (T - P) / (P - S))           p_DD = 0
+        p_CC = 1 - phi (chi - 1) (R - P) / (P - S)           p_DC = phi (chi + (T - P) / (P - S))
+        p_CD = 1 - phi (1 + chi (T - P) / (P - S))           p_DD = 0
 
-    for chi >= 1 and 0 < phi <= (P - S) / ((P - S) + chi (T - P)) (Meulemans et al. 2025, appendix C). The relation
-    holds in the long run, for any probability `start` of cooperating first. The strategy never ends mutual defection
-    itself. Raises `CoplayerError` for a chi or phi outside these limits, or a game that is no prisoner's dilemma.
+        chi >= 1                                             0 < phi <= (P - S) / ((P - S) + chi (T - P))
+
+    The formulas and their limits are those of Meulemans et al. 2025, appendix C. The relation holds in the long run,
+    for any probability `start` of cooperating first. The strategy never ends mutual defection itself. Raises
+    `CoplayerError` for a chi or phi outside the limits, or a game that is no prisoner's dilemma.
     """
     r, t = _ratios(game)
     largest = largest_phi(game, chi)

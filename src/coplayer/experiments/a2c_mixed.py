@@ -359,8 +359,8 @@ def train_interval(
 
 
 def memory_bytes(settings: A2CMixed, seed_batch: int) -> int:
-    """About how much memory a run takes, in bytes: the trace of the episodes under way, and its heads' gradients; with
-    a Hawk, which runs over them again, what its layers keep for the backward pass.
+    """About how much memory a run takes, in bytes: the trace of the episodes under way, and its heads' gradients. A
+    Hawk runs over the episodes again, so what its layers keep for the backward pass counts too.
     """
     hidden = settings.network.hidden
     widths = 6 if settings.network.core == "gru" else 42  # measured

@@ -2,7 +2,7 @@
 
 The experiment is that of `coala_ipd`, in a game with state. Two things differ from the iterated prisoner's dilemma. An
 agent's advantages are centred, separately for naive and for meta co-players. In the mixed pool naive learners begin as
-the meta agents of the moment, since nobody learns this game from nothing in a few inner episodes.
+the meta agents of the moment. Nobody learns this game from nothing in a few inner episodes.
 """
 
 from typing import Any

@@ -566,8 +566,8 @@ def co_players(settings: CoalaIPD, population: ActorCritic, network: ActorCritic
 def fit_gradient(
     settings: CoalaIPD, network: ActorCritic, played: AgentPlay, bonus: Float[Array, ""], td_lambda: Number
 ) -> tuple[ActorCritic, dict[str, Array]]:
-    """Gradient of the losses beside the policy's, for an agent who sees one inner episode at a time: of the value's
-    squared error on all inner episodes just played, and of the entropy there.
+    """Gradient of the losses beside the policy's, for an agent who sees one inner episode at a time. The losses are the
+    value's squared error on all inner episodes just played, and the entropy there.
     """
     rounds = settings.game.rounds
 
@@ -703,7 +703,7 @@ KEPT_TWICE = 6  # what differentiating both networks twice keeps of a round, in 
 
 def memory_bytes(settings: CoalaIPD, seed_batch: int) -> int:
     """About how much memory a run takes, in bytes: what backpropagation through a minibatch of whole meta-trajectories
-    keeps; of lola_dice, through all inner episodes at once, and twice through those of the look-ahead.
+    keeps. lola_dice backpropagates through all inner episodes at once, and twice through those of the look-ahead.
     """
     size, minibatches, segment = settings.shaping, settings.ppo.minibatches, settings.ppo.segment
     episodes = size.inner_episodes

@@ -31,8 +31,8 @@ def take(
     inner_episodes: int = 1,
     seed: int = 0,
 ) -> Taken:
-    """Take the fingerprint of each player (see `analysis.fingerprint.ashlock`) and write to the new folder `out`:
-    fingerprints.csv, with a row for each player and point, and a picture of all.
+    """Take the fingerprint of each player (see `analysis.fingerprint.ashlock`) and write it to the new folder `out`.
+    The folder gets fingerprints.csv, with a row for each player and point, and a picture of all.
     """
     require(bool(players), "players: needs at least one")
     require_new_folder(out)

@@ -27,8 +27,9 @@ def join(paths: list[Path], out: Path) -> RunFolder:
     their seeds. The seeds must follow one another. config.json tells under `joined` how each run was made; timing.jsonl
     has the sum of their seconds. Where a run is an archive, so is `out`: with the metrics and agents that all have.
 
-    The numbers are equal to the bit where all runs were made on one machine, with a device for each learner, and one
-    seed at a time, as on a CPU. Otherwise they are equal up to the rounding of float32, which training carries on.
+    The numbers are equal to the bit where one machine made all runs, with a device for each learner and one seed at a
+    time. On a CPU seeds are trained one at a time. Otherwise they are equal up to the rounding of float32, which
+    training carries on.
 
     Raises `CoplayerError` where the runs do not belong together.
     """

@@ -5,8 +5,8 @@ more, of whom each meets every other equally often. Of two, learner i sits in se
 game whose seats are alike.
 
 The steps of the mechanism are the same experiments with other co-players. Without episodes against other learners
-(`learner_share` 0) the learners never meet. In step 1 each learner meets strangers alone. In step 2 it meets a
-frozen agent of a finished run (`frozen`): learner i meets agent i + 1, the last learner meets agent 0. In step 3 the
+(`learner_share` 0) the learners never meet. In step 1 each learner meets strangers alone. In step 2 each learner meets
+a frozen agent of a finished run (`frozen`). Learner i meets agent i + 1, the last learner meets agent 0. In step 3 the
 learners meet each other alone, and start from where a finished run ended (`start`).
 """
 
@@ -101,8 +101,8 @@ AMONG_STRANGERS = {
     "pool_noise": 0.01,
     "learner_share": 0.25,
 }
-"""Settings of the recipes with strangers. Random automata and random players of memory 1 and 2 beside made learners
-weaker against strategies that they have never met (one seed of each: .75 and .89 per round).
+"""Settings of the recipes with strangers. Random automata, and random players of memory 1 and 2, beside them made
+learners weaker against strategies that they have never met. One seed of each earned .75 and .89 per round.
 """
 WITH_STRANGERS = "among each other and strangers: strategies of the Axelrod library, and mutants of these."
 

@@ -117,8 +117,8 @@ def _agents(run: Run, learner: int | None) -> dict[str, Seated]:
 
 
 def _replays(run: Run, learner: int) -> list[Replay]:
-    """Episodes of an agent with another agent of the run or a copy of its own, and with a naive learner, where the run
-    has some. Of many inner episodes they are the first, the middle and the last.
+    """Episodes of an agent with another agent of the run or a copy of its own. Where the run has naive learners, also
+    episodes with a naive learner. Of many inner episodes they are the first, the middle and the last.
     """
     order = [learner, *(number for number in range(len(run.agents)) if number != learner)]
     agents, names = [run.agents[i] for i in order], [f"{run.name} {i}" for i in order]

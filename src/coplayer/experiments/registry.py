@@ -135,9 +135,9 @@ def recipe_of(config: Mapping[str, Any], settings: Any) -> tuple[str, str]:
 
 def likely_recipe(settings: Any, which: str) -> tuple[str, str]:
     """The command and the preset that settings were most likely made from. Commands of the same kind of game come
-    first. Of these it is the one with the fewest differences in settings that tell commands apart: first in those that
-    are no numbers, then in all. Of several it is the one from which the fewest settings differ. `which`: the preset,
-    where all commands of the experiment have one of that name.
+    first. Of these the chosen command has the fewest differences in settings that tell commands apart. Differences in
+    settings that are no numbers count first, then all. Of several it is the one from which the fewest settings differ.
+    `which`: the preset, where all commands of the experiment have one of that name.
     """
     flat = setting_groups.flat(settings)
     recipes = {name: each.presets for name, each in RECIPES.items() if type(each.presets["quick"]) is type(settings)}
@@ -345,8 +345,8 @@ def train(
     `runs.tracking.Tracked`); None: silence. Raises `CoplayerError` with the setting's name where the settings cannot be
     trained.
 
-    After `jax.distributed.initialize()` all processes call this with the same settings. They train one run together,
-    on the devices of all; process 0 writes the folder, and its `reporter` is the one that is shown the progress.
+    After `jax.distributed.initialize()` all processes call this with the same settings. They train one run together, on
+    the devices of all. Process 0 writes the folder, and its `reporter` is the one that is shown the progress.
     """
     require(isinstance(out, str | os.PathLike), f"out: must be the path of a folder, got {out!r}")
     with hosts.together():

@@ -143,8 +143,8 @@ def described(settings: Any, out: Path) -> dict[str, Any]:
 
 
 def read(stored: dict[str, Any], default: T, out: Path) -> T:
-    """The inverse of `described`. `default`: the settings with the default of every value that is not stored: settings
-    that are newer than the run leave things as they were before.
+    """The inverse of `described`. `default`: the settings with the default of every value that is not stored. So
+    settings that are newer than the run leave things as they were before.
     """
     groups = groups_of(default)
     unknown = [name for name in stored if name not in groups and name != GAME]

@@ -1,11 +1,13 @@
 """Sweeps: a grid of settings, each trained with many seeds, as jobs over processes and machines.
 
-sweep.json       what is swept: the settings of each job. Another sweep is refused in the same folder
-jobs/NAME        the run folder of each job
-settings/NAME    one run for each setting, joined from its jobs (see `experiments.join`)
-results.csv      one row for each job, setting, seed and learner: the swept settings and the last metrics
-logs/NAME.json   how the job stands; logs/NAME.txt what it printed
-engine           the engine's own files
+The folder of a sweep holds:
+
+    sweep.json       what is swept: the settings of each job. Another sweep is refused in the same folder
+    jobs/NAME        the run folder of each job
+    settings/NAME    one run for each setting, joined from its jobs (see `experiments.join`)
+    results.csv      one row for each job, setting, seed and learner: the swept settings and the last metrics
+    logs/NAME.json   how the job stands; logs/NAME.txt what it printed
+    engine           the engine's own files
 """
 
 import dataclasses
@@ -56,8 +58,9 @@ class Swept(NamedTuple):
     table: Path
     """results.csv."""
     runs: dict[str, list[Path]]
-    """The folders of the finished runs by setting. Where the experiment can be joined and all jobs are done, it is one
-    folder, joined from all its jobs; else one for each finished job."""
+    """The folders of the finished runs by setting. A setting has one folder, joined from all its jobs, where the
+    experiment can be joined and all jobs are done. Otherwise a setting has one folder for each finished job.
+    """
     failed: dict[str, str]
     """The jobs that failed, and the settings whose jobs could not be joined, each with its error on one line."""
     jobs: int

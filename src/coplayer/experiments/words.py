@@ -15,8 +15,8 @@ ALL = "axelrod"  # all strategies of the Axelrod library that are finite automat
 def run_of(word: str, setting: str) -> RunFolder | None:
     """The run folder that a word of the setting `setting` names; None where the word is no path.
 
-    Raises `CoplayerError` for the path of something else, and where a run in the current folder has the name of a
-    strategy or of agents that come with the package.
+    Raises `CoplayerError` for the path of something else. Raises `CoplayerError` also where a run in the current folder
+    has the name of a strategy or of agents that come with the package.
     """
     is_path, is_run = "/" in word or os.sep in word, (Path(word) / "config.json").exists()
     named = not is_path and is_name(word)
