@@ -1,11 +1,13 @@
 """Learning-aware policy gradients: COALA-PG, M-FOS and the batch-unaware estimator (Meulemans et al. 2025, section 3).
 
-A meta agent plays a *meta-trajectory* of M inner episodes of T rounds, L = M T, in B parallel games against one naive
-co-player, who learns from its B trajectories after each inner episode. One such set of games is a *replica*. All
-functions here are for one replica; callers vmap over replicas, which never mix. Time comes first, the B games second.
+A meta agent plays a *meta-trajectory* of M inner episodes of T rounds, L = M T, in B parallel games. All B games are
+against one naive co-player, who learns from its B trajectories after each inner episode. One such set of games is a
+*replica*. All functions here are for one replica; callers vmap over replicas, which never mix. Time comes first, the B
+games second.
 
-The objective is J = E[1/B sum_b sum_l r_l^b]. With m the inner episode that holds step l, three estimates of its
-gradient differ in the weight A of grad log pi(a_l^b | h_l^b) alone (here with gamma = lambda = 1 and no value):
+The objective is J = E[1/B sum_b sum_l r_l^b]. Let m be the inner episode that holds step l. Three estimates of the
+gradient of J differ in the weight A of grad log pi(a_l^b | h_l^b) alone. Here gamma = lambda = 1, and there is no
+value:
 
     estimator       A_l^b                                                              over the games b
     COALA-PG        1/B sum_{k=l}^{mT} r_k^b  +  1/B sum_b' sum_{k>mT} r_k^b'          sum
@@ -15,17 +17,17 @@ gradient differ in the weight A of grad log pi(a_l^b | h_l^b) alone (here with g
     grad J  ~  mean over replicas of  sum or mean over b of  sum_l grad log pi(a_l^b | h_l^b) A_l^b
 
 COALA-PG is unbiased (theorem 3.1). The batch-unaware estimate is so where the games of a replica do not touch one
-another, as against another meta agent. M-FOS gives the current inner episode B times its weight beside the later ones;
-printed with a sum, it is here a mean, which keeps the current inner episode, in all three, in the unit of J. What is
-added to the gradient (that against meta co-players, an entropy bonus, the value's) then weighs the same in all three.
-`policy_scale` is the factor, B or 1, that turns a mean over the games into the table's last column.
+another, as against another meta agent. M-FOS gives the current inner episode B times its weight beside the later ones.
+The paper prints M-FOS with a sum. Here M-FOS has a mean, which keeps the current inner episode, in all three, in the
+unit of J. What is added to the gradient (that against meta co-players, an entropy bonus, the value's) then weighs the
+same in all three. `policy_scale` is the factor, B or 1, that turns a mean over the games into the table's last column.
 
-A value changes no mean of COALA-PG and of the batch-unaware estimate. Of COALA-PG: over an inner episode the errors
-r + V' - V add up to the rewards, less V_l^b, plus V_{mT+1}^b, and the average over the games takes V_{mT+1} of every
-game away again. This leaves -1/B V_l^b and -1/B times V_{mT+1} of the other games, and a_l^b bears on neither, as the
-co-player stands still until then. M-FOS, which does not divide the current inner episode by B, is left with V_{mT+1}^b
-less the mean of V_{mT+1} over the games, on which a_l^b does bear: a value that tells the games apart gives it some of
-the future that it otherwise loses.
+A value changes no mean of COALA-PG and of the batch-unaware estimate. For COALA-PG, the errors r + V' - V over an inner
+episode add up to the rewards, less V_l^b, plus V_{mT+1}^b. The average over the games takes V_{mT+1} of every game away
+again. This leaves -1/B V_l^b and -1/B times V_{mT+1} of the other games, and a_l^b bears on neither, as the co-player
+stands still until then. M-FOS does not divide the current inner episode by B. So it is left with V_{mT+1}^b less the
+mean of V_{mT+1} over the games, on which a_l^b does bear. A value that tells the games apart gives M-FOS some of the
+future that it otherwise loses.
 """
 
 from typing import NamedTuple
@@ -51,8 +53,8 @@ BATCH_UNAWARE = Switches(average_future_episodes=False, normalize_current_episod
 
 
 def policy_scale(switches: Switches, batch: int) -> float:
-    """The factor on a policy loss that is a *mean* over the B games of a replica, for the sum or mean of the formulas
-    above: B where the current inner episode's rewards are divided by B, else 1.
+    """The factor on a policy loss that is a *mean* over the B games of a replica. The factor makes of it the sum or
+    mean of the formulas above. It is B where the current inner episode's rewards are divided by B, else 1.
     """
     return float(batch) if switches.normalize_current_episode else 1.0
 
@@ -109,8 +111,8 @@ def advantages(
     gae_lambda: Number,
     switches: Switches,
 ) -> Float[Array, "time batch"]:
-    """The weights A of grad log pi: batch lambda returns of the errors delta_t = r_t + gamma V_{t+1} - V_t, discounted
-    by gamma * gae_lambda, from 0 (Meulemans et al. 2025, section 3 and algorithm 1).
+    """The weights A of grad log pi (Meulemans et al. 2025, section 3 and algorithm 1). They are batch lambda returns,
+    from 0, of the errors delta_t = r_t + gamma V_{t+1} - V_t, discounted by gamma * gae_lambda.
 
     For COALA and M_FOS, gamma * gae_lambda < 1 fades the shaping signal by its T-th power per inner episode.
     """
@@ -144,8 +146,8 @@ def advantage_parts(
 ) -> AdvantageParts:
     """`advantages`, in two parts that add up to them (Meulemans et al. 2025, figure 12).
 
-    The parts are of the errors delta: the current part holds gamma V at the first step of the next inner episode, the
-    future part takes it away. With `values` and `final_value` of 0 they are the parts of the rewards.
+    The parts are of the errors delta. The current part holds gamma V at the first step of the next inner episode, and
+    the future part takes gamma V away. With `values` and `final_value` of 0 they are the parts of the rewards.
     """
     settings = {"episode_length": episode_length, "gamma": gamma, "gae_lambda": gae_lambda, "switches": switches}
     whole = advantages(rewards, values, final_value, **settings)
@@ -166,7 +168,7 @@ def value_targets(
     gamma: float,
     td_lambda: Number,
 ) -> Float[Array, "time *batch"]:
-    """Targets of the critic, batch-unaware for every estimator: the lambda returns of each game by itself, through the
-    ends of inner episodes (Meulemans et al. 2025, section 3). Of any number of replicas at once.
+    """Targets of the critic, batch-unaware for every estimator (Meulemans et al. 2025, section 3). They are the lambda
+    returns of each game by itself, through the ends of inner episodes. Of any number of replicas at once.
     """
     return lambda_returns(rewards, values, final_value, gamma=gamma, lambda_=td_lambda)

@@ -61,7 +61,7 @@ def shaping(values: Values, own: Params, learner: Params, *, steps: int, rate: f
     """The gradient of one's mean value over M = `steps` episodes, with a naive step of the co-player after each.
 
     This is the gradient by `own` of (1 / M) sum over m < M of V_own(own, learner after m naive steps), through these
-    steps (Meulemans et al. 2025, section 4 and appendix C).
+    steps. The source is Meulemans et al. 2025, section 4 and appendix C.
     """
 
     def value(own):

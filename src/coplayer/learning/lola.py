@@ -55,15 +55,15 @@ def dice_objective(
     *,
     gamma: float,
 ) -> Float[Array, ""]:
-    """A number whose value is the mean discounted return of one player, and whose derivatives of every order, by either
+    """A number whose value is the mean discounted return of one player. Its derivatives of every order, by either
     player's parameters, estimate those of the expected return without bias. With box the magic box and s_t the sum of
     both players' log-probabilities of their actions in rounds 0 .. t:
 
         mean over batch of  sum_t gamma^t (box(s_t) r_t  -  (box(s_t) - box(s_{t-1})) b_t)
 
     The first term is DiCE (Foerster et al. 2018b). The second one is 0 in the mean at every order, for any b_t that is
-    fixed before round t's actions; with b_t the value this is the advantage form of Farquhar et al. 2019, which lowers
-    the variance of second derivatives too.
+    fixed before round t's actions. With the value as b_t this is the advantage form of Farquhar et al. 2019. That form
+    lowers the variance of second derivatives too.
     """
     logs = log_probabilities.sum(0)
     through = jnp.cumsum(logs, axis=0)
@@ -122,8 +122,8 @@ def lookahead(
     """The gradient of one's own DiCE objective after `steps` naive updates of the co-player, differentiated through
     them (Foerster et al. 2018b). To be climbed; in the shape of `own`.
 
-    The co-player discounts by `learner_gamma`. Steps follow the batch's noise, and the objective is not linear in them:
-    the bias against the exact look-ahead is of the order of rate^2 over the batch.
+    The co-player discounts by `learner_gamma`. Steps follow the batch's noise, and the objective is not linear in them.
+    So the bias against the exact look-ahead is of the order of rate^2 over the batch.
     """
     learning, playing = jax.random.split(key)
 

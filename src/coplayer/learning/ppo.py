@@ -3,9 +3,9 @@
     loss = c_pi policy + c_v value - c_e entropy
 
 Several updates are made of one batch. At each the network plays the batch's observations again from the first step, so
-that the gradient runs through the whole trajectory; no hidden state is stored. Advantages and targets are computed
-once, before the first update, with the weights that played the batch. They are used as they are: dividing a
-minibatch's advantages by their deviation would undo the 1/B of the learning-aware estimators.
+that the gradient runs through the whole trajectory. No hidden state is stored. Advantages and targets are computed
+once, before the first update, with the weights that played the batch. They are used as they are: dividing a minibatch's
+advantages by their deviation would undo the 1/B of the learning-aware estimators.
 """
 
 from dataclasses import dataclass
@@ -61,8 +61,8 @@ def losses(
     *,
     clip: float,
 ) -> Losses:
-    """The parts of the loss, means over time and batch, to be differentiated by `logits` and `values` (Schulman et al.
-    2017, equation 7; the value clipped in the same way, as in their code):
+    """The parts of the loss, means over time and batch, to be differentiated by `logits` and `values`. They follow
+    Schulman et al. 2017, equation 7, with the value clipped in the same way, as in their code:
 
         policy  = -min(rho A, clip(rho, 1 - clip, 1 + clip) A),      rho = pi(a | h) / pi_old(a | h)
         value   = max((V - G)^2, (V_old + clip(V - V_old, -clip, clip) - G)^2)
@@ -86,7 +86,7 @@ def total_loss(
     parts: Losses, *, value_coefficient: float, entropy_coefficient: float | Float[Array, ""]
 ) -> Float[Array, ""]:
     """What is minimised. Where the policy's loss should be a sum over the games of a replica, the advantages have the
-    factor B already (see `coala.policy_scale`); the other two parts stay means.
+    factor B already (see `coala.policy_scale`). The other two parts stay means.
     """
     return parts.policy + value_coefficient * parts.value - entropy_coefficient * parts.entropy
 
@@ -117,8 +117,8 @@ def improve(
     entropy_coefficient: float | Float[Array, ""],
     learning_rate: float | Float[Array, ""],
 ) -> tuple[ActorCritic, optax.OptState, Losses, Float[Array, ""]]:
-    """The network and the optimiser's state after all updates on one batch; means over the updates of the loss's parts
-    and of the gradient's norm before its bound.
+    """The network and the optimiser's state after all updates on one batch. Then means over the updates: of the loss's
+    parts, and of the gradient's norm before its bound.
     """
     transform = bounded(optimiser)
 

@@ -109,8 +109,8 @@ class ActorCritic(OnCore):
         round. Differentiable by the network, through the whole episodes, and again by reverse mode.
 
         `segment`: rounds, a divisor of those of the episodes. The gradient then keeps the recurrent state at the start
-        of each segment alone, and plays one segment after the other again (rematerialisation): less memory, more time.
-        0: what every round needs is kept.
+        of each segment alone, and plays one segment after the other again (rematerialisation). This takes less memory
+        and more time. 0: what every round needs is kept.
         """
         identity = self.no_identity(observation.shape[1]) if identity is None else identity
         if segment:
@@ -155,8 +155,9 @@ class ActorCritic(OnCore):
 
 
 def replay(network: ActorCritic, identity: Float[Array, "identity batch"], trace: Trace) -> Outputs:
-    """Logits of the policy and values V of the episodes in `trace`, which `network.step` gave with these weights, from
-    the first on, `identity` in the first round. Differentiable by `network` alone, once, through the whole episode.
+    """Logits of the policy and values V of the episodes in `trace`, from the first round on. `network.step` gave
+    `trace` with these weights, and was given `identity` in the first round. Differentiable by `network` alone, once,
+    through the whole episode.
     """
     if isinstance(network.core, GRU):
         return _replay_gru(network, identity, trace)
@@ -207,7 +208,7 @@ def _replay_backward(residuals, bars):
 
 
 def _backward_by_rows(residuals, bars):
-    """The weights' gradients after the scan backward in time (see `sequence_backward`): where every network of many has
+    """The weights' gradients after the scan backward in time (see `sequence_backward`). Where every network of many has
     few episodes of its own, adding up as many gradients in each round would cost more than the rounds.
     """
     network, identity, trace = residuals
@@ -231,7 +232,7 @@ def _with_parts(network: ActorCritic, *parts: PyTree) -> ActorCritic:
 
 
 def _backward_by_columns(residuals, bars):
-    """One scan backward in time, which adds up the weights' gradients as it goes: nothing as long as the episode is
+    """One scan backward in time, which adds up the weights' gradients as it goes. Nothing as long as the episode is
     written, and at the widths of interest the sums stay in cache.
     """
     network, identity, trace = residuals

@@ -91,8 +91,8 @@ class GRU(eqx.Module):
     def column_step(
         self, hidden: Float[Array, "hidden batch"], inputs: Float[Array, "inputs batch"]
     ) -> tuple[Float[Array, "hidden batch"], Gates]:
-        """`gated_step` with the batch on the last axis: on a CPU faster for a large batch and narrow layers, since the
-        gates are then whole rows.
+        """`gated_step` with the batch on the last axis. On a CPU this is faster for a large batch and narrow layers,
+        since the gates are then whole rows.
         """
         given = self.input_weights.T @ inputs + self.bias[:, None]
         product = self.hidden_weights.T @ hidden
@@ -167,9 +167,9 @@ def sequence_backward(residuals, states_bar):
     """Gradients by weights, first hidden state and inputs, from the one by the states of a sequence. `residuals`: these
     three, the states and the gates.
 
-    Backward in time with one product a step (the state's gradient); the weights' gradients are gathered after the
-    scan, into one product over time and batch together. Plain reverse-mode through the scan would take a second,
-    thin product a step and add a weight-sized array to its carry every time.
+    Backward in time with one product a step (the state's gradient). The weights' gradients are gathered after the scan,
+    into one product over time and batch together. Plain reverse-mode through the scan would take a second, thin product
+    a step and add a weight-sized array to its carry every time.
     """
     gru, initial, inputs, states, gates = residuals
     size = gru.hidden

@@ -151,8 +151,8 @@ class RoundModel(OnCore):
         self.head_weights, self.head_bias = new_linear(jax.random.fold_in(key, 1), hidden, outputs)
 
     def heads(self, state: PyTree):
-        """In a state: logits of one's own action `[n, *batch]`, logits of the co-player's action given one's own
-        `[n own, n other, *batch]`, predicted reward of each joint action, same shape.
+        """In a state: logits of one's own action `[n, *batch]`, and logits of the co-player's action given one's own
+        `[n own, n other, *batch]`. Third, the predicted reward of each joint action, in the shape of the second.
         """
         return self._read(self.core.features(state))
 
@@ -302,8 +302,8 @@ class TokenModel(OnCore):
         raise NotImplementedError("a TokenModel gives no reward before the outcome is drawn")
 
     def episode_loss(self, joint, reward, identity=None):
-        """Tokens o_0 r_0 a_0 ... o_{T-1} r_{T-1} a_{T-1} o_T: r_T would be the reward of the last round, and its head
-        reads the state after o_T. START and its reward of 0 are given, not predicted.
+        """The tokens are o_0 r_0 a_0 ... o_{T-1} r_{T-1} a_{T-1} o_T. r_T would be the reward of the last round, and
+        its head reads the state after o_T. START and its reward of 0 are given, not predicted.
         """
         rounds, batch = joint.shape
         own = self.game.own_action(joint)

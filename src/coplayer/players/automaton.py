@@ -169,9 +169,9 @@ def mutated(key: PRNGKeyArray, automata: Automaton, share: Float[Array, " batch"
 
 
 def memory(p_cooperate: Float[Array, "*batch histories"] | Float[np.ndarray, "*batch histories"]) -> Automaton:
-    """Players who remember the last k rounds, as automata. `p_cooperate[..., h]`: the probability of cooperation after
-    a history h of at most k rounds, of which there are 1 + 4 + ... + 4^k. Shorter histories come first. Histories of
-    one length are numbers to base 4, whose digits are the joint actions; the last round is the last digit.
+    """Players who remember the last k rounds, as automata. `p_cooperate[..., h]` is the probability of cooperation
+    after a history h of at most k rounds. There are 1 + 4 + ... + 4^k such histories. Shorter histories come first.
+    Histories of one length are numbers to base 4, whose digits are the joint actions; the last round is the last digit.
     """
     histories, k = p_cooperate.shape[-1], 0
     while sum(JOINT**depth for depth in range(k + 1)) < histories:
@@ -201,7 +201,7 @@ def random_memory(key: PRNGKeyArray, batch: int, rounds: int) -> Automaton:
 
 def random_automata(key: PRNGKeyArray, batch: int, states: int, *, deterministic: bool = True) -> Automaton:
     """Random automata: each following state is drawn uniformly. A deterministic one cooperates for sure in some states
-    and defects in the others, each with probability 1/2; else each probability is uniform in [0, 1].
+    and defects in the others, each with probability 1/2. Without `deterministic` each probability is uniform in [0, 1].
     """
     require_key(key)
     for name, value in (("batch", batch), ("states", states)):
@@ -236,8 +236,8 @@ def axelrod_parts() -> Mapping[str, tuple[str, ...]]:
 
 
 def named_automaton(name: str) -> Automaton:
-    """A strategy by its name: one of `PRISONERS_DILEMMA_STRATEGIES`, such as "tit_for_tat", or the name of a strategy
-    of the Axelrod library, such as "Tit For Tat". Raises `CoplayerError` for another name.
+    """A strategy by its name: one of `PRISONERS_DILEMMA_STRATEGIES`, such as "tit_for_tat", or a strategy of the
+    Axelrod library, such as "Tit For Tat". Raises `CoplayerError` for another name.
     """
     if isinstance(name, str) and name in PRISONERS_DILEMMA_STRATEGIES:
         return of_memory1(named_strategy(name))

@@ -137,8 +137,8 @@ def identity_size(game: Game) -> int:
 
 def identity_of(tables: Float[Array, "observations actions batch"]) -> Float[Array, "identity batch"]:
     """The identity vector of each tabular player, for learners that are told whom they meet (Weis et al. 2026, the
-    ablation with opponent identity): log pi(a | o) in nats, observation by observation. Probabilities below
-    `LEAST_PROBABILITY` count as `LEAST_PROBABILITY`.
+    ablation with opponent identity). The vector is log pi(a | o) in nats, observation by observation. Probabilities
+    below `LEAST_PROBABILITY` count as `LEAST_PROBABILITY`.
     """
     return jnp.log(jnp.maximum(tables, LEAST_PROBABILITY)).reshape(-1, tables.shape[-1])
 
@@ -165,8 +165,8 @@ def cooperation(probabilities) -> Memory1:
 
 
 def fits_named_strategies(game: Game) -> bool:
-    """Whether strategies by name, and those of five probabilities of cooperation, have a meaning in a game: a matrix
-    game of two actions, of which action 0 cooperates.
+    """Whether strategies by name, and those of five probabilities of cooperation, have a meaning in a game. The game
+    must be a matrix game of two actions, of which action 0 cooperates.
     """
     return isinstance(game, MatrixGame) and game.num_actions == 2 and game.cooperation == COOPERATE
 

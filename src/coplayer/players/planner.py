@@ -53,7 +53,7 @@ def uniform_draws(
 ) -> Float[Array, "uses sets rollouts batch"]:
     """Uniform draws in [0, 1) for two uses: one's own actions, and the co-player's. `shape`: sets, rollouts, batch.
 
-    Stratified draws are a Latin hypercube sample (McKay, Beckman and Conover 1979): each of the n intervals of length
+    Stratified draws are a Latin hypercube sample (McKay, Beckman and Conover 1979). Each of the n intervals of length
     1/n has the draw of one of the n rollouts. Which rollout's is random, anew for each use. So each rollout by itself
     is distributed as if all draws were independent.
     """

@@ -88,8 +88,9 @@ def _towards(way: Int[Array, " 2"]) -> Int[Array, ""]:
 
 
 def _seek(kind: int, home: int, seen: Float[Array, " size"]) -> Float[Array, " actions"]:
-    """Goes to the nearest thing of a kind, the first or the second of each cell; where there is none, to the column
-    `home`, and waits there. The thing in its own cell is not sought: it is taken or cleaned before the player moves.
+    """Goes to the nearest thing of a kind, the first or the second of each cell. Where there is none, the player goes
+    to the column `home` and waits there. The thing in its own cell is not sought: it is taken or cleaned before the
+    player moves.
     """
     cells = COLUMNS * ROWS
     own = _place(seen[:cells], COLUMNS)

@@ -106,9 +106,9 @@ def _table(entry: str, game: Game) -> tuple:
 def draw_tables(
     key: PRNGKeyArray, game: Game, batch: int, pool: TabularPool = UNIFORM
 ) -> Float[Array, "observations actions batch"]:
-    """A memory-1 player for each of `batch` episodes. A fresh one has, with two actions, cooperation probabilities
-    uniform in [0, 1] (Weis et al. 2026, the tabular agents); with more, distributions uniform on the simplex. The batch
-    comes last, for speed.
+    """A memory-1 player for each of `batch` episodes. With two actions, a fresh one has cooperation probabilities
+    uniform in [0, 1] (Weis et al. 2026, the tabular agents). With more actions, it has distributions uniform on the
+    simplex. The batch comes last, for speed.
     """
     entries = [_fresh_tables(key, game, batch)] if pool.fresh else []
     entries += [jnp.asarray(table)[:, :, None] for table in pool.fixed]
@@ -132,9 +132,9 @@ def predictive(
     """P(action | rounds before) of a player of the pool, for an observer who knows the pool and not the player: Bayes'
     rule. `joint`: episodes in the view of the player's co-player.
 
-    A fresh player: Laplace's rule of succession, (k + 1) / (m + n) for an action that was taken k times in the m
-    earlier rounds with the same observation. Several entries: their mean, weighted by the probability that each gave to
-    the past. Only for pasts that the pool can have. Raises `CoplayerError` for a pool with noise.
+    A fresh player follows Laplace's rule of succession. The probability is (k + 1) / (m + n) for an action taken k
+    times in the m earlier rounds with the same observation. Several entries: their mean, weighted by the probability
+    that each gave to the past. Only for pasts that the pool can have. Raises `CoplayerError` for a pool with noise.
     """
     require(not pool.noise, f"pool_noise: what a pool predicts is known without noise alone, got {pool.noise}")
     n, batch = game.num_actions, joint.shape[1]
