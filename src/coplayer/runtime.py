@@ -46,9 +46,9 @@ def cache_folder() -> Path:
     """The folder of compiled programs, in the user's cache folder: on Linux $XDG_CACHE_HOME/coplayer/jax, by default
     ~/.cache/coplayer/jax. It may be removed at any time.
 
-    Machines that share a home folder have a folder each per kind of processor, because a program that was compiled for
-    one kind may not run on another. So have processes of other numbers of cores: a program is compiled for so many
-    threads, which JAX does not look at when it reads the cache.
+    Machines that share a home folder have a folder each per kind of processor. A program that was compiled for one kind
+    may not run on another. Processes of other numbers of cores have other folders too. A program is compiled for so
+    many threads, and JAX does not look at that number when reading the cache.
     """
     home = Path(platformdirs.user_cache_dir("coplayer", appauthor=False))
     return home / "jax" / f"{_processor()}-{available_cores()}-cores"

@@ -23,7 +23,7 @@ class Quantity(NamedTuple):
 
 
 def table(quantities: list[Quantity]) -> str:
-    """The rows as a Markdown table. The deviation is that of a sample, the interval a bootstrap of the mean over seeds;
+    """The rows as a Markdown table. The deviation is that of a sample, the interval a bootstrap of the mean over seeds.
     n is the number of seeds that have a value.
     """
     lines = [_row(HEADINGS), _row(("---",) * len(HEADINGS)), *(_row(cells(quantity)) for quantity in quantities)]

@@ -31,8 +31,9 @@ def as_matrix_game(game: Any, rounds: int = 100, *, cooperation: int = COOPERATE
 
     `game`: a name such as "matrix_pd", with parameters if it has some, or a game that OpenSpiel has loaded.
     `cooperation`: the action that is reported as cooperation. OpenSpiel's prisoner's dilemma and stag hunt have it
-    first. Raises `CoplayerError` for a name that OpenSpiel does not know, for a game that is not given by two
-    matrices, for one whose players have different numbers of actions, and where OpenSpiel is not installed.
+    first. Raises `CoplayerError` for a name that OpenSpiel does not know, and where OpenSpiel is not installed. Raises
+    `CoplayerError` also for a game that is not given by two matrices, or whose players have different numbers of
+    actions.
     """
     pyspiel = library()
     if isinstance(game, str):

@@ -53,8 +53,8 @@ def write_grid_page(path: Path, game: Game, players: Mapping[str, Seated], repla
     """Write the page of these players, the simple strategies and these episodes to `path`, a file that does not exist
     yet.
 
-    Raises `CoplayerError` where a page has no rules of the game, a player does not fit the game or a page (see
-    `minds.described`), or the file exists.
+    Raises `CoplayerError` where a page has no rules of the game, or where the file exists. Raises `CoplayerError` also
+    for a player that does not fit the game or a page (see `minds.described`).
     """
     write_new(path, page_of(data_of(game, players, replays), form_of(game)))
 
@@ -110,8 +110,9 @@ def form_of(game: Game) -> Form:
 
 
 def written(replay: Replay) -> dict[str, Any]:
-    """An episode in few characters; `recorded` in `grid.js` reads it. A scene is a list of whole numbers: the cells of
-    both players, a bit for each who is frozen, and for each thing its cell and kind in one.
+    """An episode in few characters; `recorded` in `grid.js` reads it. A scene is a list of whole numbers. First come
+    the cells of both players, then a number with a bit for each player who is frozen. Last comes one number for each
+    thing, made of its cell and kind.
     """
     kinds = sorted({kind for scene in replay.scenes for kind in scene.things.values()})
     columns = replay.scenes[0].size[0]

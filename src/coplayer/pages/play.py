@@ -96,7 +96,7 @@ def data_of(game: MatrixGame, players: Mapping[str, Seated]) -> dict[str, Any]:
 
 def fixed_players(game: MatrixGame) -> dict[str, Seated]:
     """The memory-1 players that every page of a game has: the named strategies and extortioners where they have a
-    meaning, else a player who tosses a coin.
+    meaning. Elsewhere a page has a player who tosses a coin.
     """
     if not fits_named_strategies(game):
         table = np.full((game.observation_space.size, game.num_actions), 1 / game.num_actions)

@@ -115,7 +115,7 @@ def balance(settings: CoalaIPD, network: ActorCritic, key: PRNGKeyArray, *, bloc
     """Norm of the future part's gradient over that of the current part's, by method, for the B of the settings.
 
     The games are played in `blocks` (3 or more) blocks of R replicas each. A ratio is NaN where a norm is lost in the
-    noise of so few games: what an untrained agent does hardly shapes, so its future part is lost.
+    noise of so few games. An untrained agent hardly shapes its co-players, so its future part is lost.
 
     M-FOS has the same gradients on the same games, the future part divided by B: so its ratio is COALA-PG's over B.
     """

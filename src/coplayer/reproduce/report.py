@@ -53,8 +53,9 @@ def measured_last(folder: RunFolder) -> set[str]:
 
 
 def sides(folder: RunFolder, measures: tuple[str, ...] = COOPERATION) -> list[str]:
-    """Whose rewards were measured in the last phase of training, together with the first of the game's measures: the
-    learners' against each kind of co-player and, where the learners do not meet each other, their co-players' too.
+    """The sides whose rewards were measured in the last phase of training, together with the first of the game's
+    measures. They are the learners' sides against each kind of co-player. Where the learners do not meet each other,
+    their co-players' sides come too.
     """
     measured, metrics = measured_last(folder), ("reward", *measures[:1])
     found = [name.removeprefix("reward_") for name in measured if name.startswith(("reward_vs_", "reward_of_"))]

@@ -67,8 +67,8 @@ def reproduce(
     train: bool = True,
     target: Path | None = None,
 ) -> Reproduction:
-    """Train the runs of a figure in `out/runs` and write its panels and table to `out/name`, a page on all its runs,
-    and where it shows several methods comparison.md.
+    """Train the runs of a figure in `out/runs` and write its panels and table to `out/name`, with a page on all its
+    runs. Where the figure shows several methods, comparison.md is written too.
 
     Finished runs are used again, stopped ones resumed. Figures share the runs they have in common.
 

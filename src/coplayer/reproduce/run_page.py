@@ -79,8 +79,8 @@ def finite(rows: list[dict], path: Path) -> list[dict]:
 def write_report(runs: Sequence[str | Path], out: Path) -> Path:
     """Write one page on these runs, finished, unfinished or archived, to `out`. Nothing is played.
 
-    Raises `CoplayerError` for a folder that is no run, whose files are damaged, or that is named twice, and where `out`
-    is a file that is no report.
+    Raises `CoplayerError` for a folder that is no run, whose files are damaged, or that is named twice. Raises
+    `CoplayerError` also where `out` is a file that is no report.
     """
     require(bool(runs), "runs: needs the folder of at least one run")
     require(replaceable(out), f"out: {out} exists already and is no report; name another file")

@@ -120,8 +120,8 @@ def load_agents(path: Path) -> dict[str, np.ndarray]:
 
 
 def _check_claims(data: bytes, path: Path) -> None:
-    """Refuse a file whose arrays are not plain numbers, are not as large as they claim, or are too many together for
-    the size of the file. Only headers are read.
+    """Refuse a file whose arrays are not plain numbers or are not as large as they claim. Refuse also a file whose
+    arrays together are too many for its size. Only headers are read.
     """
     with zipfile.ZipFile(io.BytesIO(data)) as file:
         members = file.infolist()

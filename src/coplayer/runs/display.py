@@ -23,8 +23,8 @@ EIGHTHS = " ▁▂▃▄▅▆▇█"
 
 
 def curve(values: list[float], low: float, high: float) -> str:
-    """A curve as `LINES` lines of text, at most `COLUMNS` wide: a bar for each value, or for the mean of several values
-    in a row. A bar has full height for `high` and none for `low`. The fewer the bars, the wider.
+    """A curve as `LINES` lines of text, at most `COLUMNS` wide. Each bar stands for one value, or for the mean of
+    several values in a row. A bar has full height for `high` and none for `low`. The fewer the bars, the wider.
     """
     parts = np.array_split(np.array(values, float), min(COLUMNS, len(values)))
     share = np.nan_to_num((np.array([part.mean() for part in parts]) - low) / max(high - low, 1e-9))

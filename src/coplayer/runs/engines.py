@@ -379,7 +379,7 @@ def _array_limit() -> int:
 
 class _Resumable:
     """A function as submitit calls it. To put a job back into the queue, submitit asks for the `checkpoint` at the
-    signal USR2, which a training holds back until all is saved.
+    signal USR2. A training holds the signal back until all is saved.
     """
 
     def __init__(self, function: Function):

@@ -1,12 +1,12 @@
 """A run's folder.
 
-config.json          all settings, versions, commit, random-number implementation
-metrics.jsonl        one JSON object per line; they depend on the settings alone
-timing.jsonl         seconds and rates, one JSON object per chunk of training
-tracking.json        the run's name at each tracker that it was sent to; tensorboard/, wandb/ are of trackers
-checkpoints/         the newest two states of the run, each complete
-agents/              weights at the end of each phase, enough to play with
-figures/, summary.md written when the run ends, or by `coplayer evaluate`
+    config.json          all settings, versions, commit, random-number implementation
+    metrics.jsonl        one JSON object per line; they depend on the settings alone
+    timing.jsonl         seconds and rates, one JSON object per chunk of training
+    tracking.json        the run's name at each tracker that it was sent to; tensorboard/, wandb/ are of trackers
+    checkpoints/         the newest two states of the run, each complete
+    agents/              weights at the end of each phase, enough to play with
+    figures/, summary.md written when the run ends, or by `coplayer evaluate`
 
 An archive of a finished run (see `experiments.archive`) has metrics.jsonl.gz instead, and no checkpoints.
 """
@@ -49,8 +49,8 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: str | Path, config: dict) -> "RunFolder":
-        """Make a new folder and write `config` to it. A folder that has a file in it is refused, except for the remains
-        of a process that was killed here: no file, or half a config.
+        """Make a new folder and write `config` to it. A folder that has a file in it is refused. The remains of a
+        process that was killed here, no file or half a config, are accepted.
         """
         folder = cls(path)
         untouched = (entry.is_dir() or entry.suffix == ".partial" for entry in folder.path.rglob("*"))
