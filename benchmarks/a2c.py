@@ -1,7 +1,7 @@
 """A2C training: agent steps a second, environment steps times learners, updates included and compilation apart.
 
-An iteration plays a batch of episodes of two learners in the mixed pool and updates each once, as in a training run:
-`experiments.a2c_mixed.train_interval`, with a learner on each of two cores or both on one.
+An iteration plays a batch of episodes of two learners in the mixed pool and updates each once, as in a training run
+(`experiments.a2c_mixed.train_interval`). Each learner has one of two cores, or both share one core.
 """
 
 from collections.abc import Iterator, Mapping

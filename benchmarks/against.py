@@ -1,8 +1,8 @@
 """The benchmarks of an earlier commit beside those of this tree, in one run: see `python -m benchmarks.against --help`.
 
-Each turn runs `python -m benchmarks` for one part after the other, first in a checkout of the commit and then here, in
-processes of their own. Both have the same interpreter and packages. So a change of the machine's speed meets both. The
-files are written after every part, with what is done.
+Each turn runs `python -m benchmarks` for one part after the other. Each part runs first in a checkout of the commit and
+then here, in processes of their own. Both have the same interpreter and packages. So a change of the machine's speed
+meets both. The files are written after every part, with what is done.
 """
 
 import json

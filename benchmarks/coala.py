@@ -1,7 +1,7 @@
 """COALA-PG training: meta-environment steps a second and memory, by replicas R and by length L = M T.
 
-An iteration plays R x B meta-trajectories with naive learners, who learn within them, and makes all PPO updates, as
-in a training run: `experiments.coala_ipd.train_interval`, on one core.
+An iteration plays R x B meta-trajectories with naive learners, who learn within them, and makes all PPO updates. The
+iteration is that of a training run, `experiments.coala_ipd.train_interval`, on one core.
 """
 
 from collections.abc import Iterator, Mapping

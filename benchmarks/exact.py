@@ -147,7 +147,7 @@ def _section(timings: Mapping[str, Timing]) -> Section:
     return Section(
         title="The exact iterated prisoner's dilemma",
         text=f"Discounted returns of {PAIRS:,} pairs of memory-1 players at once, and training as in figure 3A of "
-        f"Meulemans et al. 2025: two agents, {SETTINGS.naive.naive_learners} naive learners each, "
+        f"Meulemans et al. 2025. Two agents have {SETTINGS.naive.naive_learners} naive learners each and "
         f"{SETTINGS.naive.inner_episodes} inner episodes, differentiated through every naive step. Ours includes its "
         f"metrics. PyTorch has both cores too; seed by seed, one seed is timed and counted {SEEDS} times.",
         rows=rows,

@@ -22,8 +22,8 @@ Step = Callable[[object, jax.Array, jax.Array], tuple[object, jax.Array]]
 
 
 def ours(name: str, seen: bool) -> tuple[Callable, Step, int]:
-    """Of one table: the first state by key; a step, which gives a number that depends on rewards and, if `seen`, on
-    what both players see; and the number of actions.
+    """Of one table: the first state by key, a step, and the number of actions. The step gives a number that depends on
+    rewards and, if `seen`, on what both players see.
     """
     game = OURS[name]
 

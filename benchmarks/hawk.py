@@ -119,7 +119,7 @@ def _actor_critics_section(timings: Mapping[str, Timing]) -> Section:
     names = [f"{core}, {what}" for what in (PLAY, UPDATE) for core in CORES]
     return Section(
         title="Actor-critics: GRU and Hawk",
-        text=f"Width {WIDTH}, {EPISODES} episodes of {GAME.rounds} rounds on one core: playing, step by step; and "
-        "the forward and backward pass of an update with changed weights.",
+        text=f"Width {WIDTH}, {EPISODES} episodes of {GAME.rounds} rounds on one core. Playing is step by step. "
+        "An update has changed weights; its forward and backward pass are timed.",
         rows=[_row(name, timings[name], EPISODES * GAME.rounds) for name in names],
     )

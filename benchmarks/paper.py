@@ -1,7 +1,7 @@
 """The `paper` presets on the device at hand: seconds of an iteration, hours of a whole run, memory.
 
-Each recipe is trained for a few chunks by the trainer that `coplayer train` uses, in a process of its own, so that the
-device's peak memory is the recipe's alone.
+The trainer that `coplayer train` uses trains each recipe for a few chunks. Each recipe has a process of its own, so
+that the device's peak memory is the recipe's alone.
 """
 
 import multiprocessing

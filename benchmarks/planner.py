@@ -216,8 +216,8 @@ def _section(case: Case, entries: list[Entry], core: int, *, turns: int, turn_se
         "ratios are to the first row: time at equal error = rounds needed x time of a round.",
         rows=rows,
         verdict=verdict(
-            f"a Q estimate of equal standard error at least {TARGET:g} times faster than plainly written; it is "
-            f"{factor:.1f} times, of which {plain['rounds needed']:.1f} by lower variance and "
+            f"a Q estimate of equal standard error at least {TARGET:g} times faster than plainly written. "
+            f"The factor is {factor:.1f}, of which {plain['rounds needed']:.1f} by lower variance and "
             f"{plain['time of a round']:.1f} by faster rounds",
             factor >= TARGET,
         ),

@@ -1,6 +1,6 @@
 """The documentation site, built by `make docs` from the repository alone.
 
-The site's source folder is the repository itself, so that links between docs, results and code are the same in the
+The site's source folder is the repository itself. So links between docs, results and code are the same in the
 repository and on the site. Notebooks under docs/tutorials are run; their outputs are kept until their code changes.
 """
 

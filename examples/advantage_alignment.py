@@ -6,7 +6,8 @@ well things went so far. What helps the co-player becomes likely after rounds th
     A*_t = A_t + beta gamma (sum over k < t of gamma^(t - k) A_k) B_t
 
 with A the own advantages, B the co-player's. Two such agents, trained against each other, cooperate with each other in
-two thirds of the rounds, and with always-defect in the first round alone (results/examples). A minute on two cores.
+two thirds of the rounds. With always-defect they cooperate in the first round alone (results/examples). A minute on two
+cores.
 
 python examples/advantage_alignment.py [SEED]
 """

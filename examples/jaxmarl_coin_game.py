@@ -1,5 +1,5 @@
-"""The coin game of JaxMARL, which has a coin of each colour on the board, as a game of ours: learners and shapers train
-in it. A minute on two cores.
+"""The coin game of JaxMARL as a game of ours: learners and shapers train in the game. The board has a coin of each
+colour. A minute on two cores.
 
 pip install 'coplayer[jaxmarl]'
 python examples/jaxmarl_coin_game.py

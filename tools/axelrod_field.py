@@ -3,7 +3,7 @@
     python tools/axelrod_field.py src/coplayer/reproduce/data/axelrod_field.csv
 
 Needs the `axelrod` package (see the extra `axelrod` in pyproject.toml), and half an hour. Writes one row for each
-strategy, number of rounds and noise: the mean reward per round over the held-out strategies, in the payoffs of
+strategy, number of rounds and noise: the mean reward per round over the held-out strategies. Payoffs are those of
 coplayer's prisoner's dilemma (1, -1, 2, 0). Deterministic pairs play once where there is no noise. Strategies that the
 library marks as slow (`long_run_time`) are left out on both sides. A strategy is not told how long the match is. A
 strategy is told the library's own payoffs, since some cannot play with others.
