@@ -1,7 +1,8 @@
-"""Run-time checks of every array's shape and dtype; two devices, so that two learners can have one each; compiled
-programs kept for the length of a test run, for all its processes, since many tests train the same tiny config; and
-compiled with little optimisation and without XLA's slow emitters of fused kernels, since most tests take longer to
-compile than to run. Python looks for garbage seldom, since what JAX keeps of traced programs is no garbage.
+"""Arrays' shapes and dtypes are checked at run time. There are two devices, so that two learners can have one each.
+Compiled programs are kept for the length of a test run, for all its processes, since many tests train the same tiny
+config. They are compiled with little optimisation and without XLA's slow emitters of fused kernels, since most tests
+take longer to compile than to run. Python looks for garbage seldom, since what JAX keeps of traced programs is no
+garbage.
 """
 
 import functools

@@ -15,9 +15,9 @@ MOST = 4
 
 @dataclass(frozen=True)
 class Vault:
-    """The vault holds 1 to 4 coins. Each player saves (action 0) or takes (action 1): who takes gets half of it each,
-    or all of it where the other saves, and then it holds 1 coin. Where both save, it grows by a coin with probability
-    `growth`.
+    """The vault holds 1 to 4 coins. Each player saves (action 0) or takes (action 1). Who takes gets half of the vault
+    each, or all of it where the other saves. The vault then holds 1 coin. Where both save, it grows by a coin with
+    probability `growth`.
     """
 
     growth: float = 0.75

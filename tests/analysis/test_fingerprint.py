@@ -36,8 +36,8 @@ def test_a_fingerprint_is_that_of_axelrod(name):
 
 
 def test_corners_follow_from_the_rules():
-    """At (1, 0) the probe always cooperates, at (0, 1) it always defects, at (0, 0) it is tit-for-tat, at (1, 1) the
-    opposite of tit-for-tat, which begins with a defection.
+    """At (1, 0) the probe always cooperates, at (0, 1) it always defects. At (0, 0) it is tit-for-tat. At (1, 1) it is
+    the opposite of tit-for-tat, which begins with a defection.
     """
     found = ashlock(named_strategy("always_defect"), CLASSIC, jax.random.key(0), steps=1, matches=2)
     opposite = (1 + 5 * 49) / 50  # cooperates with who defected

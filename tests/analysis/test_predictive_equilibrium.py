@@ -68,7 +68,7 @@ class PlayerOracle:
 
 
 def tabular_chance(episode):
-    """P(the co-player's actions) of a uniformly random table: for each observation, the integral over its probability
+    """P(the co-player's actions) of a uniformly random table. Each observation gives the integral over its probability
     of cooperation, by a quadrature that is exact for polynomials.
     """
     x, weights = np.polynomial.legendre.leggauss(ROUNDS + 2)
@@ -178,8 +178,8 @@ def off_by(values, exact):
 
 @pytest.mark.parametrize("difference", [0.0, 0.5, 3.0])
 def test_the_subjective_gap_of_greedy_plans_with_normal_noise(difference):
-    """Q = (0, d) plus standard normal noise, each plan greedy in its own: it errs with chance Phi(-d / sqrt 2), and
-    what the others say with Phi(-d sqrt((M - 1) / 2)). The estimate is the gap less the latter's loss.
+    """Q = (0, d) plus standard normal noise, each plan greedy in its own. A plan errs with chance Phi(-d / sqrt 2).
+    What the other plans say errs with chance Phi(-d sqrt((M - 1) / 2)). The estimate is the gap less the latter's loss.
     """
     plans, count = 8, 40_000
     noise = jax.random.normal(jax.random.key(0), (plans, 2, count))

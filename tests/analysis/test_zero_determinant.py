@@ -33,7 +33,7 @@ def test_extortion_claims_chi_times_the_surplus_of_whoever_it_meets(name, chi, s
 
 
 def test_extortion_by_hand():
-    """T, R, P, S = 2, 1, 0, -1: (R - P) / (P - S) = 1 and (T - P) / (P - S) = 2."""
+    """T, R, P, S are 2, 1, 0, -1. So (R - P) / (P - S) = 1 and (T - P) / (P - S) = 2."""
     player = extortion(prisoners_dilemma(), chi=3.0, phi=0.1)
     np.testing.assert_allclose(player.probabilities[:, 0], [0, 0.8, 0.3, 0.5, 0], atol=1e-6)
 

@@ -137,7 +137,7 @@ def test_a_pool_of_one_fixed_player_is_what_both_learners_meet():
 
 
 def test_opponent_identity_adds_a_vector_to_the_first_round_and_nothing_else():
-    """With the same weights, zero for the vector, the same games are played; with others, only the games against
+    """With the same weights, zero for the vector, the same games are played. With other weights only the games against
     tabular players differ, for learners are named by zeros.
     """
     plain = a2c_mixed.new_network(ONE_SEED, jax.random.key(5))

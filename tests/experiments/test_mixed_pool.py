@@ -25,8 +25,9 @@ ROUNDS = 4
 
 @dataclass(frozen=True)
 class Weather:
-    """A game of unlike seats whose state is chance and what was done: the last weather, how often each played 1, and
-    how often both did the same."""
+    """A game of unlike seats whose state is chance and what was done. The state has the last weather, how often each
+    played 1, and how often both did the same.
+    """
 
     rounds: int = ROUNDS
 

@@ -371,8 +371,9 @@ def test_the_paper_preset_is_the_published_setting():
 
 
 def test_the_paper_presets_last_checkpoint_is_at_most_15_megabytes_a_learner():
-    """Measured on a tenth of the data, as it is after 30 phases: half of it cooperation of learners who err one time in
-    ten, half near-defection against players who cooperate with a random probability of their own after each outcome.
+    """Measured on a tenth of the data, as it is after 30 phases. Half of it is cooperation of learners who err one time
+    in ten. The other half is near-defection against players who cooperate with a random probability of their own after
+    each outcome.
     """
     paper = PRESETS["paper"]
     rounds = paper.game.rounds

@@ -15,7 +15,9 @@ KEY = jax.random.key(0)
 
 
 def test_three_players_by_hand():
-    """A pot of 1.5 a gift, shared by three: a lone giver gets .5 for 1; all give: 1.5 for 1; a free rider keeps 1."""
+    """A pot of 1.5 a gift, shared by three. A lone giver gets .5 for 1. Where all give, each gets 1.5 for 1. A free
+    rider keeps 1.
+    """
     game = PublicGoods(3, 1.5)
     start = game.reset(KEY)
     assert [int(game.observe(start, player)) for player in range(3)] == [0, 0, 0]

@@ -1,6 +1,6 @@
-"""The recursions against literal sums; their gradients, and that of a network's whole training, against the enumeration
-of every course of short games in which the co-player learns; and against the exact shaping gradient of memory-1
-players.
+"""The recursions against literal sums, and against the exact shaping gradient of memory-1 players. Their gradients, and
+that of a network's whole training, against the enumeration of every course of short games in which the co-player
+learns.
 """
 
 import itertools
@@ -182,8 +182,8 @@ FIRST_LOGIT = 0.4  # of the co-player's action 0, whatever it sees
 
 
 class Courses:
-    """Every course of B games of M inner episodes of T rounds, against a co-player that plays action 0 with
-    probability logistic(phi) and makes one REINFORCE step on its B trajectories after each inner episode:
+    """Every course of B games of M inner episodes of T rounds. The co-player plays action 0 with probability
+    logistic(phi). After each inner episode it makes one REINFORCE step on its B trajectories:
 
         phi <- phi + rate / B sum_b sum_t (1[action 0] - logistic(phi)) (sum of its later rewards in the episode)
     """
@@ -500,8 +500,9 @@ def sampled_gradients(own, learner, values, key):
 
 @jax.jit
 def exact_gradients_of(own, learner):
-    """The shaping gradient of the sum of all rewards; the same as if `own` did not turn the learner's steps; and the
-    value of each inner episode."""
+    """The shaping gradient of the sum of all rewards. Then the gradient as if `own` did not turn the learner's steps,
+    and the value of each inner episode.
+    """
     settings = {"steps": INNER, "rate": RATE}
     shaping = INNER * exact_gradients.shaping(values_of, own, learner, **settings)
     plain = jnp.zeros_like(own)

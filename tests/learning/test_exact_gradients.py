@@ -131,8 +131,8 @@ def gradients_and_hessians(values, own, other):
 
 
 def by_hand_direction(parts, rate):
-    """Both players' direction by the published formulas, in losses: xi, the off-diagonal Hessian H_o, chi =
-    diag(H_o^T grad L), and p by two criteria, which are returned beside.
+    """Both players' direction by the published formulas, in losses. The parts are xi, the off-diagonal Hessian H_o, and
+    chi = diag(H_o^T grad L). Last comes p by two criteria, which are returned beside.
     """
     first, (full_1, full_2) = (np.asarray(part) for part in parts)
     xi = np.concatenate([first[0, :5], first[1, 5:]])

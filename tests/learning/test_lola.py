@@ -1,4 +1,4 @@
-"""DiCE against the enumeration of every course of a two-round game, to the second derivatives; the look-ahead against
+"""DiCE against the enumeration of every course of a two-round game, to the second derivatives. The look-ahead against
 the exact one, to float64's accuracy on enumerated trajectories and within standard errors on sampled ones.
 """
 

@@ -1,5 +1,5 @@
-"""Hawk against numbers that the package `recurrentgemma` made (see make_hawk_reference.py), and against itself in its
-other forms: whole sequences against steps, both scans, starts against new sequences.
+"""Hawk against numbers that the package `recurrentgemma` made (see make_hawk_reference.py). Hawk also against itself in
+its other forms: whole sequences against steps, both scans, starts against new sequences.
 """
 
 from pathlib import Path

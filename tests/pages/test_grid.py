@@ -1,5 +1,5 @@
-"""Games on a grid in the page's own JavaScript, run by node, against JAX: the rules round by round, what agents make of
-what they see, and whole matches move by move. Episodes come out of a page as they were put in.
+"""Games on a grid in the page's own JavaScript, run by node, against JAX. The rules are compared round by round, with
+what agents make of what they see, and whole matches move by move. Episodes come out of a page as they were put in.
 """
 
 import json

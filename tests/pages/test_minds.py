@@ -1,5 +1,5 @@
-"""The page's own JavaScript, run by node, against JAX: with the same random numbers the same logits, the same Q, the
-same beliefs, and whole matches move by move.
+"""The page's own JavaScript, run by node, against JAX. With the same random numbers come the same logits, the same Q,
+the same beliefs, and whole matches move by move.
 """
 
 import json

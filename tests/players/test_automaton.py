@@ -175,8 +175,8 @@ def test_what_is_refused(call, message):
 
 
 def test_a_mutant_has_its_share_of_the_table_changed():
-    """Of a deterministic automaton of 4 states: a changed entry is the old one in 1 of 4 cases, a changed probability
-    never; half of the changed probabilities are the opposite.
+    """Of a deterministic automaton of 4 states. A changed entry is the old one in 1 of 4 cases, a changed probability
+    never. Half of the changed probabilities are the opposite.
     """
     one = random_automata(jax.random.key(0), 1, 4)
     batch = jax.tree.map(lambda table: jnp.repeat(table, 6000, axis=0), one)

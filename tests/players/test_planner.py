@@ -196,7 +196,7 @@ def test_both_switches_lower_the_spread_of_the_difference():
 
 
 def test_each_switch_lowers_the_spread_in_a_round_model():
-    """Each alone. Both together need not beat common random numbers alone: expected rewards differ as soon as the two
+    """Each alone. Both together need not beat common random numbers alone. Expected rewards differ as soon as the two
     states do, while sampled ones may still be equal.
     """
     model, _, states = model_and_states("round", prisoners_dilemma())

@@ -135,8 +135,8 @@ def enumerated_value(own, other, player, gamma):
 
 
 def test_the_sampled_gradient_agrees_with_the_exact_one():
-    """Of a co-player met twice, half look-ahead and half plain: to 4.5 standard errors of its product with what the two
-    differ by; neither alone comes near.
+    """Of a co-player met twice, half look-ahead and half plain. The agreement is to 4.5 standard errors of the
+    gradient's product with what the two differ by. Neither alone comes near.
     """
     own, others = network(13), [network(23)] * 2
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *others)

@@ -51,8 +51,8 @@ class HabitState(NamedTuple):
 
 
 class Habit(Player):
-    """Begins game b of an inner episode with action b mod 2, and then plays its habit: at first one by chance, later
-    what the agent did most in the last inner episode, its first round not counted.
+    """Begins game b of an inner episode with action b mod 2, and then plays its habit. The habit is at first one by
+    chance. Later it is what the agent did most in the last inner episode, its first round not counted.
     """
 
     @property

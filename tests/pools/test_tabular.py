@@ -33,7 +33,7 @@ def assert_within_five_sigma(draws, exact):
 
 @pytest.mark.parametrize("n", [2, 3])
 def test_drawn_tables_are_uniform_on_the_simplex(n):
-    """Dirichlet(1, .., 1): mean 1/n, second moments (1 + [a = b]) / (n (n + 1)), marginal CDF 1 - (1 - x)^(n - 1)."""
+    """Dirichlet(1, .., 1): mean 1/n, second moments (1 + [a = b]) / (n (n + 1)). Marginal CDF: 1 - (1 - x)^(n - 1)."""
     game = MatrixGame(np.zeros((n, n)))
     count = 20_000
     tables = np.asarray(tabular.draw_tables(jax.random.key(0), game, count), dtype=np.float64)
@@ -63,7 +63,7 @@ def test_tables_differ_between_episodes_and_between_keys():
 
 
 def episode_probability(joint, n):
-    """P(one episode) when both tables are uniform and unknown: by Laplace's rule of succession, an action that was
+    """P(one episode) when both tables are uniform and unknown, by Laplace's rule of succession. An action that was
     played k times in the m earlier rounds with the same observation has probability (k + 1) / (m + n).
     """
     probability = 1.0
@@ -109,8 +109,8 @@ def test_each_player_reads_its_own_view(monkeypatch):
 
 
 def test_mean_reward_of_the_pool():
-    """Renaming a player's actions leaves the pool as it is, so every joint action is equally likely in every round and
-    the mean reward is the mean of the payoffs, (1 - 1 + 2 + 0) / 4.
+    """Renaming a player's actions leaves the pool as it is, so every joint action is equally likely in every round. The
+    mean reward is then the mean of the payoffs, (1 - 1 + 2 + 0) / 4.
     """
     joint = np.asarray(tabular.play(jax.random.key(4), prisoners_dilemma(30), 8000).joint)
     rewards = np.array([1.0, -1.0, 2.0, 0.0])[joint].T
@@ -169,8 +169,8 @@ def test_named_players_need_a_game_whose_first_action_cooperates(entry):
 
 
 def chance_of_answers(episode, n, table):
-    """P(the co-player's actions) of a table, read in its own view; for None, of a uniformly random one: for each
-    observation the Dirichlet integral (n - 1)! k_1! .. k_n! / (m + n - 1)!.
+    """P(the co-player's actions) of a table, read in its own view; for None, of a uniformly random one. Each
+    observation then gives the Dirichlet integral (n - 1)! k_1! .. k_n! / (m + n - 1)!.
     """
     chance, counts, observation = 1.0, np.zeros((1 + n * n, n), int), 0
     for own, other in (divmod(joint, n) for joint in episode):

@@ -52,8 +52,8 @@ def logs_of(network, joint):
 
 
 def parts_by_loops(joint, method):
-    """The weights of log pi in the formulas of J's gradient, `[time, replica, game]`: (current, future), with their
-    sum over steps made a mean, as in `part_gradients`.
+    """The weights of log pi in the formulas of J's gradient, `[time, replica, game]`: (current, future). Their sum over
+    steps is made a mean, as in `part_gradients`.
     """
     rewards = PAYOFFS[joint]
     current, future = np.zeros(joint.shape), np.zeros(joint.shape)

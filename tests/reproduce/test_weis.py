@@ -1,4 +1,4 @@
-"""The figures of Weis et al. 2026: their runs, what is drawn of them, and the numbers in their tables; of runs whose
+"""The figures of Weis et al. 2026: their runs, what is drawn of them, and the numbers in their tables. The runs'
 numbers are known.
 """
 
