@@ -1,5 +1,5 @@
-"""What the documents say holds: commands can be parsed, links lead somewhere, numbers stand on the pages that they are
-linked to, every public name is in the reference, and the tutorials run.
+"""What the documents say holds. Commands can be parsed, links lead somewhere, and numbers stand on the pages that they
+are linked to. Every public name is in the reference, and the tutorials run.
 """
 
 import importlib.metadata
@@ -16,12 +16,8 @@ import coplayer as cp
 from coplayer import cli
 from coplayer.experiments import registry
 from coplayer.games import names
+from texts import REPOSITORY, files
 
-REPOSITORY = Path(__file__).parents[1]
-DOCUMENTS = sorted(
-    [*REPOSITORY.glob("*.md"), *REPOSITORY.glob("results/**/*.md")]
-    + [path for path in REPOSITORY.glob("docs/**/*.md") if "_build" not in path.parts]
-)
 needs_results = pytest.mark.skipif(not (REPOSITORY / "results").is_dir(), reason="the source archive has no results")
 SHORT = {  # what the tutorials' parameters are in the tests
     "play": "EPISODES = 2",
@@ -103,7 +99,7 @@ def test_the_five_lines_of_the_readme(capsys):
 
 @needs_results
 def test_links_lead_to_files():
-    for document in DOCUMENTS:
+    for document in files(".md"):
         for link in re.findall(r"\]\(([^)\s]+)\)", document.read_text(encoding="utf-8")):
             path = link.partition("#")[0]
             if path and not path.startswith(("http", "mailto")):

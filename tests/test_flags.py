@@ -1,7 +1,6 @@
 """Settings as flags, and back."""
 
 import dataclasses
-import re
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from coplayer.games.matrix import MatrixGame, prisoners_dilemma
 from coplayer.games.public_goods import PublicGoods
 from coplayer.networks.core import CORES
 from coplayer.settings import adjust, each, groups_of
+from texts import long_sentences
 from tiny import TINY_A2C
 from toy import Toy
 
@@ -108,9 +108,8 @@ def test_help_is_in_sentences_of_at_most_25_words():
     kinds |= {type(game) for game in names.GAMES.values()} | {Train, cli.Sweep, *cli.JOBS}
     texts = [flags.documentation(kind).get(field.name, "") for kind in kinds for field in dataclasses.fields(kind)]
     texts += [kind.__doc__ for kind in kinds] + [cli._about(recipe) for recipe in registry.RECIPES.values()]
-    sentences = [sentence for text in texts for sentence in re.split(r"(?<=[.!?])\s+", text)]
-    assert len(sentences) > 200
-    assert [sentence for sentence in sentences if len(sentence.split()) > 25] == []
+    assert len(texts) > 100
+    assert [sentence for text in texts for sentence in long_sentences(text)] == []
 
 
 def test_the_documentation_of_a_field_is_its_docstring_also_of_inherited_ones():
