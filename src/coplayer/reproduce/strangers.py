@@ -5,8 +5,8 @@ The strategies of the library are in two parts (see `players.automaton.axelrod_p
 itself. What every strategy of the library earns against the same ones is in data/axelrod_field.csv, measured by
 tools/axelrod_field.py. On both sides strategies that the library marks as slow are left out.
 
-How well a learner knows whom it meets is measured for those that predict, the PPI learners: by their excess prediction
-loss in each round (see `analysis.prediction`), beside an observer who knows the pool.
+How well a learner knows whom it meets is measured for those that predict, the PPI learners. The measure is their excess
+prediction loss in each round (see `analysis.prediction`), beside an observer who knows the pool.
 """
 
 import csv
