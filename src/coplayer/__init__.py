@@ -8,6 +8,7 @@ from coplayer.analysis.evaluation import against_fixed, curves
 from coplayer.analysis.exact import discounted_returns, joint_distribution, mean_rewards, stationary_rewards
 from coplayer.analysis.fingerprint import ashlock
 from coplayer.analysis.populations import Moran, fixation_of_a_mutant, moran, replicator
+from coplayer.analysis.prediction import ExcessLoss, excess_loss_by_round
 from coplayer.analysis.price_of_defection import Price, price_of_defection
 from coplayer.analysis.signature import Signature, signature
 from coplayer.analysis.statistics import Comparison, compare, interquartile_mean, probability_of_improvement
@@ -80,6 +81,7 @@ __all__ = [
     "Episode",
     "Estimator",
     "ExactIPD",
+    "ExcessLoss",
     "Experiment",
     "Game",
     "MatrixGame",
@@ -121,6 +123,7 @@ __all__ = [
     "discounted_returns",
     "enforced_relation",
     "engines",
+    "excess_loss_by_round",
     "extortion",
     "fit_extortion",
     "fixation_of_a_mutant",

@@ -18,7 +18,6 @@ from oracles import RoundOracle, TokenOracle, with_random_weights
 ROUNDS, MATCHES, NOISE = 9, 12, 0.1
 GAME = prisoners_dilemma(ROUNDS)
 NAMES = ("Hard Prober", "Tit For Tat", "Two Tits For Tat")
-POOL = strangers.pool_of(NAMES, GAME, NOISE)
 PLANNER = PlannerSettings(2, 2, 1.0)
 KEY = jax.random.key(3)
 
@@ -70,9 +69,9 @@ def predicted(oracle, state, own):
 def test_every_round_of_every_match(model):
     network = with_random_weights(lambda: model(GAME, 4, key=jax.random.key(0)), 5)
     player = PPIPlayer(network, PLANNER)
-    found = excess_loss_by_round(player, GAME, POOL, KEY, episodes=MATCHES)
+    found = excess_loss_by_round(player, GAME, NAMES, KEY, noise=NOISE, episodes=MATCHES)
     drawing, playing = jax.random.split(KEY)
-    members = strangers.draw(drawing, GAME, MATCHES, POOL)
+    members = strangers.draw(drawing, GAME, MATCHES, strangers.pool_of(NAMES, GAME, NOISE))
     joint = np.asarray(play_match((player, members), GAME, playing, episodes=MATCHES).joint)
     oracle = (RoundOracle if model is RoundModel else TokenOracle)(network)
     assert len({*np.asarray(members.members).tolist()}) == len(NAMES)
@@ -82,18 +81,47 @@ def test_every_round_of_every_match(model):
     assert (found.player > 0.01).all() and found.observer[0] < found.player[0]
 
 
+def test_memory1_players_beside_the_rule_of_succession():
+    network = with_random_weights(lambda: RoundModel(GAME, 4, key=jax.random.key(0)), 6)
+    player = PPIPlayer(network, PLANNER)
+    found = excess_loss_by_round(player, GAME, ["uniform"], KEY, episodes=MATCHES)
+    drawing, playing = jax.random.split(KEY)
+    met = strangers.draw(drawing, GAME, MATCHES, strangers.pool_of(("uniform",), GAME))
+    joint = np.asarray(play_match((player, met), GAME, playing, episodes=MATCHES).joint)
+    losses, oracle = np.zeros((ROUNDS, 2)), RoundOracle(network)
+    for i in range(MATCHES):
+        counts, state, seen = np.ones((5, 2)), oracle.start(), 0
+        for at, both in enumerate(joint[:, i]):
+            own, other = divmod(int(both), 2)
+            truth = np.asarray(met.tables[seen, :, i], float)
+            guesses = predicted(oracle, state, own), counts[seen] / counts[seen].sum()
+            losses[at] += [kl(truth, guess) / MATCHES for guess in guesses]
+            counts[seen, other] += 1
+            seen, state = 1 + 2 * other + own, oracle.after(state, own, other, None)
+    np.testing.assert_allclose(np.stack(found, 1), losses, rtol=2e-4, atol=2e-5)
+
+
 def test_who_knows_the_only_stranger_of_the_pool_has_no_excess_loss():
     player = PPIPlayer(RoundModel(GAME, 4, key=jax.random.key(0)), PLANNER)
-    found = excess_loss_by_round(player, GAME, strangers.pool_of(("Hard Prober",), GAME), KEY, episodes=3)
+    found = excess_loss_by_round(player, GAME, ["Hard Prober"], KEY, episodes=3)
     np.testing.assert_allclose(found.observer, 0, atol=1e-6)
     assert (found.player > 0.05).all()
 
 
-def test_what_is_refused():
+@pytest.mark.parametrize(
+    ("pool", "noise", "message"),
+    [
+        (["mutants"], 0.0, "what fresh mutants will do is not known"),
+        (["uniform"], 0.1, "pool_noise"),
+        (["nobody"], 0.0, "pool: 'nobody' is not"),
+    ],
+)
+def test_pools_that_are_refused(pool, noise, message):
     player = PPIPlayer(RoundModel(GAME, 4, key=jax.random.key(0)), PLANNER)
+    with pytest.raises(CoplayerError, match=message):
+        excess_loss_by_round(player, GAME, pool, KEY, noise=noise, episodes=2)
+
+
+def test_who_does_not_predict_is_refused():
     with pytest.raises(CoplayerError, match="player: must be a PPIPlayer"):
-        excess_loss_by_round(named_strategy("tit_for_tat"), GAME, POOL, KEY)
-    with pytest.raises(CoplayerError, match="pool: must be a pool of automata"):
-        excess_loss_by_round(player, GAME, strangers.pool_of(("uniform",), GAME), KEY)
-    with pytest.raises(CoplayerError, match="what fresh mutants will do is not known"):
-        excess_loss_by_round(player, GAME, strangers.pool_of(("mutants",), GAME), KEY, episodes=2)
+        excess_loss_by_round(named_strategy("tit_for_tat"), GAME, NAMES, KEY)

@@ -1,11 +1,12 @@
 """How well a player that predicts knows a stranger, round by round, beside an observer who knows the whole pool.
 
-The strangers are finite automata. So what a stranger will do is known exactly in every round: with the probability
-P(a | h) after the history h. The excess loss of a prediction p is KL(P(. | h) || p(. | h)), in nats. It is 0 for who
+The strangers are memory-1 players or finite automata. So what a stranger will do after the history h is known exactly:
+with the probability P(a | h). The excess loss of a prediction p is KL(P(. | h) || p(. | h)), in nats. It is 0 for who
 knows the stranger. The observer knows the pool, not the stranger, and infers by Bayes' rule. In the mean over the pool
 nobody who has seen the same rounds predicts better.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import equinox as eqx
@@ -15,35 +16,77 @@ import numpy as np
 from jaxtyping import Array, Float, Integer, PRNGKeyArray
 
 from coplayer.analysis.predictive_equilibrium import divergence
-from coplayer.errors import require, require_key, require_kind, require_whole
+from coplayer.errors import require_key, require_kind, require_whole
 from coplayer.games.matrix import MatrixGame
 from coplayer.play.player import Player
 from coplayer.play.rollout import play_match
 from coplayer.play.trajectory import observations
 from coplayer.players.automaton import Members
+from coplayer.players.memory1 import TabularPlayers, rows
 from coplayer.players.planner import PPIPlayer
-from coplayer.pools import strangers
-from coplayer.pools.strangers import Pool, StrangerPool
+from coplayer.pools import strangers, tabular
+from coplayer.pools.tabular import TabularPool
 
 
 class ExcessLoss(NamedTuple):
-    """Mean excess loss by round, in nats."""
+    """Mean excess prediction loss in each round, in nats."""
 
     player: Float[np.ndarray, " rounds"]
-    observer: Float[np.ndarray, " rounds"]  # who knows the pool
+    observer: Float[np.ndarray, " rounds"]
+    """Of an observer who knows the pool, and infers the stranger by Bayes' rule."""
+
+
+def excess_loss_by_round(
+    player: Player,
+    game: MatrixGame,
+    pool: Sequence[str],
+    key: PRNGKeyArray,
+    *,
+    noise: float = 0.0,
+    episodes: int = 1024,
+) -> ExcessLoss:
+    """The excess prediction loss of a player against strangers, by round (Weis et al. 2026, appendix C). The player
+    sits in seat 0, and meets a fresh stranger of the pool in each of `episodes` episodes.
+
+    `pool`: words as for `--pool`. `noise`: the probability that a stranger does not do what it chose.
+
+    Raises `CoplayerError` for another player than a planner, and for a pool of which no exact inference is known. Such
+    pools have fresh automata or mutants, or noise beside fresh or memory-1 players.
+    """
+    require_kind("player", player, PPIPlayer)
+    require_kind("game", game, MatrixGame)
+    require_key(key)
+    require_whole("episodes", episodes, at_least=1)
+    player.check(game)
+    drawn = strangers.pool_of(tuple(pool), game, noise)
+    drawing, playing = jax.random.split(key)
+    met = strangers.draw(drawing, game, episodes, drawn)
+    joint = play_match((player, met), game, playing, episodes=episodes).joint
+    return ExcessLoss(*(np.asarray(loss, float) for loss in _losses(player, game, drawn, met, joint)))
+
+
+@eqx.filter_jit
+def _losses(player, game, pool, met, joint):
+    known = tabular.predictive if isinstance(pool, TabularPool) else strangers.predictive
+    truth = jnp.moveaxis(of_strangers(met, joint, game), 1, 0)
+    predictions = of_player(player, joint), jnp.log(known(joint, game, pool))
+    return [divergence(truth, jnp.moveaxis(logs, 1, 0)).mean(1) for logs in predictions]
 
 
 def of_strangers(
-    members: Members, joint: Integer[Array, "rounds batch"], game: MatrixGame
+    met: TabularPlayers | Members, joint: Integer[Array, "rounds batch"], game: MatrixGame
 ) -> Float[Array, "rounds actions batch"]:
-    """P(action | rounds before) of the automaton at each table. `joint`: episodes in the co-player's view."""
-    automata, numbers = members.automata, members.members
+    """P(action | rounds before) of the stranger at each table. `joint`: episodes in the co-player's view."""
+    joint = game.swap(joint.astype(jnp.int32))
+    if isinstance(met, TabularPlayers):
+        return jax.vmap(rows, in_axes=(None, 0))(met.tables, observations(joint, game.rounds))
+    automata, numbers = met.automata, met.members
 
     def step(state, both):
         chance = automata.p_cooperate[numbers, state]
         return automata.next[numbers, state, both], jnp.stack([chance, 1 - chance])
 
-    return jax.lax.scan(step, jnp.zeros_like(numbers), game.swap(joint.astype(jnp.int32)))[1]
+    return jax.lax.scan(step, jnp.zeros_like(numbers), joint)[1]
 
 
 def of_player(player: PPIPlayer, joint: Integer[Array, "rounds batch"]) -> Float[Array, "rounds actions batch"]:
@@ -60,29 +103,3 @@ def of_player(player: PPIPlayer, joint: Integer[Array, "rounds batch"]) -> Float
 
     begin = player.model.initial_state(joint.shape[1])
     return jax.lax.scan(step, begin, (observations(joint, len(joint)), own))[1]
-
-
-def excess_loss_by_round(
-    player: Player, game: MatrixGame, pool: Pool, key: PRNGKeyArray, *, episodes: int = 1024
-) -> ExcessLoss:
-    """The player meets a fresh stranger of the pool in each of `episodes` matches, and sits in seat 0.
-
-    Raises `CoplayerError` for another player than a planner, and for a pool of which no exact inference is known (see
-    `pools.strangers.predictive`).
-    """
-    require_kind("player", player, PPIPlayer)
-    require_key(key)
-    require_whole("episodes", episodes, at_least=1)
-    require(isinstance(pool, StrangerPool), "pool: must be a pool of automata, as pools.strangers.pool_of makes it")
-    drawing, playing = jax.random.split(key)
-    members = strangers.draw(drawing, game, episodes, pool)
-    joint = play_match((player, members), game, playing, episodes=episodes).joint
-    return ExcessLoss(*(np.asarray(loss, float) for loss in _losses(player, game, pool, members, joint)))
-
-
-@eqx.filter_jit
-def _losses(player, game, pool, members, joint):
-    truth = jnp.moveaxis(of_strangers(members, joint, game), 1, 0)
-    observed = jnp.moveaxis(strangers.predictive(joint, game, pool), 1, 0)
-    predicted = jnp.moveaxis(of_player(player, joint), 1, 0)
-    return [divergence(truth, logs).mean(1) for logs in (predicted, jnp.log(observed))]

@@ -32,7 +32,7 @@ from coplayer.play.player import Player
 from coplayer.play.rollout import play_match
 from coplayer.players.automaton import axelrod_automata, axelrod_parts, named_automaton
 from coplayer.players.planner import PPIPlayer
-from coplayer.pools import strangers as pools
+from coplayer.pools.strangers import AXELROD
 from coplayer.reproduce.studies import Study
 from coplayer.runs.folder import RunFolder
 from coplayer.settings import adjust
@@ -104,7 +104,7 @@ def late_cooperation(players: tuple[Player, Player], game: MatrixGame, key: jax.
 def parts() -> dict[str, tuple[str, ...]]:
     """The strategies of the library that are automata, in the pool's words."""
     return {
-        "automata of training": (pools.AXELROD,),
+        "automata of training": (AXELROD,),
         "held-out automata": tuple(name for name in axelrod_parts()["held_out"] if name in axelrod_automata()),
     }
 
@@ -160,8 +160,8 @@ def measure(folder: RunFolder, settings: Any, conditions: tuple[Condition, ...])
             indifferent[name].append([taken((one, other), game, next(keys)) for one in agents])
         taken_over.append([takes_over(one, game, next(keys)) for one in agents])
         for part, entries in parts().items() if all(isinstance(one, PPIPlayer) for one in agents) else ():
-            pool = pools.pool_of(entries, game, settings.co_players.pool_noise)
-            losses = [excess_loss_by_round(one, game, pool, next(keys), episodes=PREDICTED) for one in agents]
+            how = {"noise": settings.co_players.pool_noise, "episodes": PREDICTED}
+            losses = [excess_loss_by_round(one, game, entries, next(keys), **how) for one in agents]
             excess.setdefault(part, []).append(losses)
     return Measured(
         {condition: np.array(values) for condition, values in rewards.items()},
