@@ -211,6 +211,13 @@ def test_from_a_phase_on_the_learners_plan_otherwise():
     assert [ppi_mixed.players(settings, agents, phase=phase, seed=0)[0].settings for phase in (2, 3)] == plans[1:]
 
 
+def test_careful_learners_have_the_papers_temperature_throughout():
+    paper, careful = ppi_mixed.PRESETS["paper"].planner, ppi_mixed.CAREFUL
+    plans = [careful.planner.in_phase(phase) for phase in range(1, careful.run.phases + 1)]
+    assert {plan.temperature for plan in plans} == {paper.temperature}
+    assert [plan.rollouts for plan in plans] == [4] * 8 + [32] * 10
+
+
 def assert_resumes(settings, tmp_path, chunks):
     """A run stopped after some chunks and resumed is the run that was not stopped."""
     registry.train(settings, tmp_path / "whole")

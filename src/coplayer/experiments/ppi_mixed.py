@@ -173,6 +173,7 @@ PRESETS: dict[str, PPIMixed] = {
     ),
 }
 DEMO = adjust(PRESETS["quick"], phases=18, fit_batch=128, later_rollouts=8, stratified=True)
+CAREFUL = adjust(DEMO, later_rollouts=32, later_temperature=0.0, later_temperature_from=0)
 STEPS = PRESETS | {"quick": adjust(PRESETS["quick"], later_temperature=0.0, later_temperature_from=0)}
 STEP1 = {
     "paper": adjust(STEPS["paper"], learner_share=0.0),
@@ -185,7 +186,7 @@ STEP3 = {
 }
 STRANGERS = {name: adjust(preset, **AMONG_STRANGERS) for name, preset in STEPS.items()}
 RECIPES = {
-    NAME: Recipe(PPIMixed.__doc__, SOURCE, PRESETS | {"demo": DEMO}),
+    NAME: Recipe(PPIMixed.__doc__, SOURCE, PRESETS | {"demo": DEMO, "careful": CAREFUL}),
     "ppi-step1": Recipe(
         "Step 1, in-context best response: PPI learners among strangers alone.",
         "Weis et al. 2026, figure 2A-B",
