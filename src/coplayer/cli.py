@@ -56,7 +56,7 @@ PRESETS = {  # what is said of the usual ones
     "quick": "is made for a CPU of 2 cores",
     "paper": "is as published",
     "demo": "takes about half the time of quick",
-    "careful": "plans with more rollouts than quick, at the paper's temperature throughout",
+    "careful": "plans with more rollouts where the choice is open, at the paper's temperature throughout",
 }
 Flat = Annotated[tyro.conf.OmitArgPrefixes[tyro.conf.OmitSubcommandPrefixes[_T]], tyro.conf.arg(name="")]
 Job = Callable[[], None]

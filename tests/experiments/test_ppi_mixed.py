@@ -194,10 +194,11 @@ def test_a_learner_who_is_told_begins_with_the_name_and_one_who_is_not_with_zero
 
 def test_from_a_phase_on_the_learners_plan_otherwise():
     """The planner of each phase, and that the episodes of that phase, and of no earlier one, are played with it."""
-    more = adjust(TINY, later_rollouts=3, later_from=3)
+    more = adjust(TINY, later_rollouts=3, later_open_rollouts=4, later_from=3)
     settings = adjust(more, later_temperature=1e3, later_temperature_from=2)
     plans = [settings.planner.in_phase(phase) for phase in (1, 2, 3)]
     assert [(plan.rollouts, plan.temperature) for plan in plans] == [(2, 0.01), (2, 1e3), (3, 1e3)]
+    assert [plan.open_rollouts for plan in plans] == [0, 0, 4]
     episodes = []
     for planned in (more, settings):
         trainer = ppi_mixed.Trainer(planned)
@@ -215,7 +216,7 @@ def test_careful_learners_have_the_papers_temperature_throughout():
     paper, careful = ppi_mixed.PRESETS["paper"].planner, ppi_mixed.CAREFUL
     plans = [careful.planner.in_phase(phase) for phase in range(1, careful.run.phases + 1)]
     assert {plan.temperature for plan in plans} == {paper.temperature}
-    assert [plan.rollouts for plan in plans] == [4] * 8 + [32] * 10
+    assert [plan.rollouts_alone for plan in plans] == [4] * 8 + [36] * 10
 
 
 def assert_resumes(settings, tmp_path, chunks):

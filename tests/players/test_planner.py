@@ -66,9 +66,9 @@ RECIPROCATOR = np.array([[0.9, 0.1], [0.95, 0.05], [0.3, 0.7], [0.8, 0.2], [0.1,
 
 
 def settings(
-    rollouts, horizon, expected_rewards=False, common_random_numbers=False, temperature=0.01, stratified=False
+    rollouts, horizon, expected_rewards=False, common_random_numbers=False, temperature=0.01, stratified=False, **more
 ):
-    return PlannerSettings(rollouts, horizon, temperature, expected_rewards, common_random_numbers, stratified)
+    return PlannerSettings(rollouts, horizon, temperature, expected_rewards, common_random_numbers, stratified, **more)
 
 
 def estimates(model, state, settings, count, seed=0):
@@ -253,6 +253,42 @@ def test_states_of_a_batch_are_planned_for_independently():
     model = KnownCoPlayer(jnp.asarray(RECIPROCATOR, jnp.float32), prisoners_dilemma())
     q = estimates(model, jnp.zeros((2,), jnp.int32), settings(1, 15, False, True), 2000)
     assert abs(np.corrcoef(q[:, C, 0], q[:, C, 1])[0, 1]) < 5 / np.sqrt(2000)
+
+
+def test_open_choices_are_looked_at_once_more():
+    """Two of eight decisions are open. Their Q is the mean over the first and the further rollouts; all others keep
+    theirs.
+    """
+    model, _, states = model_and_states("round", prisoners_dilemma())
+    states = jnp.asarray(np.tile(states, (8, 1))[:8], jnp.float32)
+    key, twice = jax.random.key(4), settings(3, 15, open_rollouts=5)
+    first = np.asarray(estimate_q(model, states, key, settings(3, 15)))
+    found = np.asarray(estimate_q(model, states, key, twice))
+    at = np.flatnonzero((found != first).any(0))
+    assert len(at) == 2
+    further = jax.random.fold_in(key, 15)
+    expected = [
+        (3 * first[:, order] + 5 * np.asarray(estimate_q(model, states[order], further, settings(5, 15)))) / 8
+        for order in (at, at[::-1])
+    ]
+    assert any(np.allclose(found[:, order], q, atol=1e-5) for order, q in zip((at, at[::-1]), expected, strict=True))
+    assert twice.rollouts_alone == 8
+
+
+@pytest.mark.parametrize("game", [prisoners_dilemma(), THREE_ACTIONS])
+def test_further_rollouts_for_open_choices_lose_less_than_as_many_everywhere(game):
+    """Four rollouts, and twelve more in a quarter of the decisions, against seven everywhere: as many in all. What is
+    lost is the best action's Q less that of the action that was found best.
+    """
+    model = model_and_states("round", game)[0]
+    states = 3 * jax.random.normal(jax.random.key(1), (60, 4))
+    exact = np.asarray(estimate_q(model, states, jax.random.key(9), settings(2000, 15, True)))
+    lost = {}
+    for name, how in (("open", settings(4, 15, True, open_rollouts=12)), ("everywhere", settings(7, 15, True))):
+        q = estimates(model, states, how, 200)
+        best = q.argmax(1)
+        lost[name] = (exact.max(0) - np.take_along_axis(exact, best, axis=0)).mean()
+    assert lost["open"] < 0.75 * lost["everywhere"]
 
 
 # --- the improved policy ---

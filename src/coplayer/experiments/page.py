@@ -141,8 +141,8 @@ def _how(agent: Player) -> str:
     if isinstance(agent, PPIPlayer):
         planner = agent.settings
         return (
-            f"Before every move it imagines {planner.rollouts} futures of {planner.horizon} rounds for each of its"
-            f" actions; its temperature is {planner.temperature:g}."
+            f"Before every move it imagines {planner.rollouts_alone} futures of {planner.horizon} rounds for each of "
+            f"its actions; its temperature is {planner.temperature:g}."
         )
     if isinstance(agent, RecurrentPlayer):
         learned = "It learned by trial alone, and imagines no futures."

@@ -90,8 +90,10 @@ class PhasedPlannerSettings(PlannerSettings):
 
     later_rollouts: int = setting(0, at_least=0)
     """Imagined rollouts for each candidate action from phase --later-from on; 0: --rollouts in all phases."""
+    later_open_rollouts: int = setting(0, at_least=0)
+    """Further rollouts where the choice is most open, from phase --later-from on; 0: --open-rollouts in all phases."""
     later_from: int = setting(0, at_least=0)
-    """First phase that uses --later-rollouts."""
+    """First phase that uses --later-rollouts and --later-open-rollouts."""
     later_temperature: float = setting(0.0, at_least=0)
     """Temperature of the improved policy from phase --later-temperature-from on; 0: --temperature in all phases."""
     later_temperature_from: int = setting(0, at_least=0)
@@ -104,6 +106,7 @@ class PhasedPlannerSettings(PlannerSettings):
         return replace(
             plain,
             rollouts=(more and self.later_rollouts) or self.rollouts,
+            open_rollouts=(more and self.later_open_rollouts) or self.open_rollouts,
             temperature=(warmer and self.later_temperature) or self.temperature,
         )
 
@@ -173,7 +176,7 @@ PRESETS: dict[str, PPIMixed] = {
     ),
 }
 DEMO = adjust(PRESETS["quick"], phases=18, fit_batch=128, later_rollouts=8, stratified=True)
-CAREFUL = adjust(DEMO, later_rollouts=32, later_temperature=0.0, later_temperature_from=0)
+CAREFUL = adjust(DEMO, later_rollouts=12, later_open_rollouts=24, later_temperature=0.0, later_temperature_from=0)
 STEPS = PRESETS | {"quick": adjust(PRESETS["quick"], later_temperature=0.0, later_temperature_from=0)}
 STEP1 = {
     "paper": adjust(STEPS["paper"], learner_share=0.0),

@@ -23,7 +23,7 @@ from coplayer.players.walker import Walker
 
 CORES: dict[type[Core], str] = {GRU: "gru", Hawk: "hawk"}
 MODELS: dict[type[WorldModel], str] = {RoundModel: "round", TokenModel: "token"}
-PLANNING = ("rollouts", "horizon", "temperature", "expected_rewards", "common_random_numbers")
+PLANNING = ("horizon", "temperature", "expected_rewards", "common_random_numbers")
 
 
 def described(player: Player, game: Game) -> dict[str, Any]:
@@ -50,7 +50,7 @@ def _(player: PPIPlayer) -> dict[str, Any]:
     return {
         "kind": "planner",
         "model": MODELS[type(model)],
-        "planner": {name: getattr(settings, name) for name in PLANNING},
+        "planner": {name: getattr(settings, name) for name in PLANNING} | {"rollouts": settings.rollouts_alone},
         "told": bool(model.identity_size),
         **_network(model),
     }
