@@ -43,7 +43,10 @@ html_title = f"coplayer {release}"
 html_extra_path = ["_extra"]
 html_show_sourcelink = False
 
-PAGES = {"play.html": ("ppi-mixed", "a2c-strangers", "coala-ipd", "exact-shaper"), "orchard.html": ("cleanup-mixed",)}
+PAGES = {
+    "play.html": ("ppi-mixed", "ppi-step1", "ppi-step2", "a2c-strangers", "coala-ipd", "exact-shaper"),
+    "orchard.html": ("cleanup-mixed",),
+}
 """Pages to play against the agents that come with the package, made anew beside docs/page.html at every build."""
 
 

@@ -53,6 +53,19 @@ def test_ppi_mixed_does_what_its_card_says():
     assert np.asarray(alone.view(0).rewards).mean() > 1.9
 
 
+def test_ppi_step1_and_step2_do_what_their_cards_say():
+    """Step 1 answers tit-for-tat and exploits always-cooperate; step 2 extorts step 1: its first learner the second."""
+    first, second = pretrained("ppi-step1"), pretrained("ppi-step2")
+    game = prisoners_dilemma()
+    answers = play_match((first[0], named_strategy("tit_for_tat")), game, jax.random.key(7), episodes=16)
+    assert (np.asarray(answers.joint)[-25:] == 0).mean() > 0.8
+    alone = play_match((first[0], named_strategy("always_cooperate")), game, jax.random.key(8), episodes=4)
+    assert np.asarray(alone.view(0).rewards).mean() > 1.9
+    match = play_match((second[0], first[1]), game, jax.random.key(9), episodes=32)
+    extorts, extorted = (np.asarray(match.view(player).rewards).mean() for player in range(2))
+    assert extorts > 0.6 and extorts - extorted > 0.3
+
+
 def test_coala_ipd_does_what_its_card_says():
     """Its agents cooperate with each other through a meta-trajectory."""
     agents = pretrained("coala-ipd")

@@ -80,8 +80,8 @@ def estimate_q(
     model: WorldModel, state: PyTree, key: PRNGKeyArray, settings: PlannerSettings
 ) -> Float[Array, "actions batch"]:
     """Monte Carlo estimate of Q for each state and first action, in units of summed reward. Its mean does not depend on
-    `expected_rewards`, `common_random_numbers` or `stratified`. With `open_rollouts` the two best actions lie apart by
-    a little more in the mean, since a choice is looked at once more where it was close by chance.
+    `expected_rewards`, `common_random_numbers` or `stratified`. With `open_rollouts` the two best actions lie a little
+    farther apart in the mean: a choice that is close by chance is looked at once more.
 
     Raises `CoplayerError` where the model cannot give expected rewards.
     """
