@@ -81,7 +81,7 @@ def estimate_q(
 ) -> Float[Array, "actions batch"]:
     """Monte Carlo estimate of Q for each state and first action, in units of summed reward. Its mean does not depend on
     `expected_rewards`, `common_random_numbers` or `stratified`. With `open_rollouts` the two best actions lie a little
-    farther apart in the mean: a choice that is close by chance is looked at once more.
+    farther apart in the mean, since choices that are close by chance are looked at again.
 
     Raises `CoplayerError` where the model cannot give expected rewards.
     """
