@@ -21,7 +21,11 @@ os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
 TESTS = Path(__file__).parent
 MOST_PIECES = 15_000  # of memory, with which a process begins the next file without forgetting its programs
 EMITTERS = "xla_cpu_use_fusion_emitters"
-FLAGS = {"xla_force_host_platform_device_count": "2", "xla_cpu_parallel_codegen_split_count": "1"}
+FLAGS = {
+    "xla_force_host_platform_device_count": "2",
+    "xla_cpu_parallel_codegen_split_count": "1",
+    "xla_cpu_prefer_vector_width": "512",  # as commands set it: processes share programs if all their flags are alike
+}
 if HAS_EMITTERS := version("jaxlib") < "0.11":  # later ones abort at a flag that they do not know
     FLAGS[EMITTERS] = "false"
 for flag, value in FLAGS.items():  # the command line leaves them alone
