@@ -70,6 +70,16 @@ def programs_of_a_file():
         gc.collect()
 
 
+@pytest.fixture(autouse=True, scope="session")
+def coarse_figures():
+    """Draw figures of few dots, which takes less time: no test looks at what they show."""
+    from coplayer.figures import panels  # not before jaxtyping's hook
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(panels, "DPI", 40)
+        yield
+
+
 @pytest.fixture
 def usual_kernels(monkeypatch):
     """Fused kernels as users have them. Without the emitters XLA rounds a seed otherwise where two are trained."""
