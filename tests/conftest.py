@@ -1,7 +1,8 @@
 """Run-time checks of every array's shape and dtype; two devices, so that two learners can have one each; compiled
 programs kept for the length of a test run, for all its processes, since many tests train the same tiny config; and
-compiled with little optimisation and without XLA's slow emitters of fused kernels, since most tests take longer to
-compile than to run. Python looks for garbage seldom, since what JAX keeps of traced programs is no garbage.
+compiled with little optimisation, without XLA's slow emitters of fused kernels and without the lines of Python that
+operations come from, since most tests take longer to compile than to run. Python looks for garbage seldom, since what
+JAX keeps of traced programs is no garbage.
 """
 
 import functools
@@ -17,6 +18,7 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # the first process makes it,
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
+os.environ["JAX_TRACEBACK_IN_LOCATIONS_LIMIT"] = "0"
 
 TESTS = Path(__file__).parent
 MOST_PIECES = 15_000  # of memory, with which a process begins the next file without forgetting its programs
