@@ -1,8 +1,8 @@
 """Arrays' shapes and dtypes are checked at run time. There are two devices, so that two learners can have one each.
 Compiled programs are kept for the length of a test run, for all its processes, since many tests train the same tiny
-config. They are compiled with little optimisation and without XLA's slow emitters of fused kernels, since most tests
-take longer to compile than to run. Python looks for garbage seldom, since what JAX keeps of traced programs is no
-garbage.
+config. They are compiled with little optimisation, and without XLA's slow emitters of fused kernels. Nor do they keep
+the lines of Python that operations come from. For most tests take longer to compile than to run. Python looks for
+garbage seldom, since what JAX keeps of traced programs is no garbage.
 """
 
 import functools
@@ -18,11 +18,16 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # the first process makes it,
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
+os.environ["JAX_TRACEBACK_IN_LOCATIONS_LIMIT"] = "0"
 
 TESTS = Path(__file__).parent
 MOST_PIECES = 15_000  # of memory, with which a process begins the next file without forgetting its programs
 EMITTERS = "xla_cpu_use_fusion_emitters"
-FLAGS = {"xla_force_host_platform_device_count": "2", "xla_cpu_parallel_codegen_split_count": "1"}
+FLAGS = {
+    "xla_force_host_platform_device_count": "2",
+    "xla_cpu_parallel_codegen_split_count": "1",
+    "xla_cpu_prefer_vector_width": "512",  # as commands set it: processes share programs if all their flags are alike
+}
 if HAS_EMITTERS := version("jaxlib") < "0.11":  # later ones abort at a flag that they do not know
     FLAGS[EMITTERS] = "false"
 for flag, value in FLAGS.items():  # the command line leaves them alone
@@ -65,6 +70,16 @@ def programs_of_a_file():
     if not maps.exists() or len(maps.read_bytes().splitlines()) > MOST_PIECES:
         jax.clear_caches()
         gc.collect()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def coarse_figures():
+    """Draw figures of few dots, which takes less time: no test looks at what they show."""
+    from coplayer.figures import panels  # not before jaxtyping's hook
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(panels, "DPI", 40)
+        yield
 
 
 @pytest.fixture

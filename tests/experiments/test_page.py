@@ -18,6 +18,7 @@ from coplayer.settings import adjust
 from tiny import PLAIN_EXACT, TINY, TINY_A2C, TINY_COALA
 
 SMALL = {"iterations": 4, "log_every": 2, "phases": 2}
+ALONE = SMALL | {"learner_share": 1.0, "seeds": 1}
 GAME = prisoners_dilemma(5)
 
 
@@ -28,11 +29,10 @@ def runs(tmp_path_factory):
     kinds = {
         "ppi": adjust(TINY, game=GAME, phases=2),
         "a2c": adjust(TINY_A2C, **SMALL),
-        "coala": adjust(TINY_COALA, game=GAME, **SMALL),
+        "coala": adjust(TINY_COALA, game=GAME, naive_share=0.0, seeds=1, **SMALL),
         "exact": adjust(PLAIN_EXACT, iterations=4, phases=2),
-        "coin": adjust(TINY_A2C, game=CoinGame(rounds=3), learner_share=1.0, **SMALL),
-        "stag": adjust(TINY_A2C, game=MatrixGame([[4, 0], [3, 2]], rounds=5), **SMALL),
-        "unlike": adjust(TINY_A2C, game=MatrixGame([[[4, 0], [3, 2]], [[4, 1], [3, 2]]], rounds=5), **SMALL),
+        "coin": adjust(TINY_A2C, game=CoinGame(rounds=3), **ALONE),
+        "unlike": adjust(TINY_A2C, game=MatrixGame([[[4, 0], [3, 2]], [[4, 1], [3, 2]]], rounds=5), **ALONE),
     }
     for name, settings in kinds.items():
         registry.train(settings, folder / name)
@@ -110,7 +110,7 @@ def test_agents_of_a_game_with_two_tables_have_their_seats(runs, tmp_path):
     [
         (["tit_for_tat"], "agents: needs the folder of at least one run"),
         (["ppi", "ppi"], "agents: ppi 0, ppi 1 named twice"),
-        (["ppi", "stag"], "agents: .*stag and .*ppi are runs of different games"),
+        (["ppi", "unlike"], "agents: .*unlike and .*ppi are runs of different games"),
         (["coin", "ppi"], "agents: .*ppi and .*coin are runs of different games"),
         (["coin", "Grudger"], "Grudger: an automaton plays matrix games of two actions"),
         (["ppi", "Nobody"], "strategy: 'Nobody' is not one of always_cooperate"),

@@ -116,8 +116,6 @@ def test_resuming_a_finished_run_changes_nothing(unbroken):
 COMMAND = """
 import sys
 sys.path.insert(0, {tests!r})
-from coplayer import runtime
-runtime.configure()
 from tiny import TINY
 from coplayer.experiments import ppi_mixed, registry
 if sys.argv[1] == "train":
@@ -127,14 +125,13 @@ else:
 """
 
 
-def test_killed_by_the_system_at_any_moment(tmp_path):
+def test_killed_by_the_system_at_any_moment(whole, tmp_path):
     """kill -9 twice, at moments that depend on the machine; every process is new."""
     command = COMMAND.format(tests=os.path.dirname(os.path.dirname(__file__)))
 
     def start(verb: str, path) -> subprocess.Popen:
         return subprocess.Popen([sys.executable, "-c", command, verb, str(path)], stderr=subprocess.PIPE)
 
-    whole = start("train", tmp_path / "whole")
     broken, verb = tmp_path / "broken", "train"
     for kill in range(2):
         process = start(verb, broken)
@@ -148,8 +145,7 @@ def test_killed_by_the_system_at_any_moment(tmp_path):
         verb = "resume"
     last = start("resume", broken)
     assert last.wait() == 0, last.stderr.read().decode()
-    assert whole.wait() == 0, whole.stderr.read().decode()
-    assert_equal(outcome(broken), outcome(tmp_path / "whole"))
+    assert_equal(outcome(broken), whole)
 
 
 def test_a_folder_that_exists_is_never_touched(tmp_path):

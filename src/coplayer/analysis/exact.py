@@ -9,8 +9,7 @@ The chain itself has the batch on the *last* axes. The small axes then never rea
 runs at the width of the vector unit.
 """
 
-from functools import partial
-
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -35,7 +34,7 @@ def discounted_returns(first: Memory1, second: Memory1, game: MatrixGame, discou
     (Meulemans et al. 2025, section 4). P[k, j] is the probability of joint action k after j. The return times
     (1 - discount) is a reward per round. `game.rounds` plays no part. Raises `CoplayerError` unless 0 <= discount < 1.
     """
-    return _batched(partial(discounted_values, game=game, discount=discount), first, second, game)
+    return _batched(discounted_values, first, second, game, discount=discount)
 
 
 def stationary_rewards(first: Memory1, second: Memory1, game: MatrixGame) -> Float[Array, "... 2"]:
@@ -43,17 +42,17 @@ def stationary_rewards(first: Memory1, second: Memory1, game: MatrixGame) -> Flo
 
     The limit exists for every pair of players. Where the chain is periodic or reducible, it depends on the first round.
     """
-    return _batched(partial(_stationary_values, game=game), first, second, game)
+    return _batched(_stationary_values, first, second, game)
 
 
 def mean_rewards(first: Memory1, second: Memory1, game: MatrixGame) -> Float[Array, "... 2"]:
     """Expected reward per round of each player over one episode of `game.rounds` rounds."""
-    return _batched(partial(_finite_values, game=game), first, second, game)
+    return _batched(_finite_values, first, second, game)
 
 
 def joint_distribution(first: Memory1, second: Memory1, game: MatrixGame) -> Float[Array, "rounds ... joint"]:
     """Probability of each joint action in each round, in the view of `first`."""
-    return jnp.moveaxis(_distributions(*_batch_last(first, second, game), game), 1, -1)
+    return jnp.moveaxis(_compiled(_distributions, *_batch_last(first, second, game), game=game), 1, -1)
 
 
 def discounted_values(first: Table, second: Table, *, game: MatrixGame, discount: float) -> Float[Array, "2 ..."]:
@@ -123,7 +122,7 @@ def _rewards(distribution: Float[Array, "joint ..."], game: MatrixGame) -> Float
     return (payoffs * distribution).sum(1)
 
 
-def _distributions(first: Table, second: Table, game: MatrixGame) -> Float[Array, "rounds joint ..."]:
+def _distributions(first: Table, second: Table, *, game: MatrixGame) -> Float[Array, "rounds joint ..."]:
     start, transition = _markov_chain(first, second, game)
 
     def step(distribution, _):
@@ -133,7 +132,7 @@ def _distributions(first: Table, second: Table, game: MatrixGame) -> Float[Array
 
 
 def _finite_values(first: Table, second: Table, *, game: MatrixGame) -> Float[Array, "2 ..."]:
-    return _rewards(_distributions(first, second, game).mean(0), game)
+    return _rewards(_distributions(first, second, game=game).mean(0), game)
 
 
 def _stationary_values(first: Table, second: Table, *, game: MatrixGame) -> Float[Array, "2 ..."]:
@@ -155,8 +154,14 @@ def _stationary_values(first: Table, second: Table, *, game: MatrixGame) -> Floa
     return _rewards((start[:, None] * mean).sum(0), game)
 
 
-def _batched(values, first: Memory1, second: Memory1, game: MatrixGame) -> Float[Array, "... 2"]:
-    return jnp.moveaxis(values(*_batch_last(first, second, game)), 0, -1)
+def _batched(values, first: Memory1, second: Memory1, game: MatrixGame, **settings: float) -> Float[Array, "... 2"]:
+    return jnp.moveaxis(_compiled(values, *_batch_last(first, second, game), game=game, **settings), 0, -1)
+
+
+@eqx.filter_jit
+def _compiled(function, first: Table, second: Table, **settings: MatrixGame | float) -> Array:
+    """Compiled once for a game, a discount and a shape of tables."""
+    return function(first, second, **settings)
 
 
 def _batch_last(first: Memory1, second: Memory1, game: MatrixGame) -> tuple[Table, Table]:

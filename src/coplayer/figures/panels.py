@@ -18,6 +18,7 @@ from coplayer.runs.files import write_atomically
 
 THOUSANDS_FROM = 10_000  # an axis that goes so far is labelled in thousands
 FAR_LONGER = 10  # published points of a training more than so many times as long as ours have an axis of their own
+DPI = 150  # of figures written as PNG
 MOST_PANELS = 4  # side by side for one set of curves
 LABELS = {"reward": "mean reward per round", "cooperation": "cooperation rate"}
 
@@ -224,7 +225,7 @@ def save(figure: plt.Figure, path: Path) -> None:
     """Write a figure as PNG and SVG, and close it. The second has the places of the first: finding them takes long."""
     for ending in ("png", "svg"):
         buffer = io.BytesIO()
-        figure.savefig(buffer, format=ending, dpi=150)
+        figure.savefig(buffer, format=ending, dpi=DPI)
         figure.set_layout_engine("none")
         data = small_png(buffer.getvalue()) if ending == "png" else buffer.getvalue()
         write_atomically(path.with_suffix(f".{ending}"), data)

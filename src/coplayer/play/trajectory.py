@@ -40,6 +40,7 @@ class JointActions(Trajectory):
     turned: int | Int[Array, ""] = 0
     """1 where player 0 sits in seat 1 of the game, else 0."""
 
+    @eqx.filter_jit
     def view(self, player: int) -> Episode:
         game, joint = self.game, self.joint.astype(jnp.int32)
         joint = joint if player == 0 else game.swap(joint)
