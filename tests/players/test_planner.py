@@ -275,17 +275,17 @@ def test_open_choices_are_looked_at_once_more():
     assert twice.rollouts_alone == 8
 
 
-@pytest.mark.parametrize("game", [prisoners_dilemma(), THREE_ACTIONS])
+@pytest.mark.parametrize("game", [prisoners_dilemma(), pytest.param(THREE_ACTIONS, marks=pytest.mark.long)])
 def test_further_rollouts_for_open_choices_lose_less_than_as_many_everywhere(game):
     """Four rollouts, and twelve more in a quarter of the decisions, against seven everywhere: as many in all. What is
     lost is the best action's Q less that of the action that was found best.
     """
     model = model_and_states("round", game)[0]
     states = 3 * jax.random.normal(jax.random.key(1), (60, 4))
-    exact = np.asarray(estimate_q(model, states, jax.random.key(9), settings(2000, 15, True)))
+    exact = np.asarray(estimate_q(model, states, jax.random.key(9), settings(500, 15, True)))
     lost = {}
     for name, how in (("open", settings(4, 15, True, open_rollouts=12)), ("everywhere", settings(7, 15, True))):
-        q = estimates(model, states, how, 200)
+        q = estimates(model, states, how, 60)
         best = q.argmax(1)
         lost[name] = (exact.max(0) - np.take_along_axis(exact, best, axis=0)).mean()
     assert lost["open"] < 0.75 * lost["everywhere"]
