@@ -183,7 +183,7 @@ def test_in_other_units_a_step_size_goes_with_the_inverse():
         naive,
         partial(lookahead, steps=2, rate=1.0),
         partial(shaping, steps=2, rate=1.0),
-        partial(lola, rate=1.0),
+        pytest.param(partial(lola, rate=1.0), marks=pytest.mark.long),  # sos has lola's terms
         partial(sos, rate=1.0),
     ],
 )

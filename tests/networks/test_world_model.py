@@ -221,7 +221,7 @@ def test_reply_logs_against_the_imagined_branches(kind, name):
             np.testing.assert_allclose(np.exp(logs[:, b]), replies, rtol=1e-4)
 
 
-@pytest.mark.parametrize("kind", ["round", "token"])
+@pytest.mark.parametrize("kind", ["round", pytest.param("token", marks=pytest.mark.long)])
 def test_a_model_on_a_hawk_predicts_in_play_as_in_its_loss(kind):
     """The action loss of whole episodes, by the priors of the states that playing them goes through."""
     game = GAMES["dilemma"]

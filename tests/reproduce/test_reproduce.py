@@ -34,7 +34,7 @@ def tiny_studies(monkeypatch):
         monkeypatch.setitem(reproduce.STUDIES, name, study._replace(runs=small(study.runs)))
 
 
-LONG = {"meulemans-fig4"}  # whose panels are long tests of test_meulemans_exact too
+LONG = {"meulemans-fig3", "meulemans-fig4"}  # test_meulemans_exact draws these too
 
 
 @pytest.mark.parametrize(
