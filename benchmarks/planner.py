@@ -23,8 +23,7 @@ from coplayer.experiments.ppi_mixed import PRESETS, tabular_episodes
 from coplayer.learning import ppi
 from coplayer.networks.world_model import RoundModel
 from coplayer.play.rollout import play_match
-from coplayer.play.trajectory import observations
-from coplayer.players.planner import PlannerSettings, estimate_q
+from coplayer.players.planner import PlannerSettings, PPIPlayer, estimate_q
 from coplayer.pools import tabular
 
 QUICK = PRESETS["quick"]
@@ -86,9 +85,7 @@ def _tabular_episodes(model: RoundModel, count: int):
 
 
 def _case(name: str, model: RoundModel, episodes) -> Case:
-    seen = observations(episodes.astype(jnp.int32), model.game.rounds)[: model.game.rounds // 2 + 1]
-    start, nothing = model.initial_state(episodes.shape[1]), jnp.zeros(episodes.shape[1])
-    states, _ = jax.lax.scan(lambda state, now: (model.see(state, now, nothing), None), start, seen)
+    states = PPIPlayer(model, QUICK.planner).states_along(episodes)[model.game.rounds // 2]
     return Case(name, jax.tree.map(np.asarray, model), np.asarray(states))
 
 

@@ -1,8 +1,5 @@
 """tools/planner_noise.py: a planner without noise, and one with."""
 
-import importlib.util
-from pathlib import Path
-
 import jax
 import jax.numpy as jnp
 import pytest
@@ -12,11 +9,9 @@ from coplayer.networks.world_model import RoundModel
 from coplayer.players.memory1 import named_strategy
 from coplayer.players.planner import PlannerSettings, PPIPlayer
 from oracles import with_random_weights
+from tool import tool
 
-TOOL = Path(__file__).parents[1] / "tools" / "planner_noise.py"
-SPEC = importlib.util.spec_from_file_location("planner_noise", TOOL)
-noise = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(noise)
+noise = tool("planner_noise")
 
 
 @pytest.fixture(autouse=True)

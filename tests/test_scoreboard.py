@@ -1,14 +1,13 @@
 """The scoreboard of results/ is what its rows and the results pages say."""
 
-import importlib.util
 from pathlib import Path
 
 import pytest
 
+from tool import tool
+
 ROOT = Path(__file__).parent.parent
-SPEC = importlib.util.spec_from_file_location("scoreboard", ROOT / "tools" / "scoreboard.py")
-scoreboard = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(scoreboard)
+scoreboard = tool("scoreboard")
 
 TABLE = """
 | quantity | paper | ours (mean ± sd) | 95% interval | n | by seed | verdict |

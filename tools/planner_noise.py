@@ -10,15 +10,13 @@ import argparse
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from coplayer.errors import require
 from coplayer.experiments import registry
-from coplayer.games.matrix import START, observe
 from coplayer.play.player import Player
+from coplayer.play.rollout import play_match
 from coplayer.players.planner import PlannerSettings, PPIPlayer, estimate_q
 
 WAYS = {  # rollouts, further ones in open decisions, stratified
@@ -47,21 +45,9 @@ class Row:
 
 def states_met(first: PPIPlayer, second: Player, episodes: int, rounds: int) -> jax.Array:
     """States of the first player's model, in which it is about to plan, from episodes with the second."""
-    key, game, kept = jax.random.key(1), first.model.game, []
-    players = (first, second)
-    states = [player.begin(key, episodes) for player in players]
-    act = [eqx.filter_jit(player.act) for player in players]
-    seen = [jnp.full(episodes, START)] * 2
-    for at in range(rounds):
-        keys = jax.random.split(jax.random.fold_in(key, at))
-        moves = []
-        for seat in range(2):
-            states[seat], move, _ = act[seat](states[seat], seen[seat], keys[seat])
-            moves.append(move)
-        seen = [observe(game.joint(moves[seat], moves[1 - seat])) for seat in range(2)]
-        if at % EVERY == FIRST:
-            kept.append(states[0])
-    return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *kept)
+    game = replace(first.model.game, rounds=rounds)
+    joint = play_match((first, second), game, jax.random.key(1), episodes=episodes).joint
+    return jax.tree.map(lambda leaf: leaf[FIRST::EVERY].reshape(-1, *leaf.shape[2:]), first.states_along(joint))
 
 
 def measured(player: PPIPlayer, states: jax.Array, *, reference: int, draws: int) -> list[Row]:

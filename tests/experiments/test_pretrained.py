@@ -1,9 +1,7 @@
 """Agents that come with the package: each can be loaded and plays as its card says; damaged files are refused."""
 
 import dataclasses
-import importlib.util
 import shutil
-from pathlib import Path
 
 import jax
 import numpy as np
@@ -23,11 +21,9 @@ from coplayer.players.memory1 import named_strategy
 from coplayer.runs.folder import RunFolder
 from coplayer.settings import adjust
 from tiny import TINY
+from tool import tool
 
-ROOT = Path(__file__).parent.parent.parent
-SPEC = importlib.util.spec_from_file_location("pretrain", ROOT / "tools" / "pretrain.py")
-pretrain = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(pretrain)
+pretrain = tool("pretrain")
 
 
 @pytest.mark.parametrize("name", pretrained.list())

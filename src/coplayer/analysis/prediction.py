@@ -24,8 +24,7 @@ from coplayer.play.trajectory import observations
 from coplayer.players.automaton import Members
 from coplayer.players.memory1 import TabularPlayers, rows
 from coplayer.players.planner import PPIPlayer
-from coplayer.pools import strangers, tabular
-from coplayer.pools.tabular import TabularPool
+from coplayer.pools import strangers
 
 
 class ExcessLoss(NamedTuple):
@@ -67,9 +66,8 @@ def excess_loss_by_round(
 
 @eqx.filter_jit
 def _losses(player, game, pool, met, joint):
-    known = tabular.predictive if isinstance(pool, TabularPool) else strangers.predictive
     truth = jnp.moveaxis(of_strangers(met, joint, game), 1, 0)
-    predictions = of_player(player, joint), jnp.log(known(joint, game, pool))
+    predictions = of_player(player, joint), jnp.log(strangers.predictive(joint, game, pool))
     return [divergence(truth, jnp.moveaxis(logs, 1, 0)).mean(1) for logs in predictions]
 
 
@@ -93,13 +91,5 @@ def of_player(player: PPIPlayer, joint: Integer[Array, "rounds batch"]) -> Float
     """The logarithm of what the player's model predicts of its co-player's next action, given its own. `joint`:
     episodes in the player's view.
     """
-    joint = joint.astype(jnp.int32)
-    own = player.model.game.own_action(joint)
-
-    def step(state, at):
-        observation, action = at
-        state = player.see(state, observation)
-        return state, player.model.reply_logs(state, action)
-
-    begin = player.model.initial_state(joint.shape[1])
-    return jax.lax.scan(step, begin, (observations(joint, len(joint)), own))[1]
+    own = player.model.game.own_action(joint.astype(jnp.int32))
+    return jax.lax.map(lambda at: player.model.reply_logs(*at), (player.states_along(joint), own))

@@ -24,7 +24,6 @@ from jax.scipy.special import xlogy
 from jaxtyping import Array, Float, Int, Integer, PRNGKeyArray
 
 from coplayer.games.matrix import observe
-from coplayer.play.trajectory import observations
 from coplayer.players.planner import PPIPlayer, estimate_q, improved_policy
 
 Plans = Float[Array, "plans actions *histories"]  # of independent plans of the same histories
@@ -122,15 +121,8 @@ def probe(
     and independent of those that made the episodes.
     """
     model, settings = player.model, player.settings
-
-    def see(state, observation):
-        now = player.see(state, observation)
-        return now, now
-
     joint = joint.astype(jnp.int32)
-    rounds, episodes = joint.shape
-    _, states = jax.lax.scan(see, player.begin(key, episodes), observations(joint, rounds))
-    states = jax.tree.map(lambda leaf: take(leaf, at), states)
+    states = jax.tree.map(lambda leaf: take(leaf, at), player.states_along(joint))
     logits = model.action_logits(states)
 
     def plan(index):

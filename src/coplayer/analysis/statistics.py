@@ -65,9 +65,9 @@ def interquartile_mean(values: ArrayLike) -> float:
 
     Raises `CoplayerError` for no values, and for values that are not finite.
     """
-    found = np.sort(_seeds("values", values))
-    out = found.size // 4
-    return float(found[out : found.size - out].mean())
+    from scipy.stats import trim_mean  # takes half a second to import
+
+    return float(trim_mean(_seeds("values", values), 0.25))
 
 
 def probability_of_improvement(values: ArrayLike, others: ArrayLike) -> float:
@@ -76,14 +76,16 @@ def probability_of_improvement(values: ArrayLike, others: ArrayLike) -> float:
 
     Raises `CoplayerError` for no values, and for values that are not finite.
     """
+    from scipy.stats import mannwhitneyu  # takes half a second to import
+
     one, two = _seeds("values", values), _seeds("others", others)
-    return float(_wins(one, two).mean())
+    return float(mannwhitneyu(one, two).statistic / (len(one) * len(two)))
 
 
 def improvement_interval(values: ArrayLike, others: ArrayLike) -> tuple[float, float]:
     """95% interval of `probability_of_improvement`: percentiles over resamples of the seeds of both methods."""
     one, two = _seeds("values", values), _seeds("others", others)
-    wins = _wins(one, two)
+    wins = (one[:, None] > two) + 0.5 * (one[:, None] == two)
     draw, found = np.random.default_rng(0), []
     step = max(1, MOST_AT_ONCE // wins.size)
     for start in range(0, RESAMPLES, step):
@@ -92,11 +94,6 @@ def improvement_interval(values: ArrayLike, others: ArrayLike) -> tuple[float, f
         found.append(wins[rows[:, :, None], columns[:, None, :]].mean((1, 2)))
     low, high = np.percentile(np.concatenate(found), [2.5, 97.5])
     return float(low), float(high)
-
-
-def _wins(one: Float[np.ndarray, " ones"], two: Float[np.ndarray, " twos"]) -> Float[np.ndarray, "ones twos"]:
-    """1 where the first value is greater, 1/2 where both are equal, 0 otherwise."""
-    return (one[:, None] > two) + 0.5 * (one[:, None] == two)
 
 
 def _seeds(name: str, values: ArrayLike) -> Float[np.ndarray, " seeds"]:

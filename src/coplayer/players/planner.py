@@ -14,7 +14,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, Int, Integer, PRNGKeyArray, PyTree
 
 from coplayer.errors import require, require_kind
 from coplayer.games.game import Game
@@ -22,6 +22,7 @@ from coplayer.games.matrix import START, MatrixGame
 from coplayer.networks.layers import sample
 from coplayer.networks.world_model import WorldModel
 from coplayer.play.player import Player
+from coplayer.play.trajectory import observations
 from coplayer.players.memory1 import identity_of
 from coplayer.settings import check_group, setting
 
@@ -98,7 +99,7 @@ def estimate_q(
     further = _returns(
         model, jax.tree.map(lambda leaf: leaf[at], state), jax.random.fold_in(key, settings.horizon), more
     )
-    share = settings.open_rollouts / (settings.rollouts + settings.open_rollouts)
+    share = settings.open_rollouts / settings.rollouts_alone
     return q.at[:, at].set((1 - share) * q[:, at] + share * further.mean(1))
 
 
@@ -213,6 +214,19 @@ class PPIPlayer(Player):
     def see(self, state: PyTree, observation: Int[Array, " batch"]) -> PyTree:
         """The state in which the player is about to act, from the state before."""
         return self.model.see(state, observation, self.rewards(observation), self.identity)
+
+    def states_along(self, joint: Integer[Array, "rounds batch"]) -> PyTree:
+        """The states in which the player is about to act, before each round of an episode in its view:
+        `[rounds, batch, ...]`.
+        """
+
+        def see(state, observation):
+            now = self.see(state, observation)
+            return now, now
+
+        joint = joint.astype(jnp.int32)
+        rounds, batch = joint.shape
+        return jax.lax.scan(see, self.model.initial_state(batch), observations(joint, rounds))[1]
 
     def begin(self, key, batch):
         return self.model.initial_state(batch)

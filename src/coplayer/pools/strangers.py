@@ -187,7 +187,7 @@ def play(key: PRNGKeyArray, game: Game, batch: int, pool: Pool) -> Trajectory:
 
 
 def predictive(
-    joint: Integer[Array, "rounds batch"], game: MatrixGame, pool: StrangerPool
+    joint: Integer[Array, "rounds batch"], game: MatrixGame, pool: Pool
 ) -> Float[Array, "rounds actions batch"]:
     """P(action | rounds before) of a stranger of the pool, for an observer who knows the pool and not the stranger:
     Bayes' rule. `joint`: episodes in the view of the stranger's co-player, which the pool can have.
@@ -199,6 +199,8 @@ def predictive(
     Raises `CoplayerError` for a pool with fresh automata or mutants, and for fresh players whose hands tremble: what
     these will do has no such form.
     """
+    if isinstance(pool, TabularPool):
+        return tabular.predictive(joint, game, pool)
     for name in ("automata", "mutants"):
         require(name not in pool.fresh, f"pool: what fresh {name} will do is not known in closed form")
     require(

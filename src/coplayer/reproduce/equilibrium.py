@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from coplayer.analysis.evaluation import LEARNER, TABULAR
+from coplayer.analysis.prediction import of_strangers
 from coplayer.analysis.predictive_equilibrium import (
     Probe,
     divergence,
@@ -30,8 +31,7 @@ from coplayer.figures.parity import Quantity, table
 from coplayer.games.matrix import MatrixGame
 from coplayer.play.player import Player
 from coplayer.play.rollout import play_match
-from coplayer.play.trajectory import observations
-from coplayer.players.memory1 import Memory1, rows
+from coplayer.players.memory1 import Memory1, TabularPlayers
 from coplayer.players.planner import PPIPlayer
 from coplayer.pools import tabular
 from coplayer.reproduce.report import Report, choose_phases
@@ -163,8 +163,7 @@ def measure_pair(
     def measures(seat: int) -> dict[str, Measures]:
         met, alone = probes[LEARNER][seat], probes[TABULAR][seat]
         guess = tabular.predictive(views[seat], game, pool)
-        seen = observations(game.swap(views[seat]), game.rounds)  # by the tabular player
-        known = jax.vmap(rows, in_axes=(None, 0))(tables[seat], seen)
+        known = of_strangers(TabularPlayers(tables[seat]), views[seat], game)
         guess, known = (take(jnp.moveaxis(values, 1, -1), at).T for values in (guess, known))
         return {
             LEARNER: own_measures(met) | against_learner(met, probes[LEARNER][1 - seat]) | prices(priced[seat]),
