@@ -252,12 +252,17 @@ def without_tabular(settings: A2CMixed) -> A2CMixed:
 
 
 def panel(settings: A2CMixed) -> Panel:
-    """What the paper shows of such a run: figure 1B, or figure 4, of which no points are published."""
+    """What the paper shows of such a run: figure 1B, or 4A, C or E."""
     co_players = settings.co_players
-    share = co_players.learner_share
-    if share == 0 or (share == 1 and co_players.start is not None):
-        return Panel("4", "A2C", "iteration", {})
-    if co_players.opponent_identity or share == 1:
+    if co_players.frozen is not None:
+        curves = {"vs_frozen": "a2c", "of_frozen": "fixed_icl"}
+        return Panel("4C", "A2C", "iteration", curves, {"share/frozen": Bound(at_least=0.6)})
+    if co_players.learner_share == 0:
+        curves = {"vs_tabular": "a2c", "of_tabular": "tabular"}
+        return Panel("4A", "A2C", "iteration", curves, mixed_pool.BEST_RESPONSE)
+    if co_players.start is not None and co_players.learner_share == 1:
+        return Panel("4E", "A2C", "iteration", {"vs_learner": "a2c_2"})
+    if co_players.opponent_identity or co_players.learner_share == 1:
         return Panel("1B", "A2C", "iteration", {}, {"cooperation_vs_learner": Bound(at_most=0.1)})
     curves = {"vs_learner": "a2c_vs_a2c"}
     return Panel("1B", "A2C", "iteration", curves, {"cooperation_vs_learner": Bound(at_least=0.8)})

@@ -28,6 +28,7 @@ from coplayer.experiments.axes import (
     require_work_for_all,
 )
 from coplayer.experiments.settings import CoPlayerSettings, RunSettings
+from coplayer.figures.published import Bound
 from coplayer.games.game import Game
 from coplayer.play.player import Player
 from coplayer.play.rollout import Actions, Played, play_rounds
@@ -41,6 +42,12 @@ from coplayer.pools.tabular import TabularPool
 from coplayer.runs import checkpoint, hosts
 from coplayer.runs.folder import RunFolder
 from coplayer.settings import adjust
+
+BEST_RESPONSE = {  # what the paper says of learners that meet strangers, as bounds of the table's quantities
+    "late_cooperation/tit_for_tat": Bound(at_least=0.8),
+    "reward/always_cooperate": Bound(at_least=1.95),
+    "reward/always_defect": Bound(at_least=-0.1),
+}
 
 
 class Trainee(NamedTuple):

@@ -243,13 +243,6 @@ def check(settings: PPIMixed) -> None:
     mixed_pool.check_pool(co_players, settings.game)
 
 
-BEST_RESPONSE = {
-    "late_cooperation/tit_for_tat": Bound(at_least=0.8),
-    "reward/always_cooperate": Bound(at_least=1.95),
-    "reward/always_defect": Bound(at_least=-0.1),
-}
-
-
 def without_tabular(settings: PPIMixed) -> PPIMixed:
     """The ablation: the learners meet each other alone."""
     return adjust(settings, learner_share=1.0)
@@ -262,13 +255,13 @@ def panel(settings: PPIMixed) -> Panel:
         curves = {"vs_frozen": "ppi", "of_frozen": "fixed_icl"}
         return Panel("2C", "PPI", "phase", curves, {"share/frozen": Bound(at_least=0.6)})
     if co_players.learner_share == 0:
-        return Panel("2A", "PPI", "phase", {"vs_tabular": "ppi", "of_tabular": "tabular"}, BEST_RESPONSE)
+        return Panel("2A", "PPI", "phase", {"vs_tabular": "ppi", "of_tabular": "tabular"}, mixed_pool.BEST_RESPONSE)
     if co_players.start is not None and co_players.learner_share == 1:
         return Panel("2E", "PPI", "phase", {"vs_learner": "ppi_2"}, {"cooperation_vs_learner": Bound(at_least=0.8)})
     if co_players.opponent_identity or co_players.learner_share == 1:
         return Panel("1A", "PPI", "phase", {}, {"cooperation_vs_learner": Bound(at_most=0.25)})
     curves = {"vs_learner": "ppi_vs_ppi", "vs_tabular": "ppi_vs_tabular"}
-    bounds = {"cooperation_vs_learner": Bound(at_least=0.8), **BEST_RESPONSE}
+    bounds = {"cooperation_vs_learner": Bound(at_least=0.8), **mixed_pool.BEST_RESPONSE}
     return Panel("1A", "PPI", "phase", curves, bounds)
 
 

@@ -229,6 +229,7 @@ def side_in_words(side: str) -> str:
 
 
 LAST_PHASES = 3  # what "at the end of training" means in the table
+PUBLISHED_END = 0.15  # the same of a published curve: this part of its axis
 
 
 def training_quantities(
@@ -240,9 +241,9 @@ def training_quantities(
     measured = measured_last(folder)
 
     def trained(label: str, metric: str, side: str) -> Quantity:
-        """A metric of training beside the mean of the last points of its published curve, if there is one."""
+        """A metric of training beside the mean over the end of its published curve, if there is one."""
         points = published_points(panel.name, panel.curves[side]) if compare and side in panel.curves else {}
-        paper = float(points[metric][1][-5:].mean()) if metric in points else None
+        paper = at_the_end(*points[metric]) if metric in points else None
         ours = repetitions(folder, f"{metric}_{side}")[1][:, -LAST_PHASES:].mean(1)
         return bounded(panel, label, f"{metric}_{side}", paper, ours, compare=compare)
 
@@ -252,6 +253,11 @@ def training_quantities(
         for metric in (*measures, "reward")
         if f"{metric}_{side}" in measured
     ]
+
+
+def at_the_end(x: np.ndarray, y: np.ndarray) -> float:
+    """The mean of a published curve's last points."""
+    return float(y[x > (1 - PUBLISHED_END) * x.max()].mean())
 
 
 def bounded(

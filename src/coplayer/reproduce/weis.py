@@ -1,6 +1,6 @@
 """Figures 1 to 4 of Weis et al. 2026: the runs of each, its panels in the paper's arrangement, and its numbers.
 
-Points are published of figures 1 and 2. Bounds, from the paper's text on the others, are in `panel` of each experiment.
+Points are published of figures 1, 2 and 4. Bounds, from the paper's text, are in `panel` of each experiment.
 """
 
 from functools import partial
@@ -33,6 +33,7 @@ SEEDS = {"quick": 5, "paper": 10}
 EPISODES = 128  # for each learner and opponent, where agents are evaluated
 FRACTION_SHOWN = {"ppi": 8 / 30, "a2c": 7 / 20}  # of the training that figure 3 looks at: phase 8, iteration 70,000
 WITHIN = (TIT_FOR_TAT, "always_cooperate", "always_defect", TABULAR)  # opponents within an episode
+DENSE = 20  # points of a published curve from which its peak can be read
 METRICS = ("reward", "cooperation")  # side by side, as in the paper
 ABLATIONS = {"identity": "with opponent identity", "no-tabular": "no tabular opponents"}
 
@@ -120,7 +121,7 @@ def within_lines(run: Run, result: dict, opponents: tuple[str, ...], panel: str 
     lines = []
     for name in opponents:
         values = {metric: evaluated(run.folder, result[name][metric]) for metric in METRICS}
-        points = None if panel is None else published_points(panel, f"ppi_vs_{name}")
+        points = None if panel is None else published_points(panel, f"{learner_of(run.settings)}_vs_{name}")
         lines.append(Line(opponent_label(name), rounds_of(values), values, points))
     return lines
 
@@ -174,26 +175,23 @@ def step_runs(learner: str, preset: str) -> dict[str, Any]:
 def draw_steps(
     learner: str, number: int, folders: dict[str, RunFolder], settings: dict[str, Any], path: Path
 ) -> list[Quantity]:
-    """The panels of each step: over training, and within an episode.
-
-    `number`: of the figure. Points are published of figure 2 alone.
-    """
+    """The panels of each step, over training and within an episode, beside those of the paper's figure `number`."""
     one, two, three = (find(folders, settings, f"{learner}-step{i}") for i in (1, 2, 3))
-    published = number == 2
     panels, rows = [], []
     for step, draw_step, made in ((1, step_one, [one]), (2, step_two, [two]), (3, step_three, [two, three])):
         if None not in made:
-            drawn, quantities = draw_step(learner.upper(), published, *made)
+            drawn, quantities = draw_step(number, *made)
             panels.append([p._replace(title=f"{number}{p.title}") for p in drawn])
             rows += prefixed(f"step {step}", quantities)
     draw(path, panels, f"{learner.upper()}, step by step: {SPREAD}")
     return rows
 
 
-def step_one(label: str, published: bool, run: Run) -> tuple[list[Panels], list[Quantity]]:
+def step_one(number: int, run: Run) -> tuple[list[Panels], list[Quantity]]:
     """In-context best response."""
     _, result = run.evaluation()
-    lines = within_lines(run, result, WITHIN, "2B" if published else None)
+    label = learner_of(run.settings).upper()
+    lines = within_lines(run, result, WITHIN, f"{number}B")
     panels = [
         Panels(f"A  step 1: {label} among tabular players", x_of(run), run.lines()),
         Panels(f"B  {label} after step 1, within an episode", "round", lines),
@@ -205,36 +203,43 @@ def step_one(label: str, published: bool, run: Run) -> tuple[list[Panels], list[
         at = max(1, round(share * len(reciprocator.x)))
         name = f"cooperation with tit-for-tat in round {at}"
         rows.append(Quantity(name, point(reciprocator, at), reciprocator.values["cooperation"][:, at - 1]))
-    paper = defector.published["cooperation"][1] if defector.published else None
+    paper = defector.published["cooperation"][1]
     rows += [
         Quantity(
             "cooperation with always-defect, its peak",
-            None if paper is None else float(paper.max()),
+            float(paper.max()) if len(paper) >= DENSE else None,
             defector.values["cooperation"].max(1),
         ),
         Quantity(
             "cooperation with always-defect, last quarter",
-            None if paper is None else float(paper[-len(paper) // 4 :].mean()),
+            float(paper[-len(paper) // 4 :].mean()),
             late(defector.values["cooperation"]),
         ),
     ]
     return panels, rows
 
 
-def point(line: Line, at: int) -> float | None:
-    """The published cooperation rate in a round, between its two neighbours; None where it is not published."""
-    return float(np.interp(at, *line.published["cooperation"])) if line.published else None
+def point(line: Line, at: int) -> float:
+    """The published cooperation rate in a round, between its two neighbours."""
+    return float(np.interp(at, *line.published["cooperation"]))
 
 
-def step_two(label: str, published: bool, run: Run) -> tuple[list[Panels], list[Quantity]]:
+def step_two(number: int, run: Run) -> tuple[list[Panels], list[Quantity]]:
     """Extortion of the frozen player."""
     _, result = run.evaluation()
+    learner = learner_of(run.settings)
+    label = learner.upper()
     met = {field: evaluated(run.folder, values) for field, values in result[FROZEN].items()}
     lines = [
-        Line(words, rounds_of(met), {metric: met[f"{whose}{metric}"] for metric in METRICS}, points)
-        for words, whose, points in (
-            (f"{label} against the frozen {label}", "", published_points("2D", "ppi") if published else None),
-            (f"frozen {label}", "other_", published_points("2D", "fixed_icl") if published else None),
+        Line(
+            words,
+            rounds_of(met),
+            {metric: met[f"{whose}{metric}"] for metric in METRICS},
+            published_points(f"{number}D", curve),
+        )
+        for words, whose, curve in (
+            (f"{label} against the frozen {label}", "", learner),
+            (f"frozen {label}", "other_", "fixed_icl"),
         )
     ]
     panels = [
@@ -242,46 +247,49 @@ def step_two(label: str, published: bool, run: Run) -> tuple[list[Panels], list[
         Panels("D  the two after step 2, within an episode", "round", lines),
     ]
     own, other = lines
-    paper = None
-    if published:
-        paper = float(own.published["reward"][1].mean() - other.published["reward"][1].mean())
+    paper = float(own.published["reward"][1].mean() - other.published["reward"][1].mean())
     difference = own.values["reward"].mean(1) - other.values["reward"].mean(1)
-    at_least = 0.3 if published else 0.0  # the paper gives numbers for PPI; for A2C it says who wins
     rows = run.quantities(last=result)
-    rows.append(Quantity("reward, learner less frozen player, evaluated", paper, difference, at_least=at_least))
+    rows.append(Quantity("reward, learner less frozen player, evaluated", paper, difference, at_least=0.3))
     return panels, rows
 
 
-def step_three(label: str, published: bool, before: Run, run: Run) -> tuple[list[Panels], list[Quantity]]:
+def step_three(number: int, before: Run, run: Run) -> tuple[list[Panels], list[Quantity]]:
     """Two extorters, put together."""
     _, met = before.evaluation()
+    learner = learner_of(run.settings)
     x, training, within = x_of(run), [], []
-    for learner in range(run.settings.co_players.learners):
-        name, curve = f"{label} {learner + 1}", f"ppi_{learner + 1}"
-        own = {metric: run.folder.over_training(f"{metric}_vs_learner", x, learners=[learner]) for metric in METRICS}
+    for index in range(run.settings.co_players.learners):
+        name, curve = f"{learner.upper()} {index + 1}", f"{learner}_{index + 1}"
+        own = {metric: run.folder.over_training(f"{metric}_vs_learner", x, learners=[index]) for metric in METRICS}
         points, _ = own["reward"]
         values = {metric: of_metric for metric, (_, of_metric) in own.items()}
-        training.append(Line(name, points, values, published_points("2E", curve) if published else None))
-        first = {metric: met[LEARNER][metric][:, learner] for metric in METRICS}
-        shown = published_points("2F", curve) if published else None
-        within.append(Line(name, rounds_of(first), first, shown))
+        training.append(Line(name, points, values, published_points(f"{number}E", curve)))
+        first = {metric: met[LEARNER][metric][:, index] for metric in METRICS}
+        within.append(Line(name, rounds_of(first), first, published_points(f"{number}F", curve)))
     panels = [
-        Panels(f"E  step 3: two {label} of step 2, put together", x, training),
+        Panels(f"E  step 3: two {learner.upper()} of step 2, put together", x, training),
         Panels("F  the two as they meet, within an episode", "round", within),
     ]
     cooperation = np.mean([line.values["cooperation"] for line in within], axis=0)
-    paper = within[1].published["cooperation"][1] if published else None
-    highest = np.mean([line.values["cooperation"] for line in training], axis=0).max(1)
+    paper = best_read(within)
     rows = [
         Quantity(
             f"cooperation as they meet, {words} tenth of the rounds",
-            None if paper is None else float(paper[tenth(paper)].mean()),
+            float(paper[tenth(paper)].mean()),
             cooperation[:, tenth(cooperation[0])].mean(1),
         )
         for words, tenth in (("first", first_tenth), ("last", last_tenth))
     ]
-    rows.append(Quantity("cooperation, its highest in training", None, highest))
+    highest = np.mean([line.values["cooperation"] for line in training], axis=0).max(1)
+    rows.append(Quantity("cooperation, its highest in training", float(best_read(training).max()), highest))
     return panels, rows + run.quantities()
+
+
+def best_read(lines: list[Line]) -> np.ndarray:
+    """The published cooperation rates of the agent of whom there are most points; of the last one among equals."""
+    rates = [line.published["cooperation"][1] for line in lines if "cooperation" in line.published]
+    return max(reversed(rates), key=len)
 
 
 def first_tenth(points: np.ndarray) -> slice:
