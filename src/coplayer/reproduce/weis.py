@@ -31,7 +31,8 @@ from coplayer.settings import adjust
 EXPERIMENTS = {"ppi": ppi_mixed, "a2c": a2c_mixed}  # the paper's two, not all that are registered
 SEEDS = {"quick": 5, "paper": 10}
 EPISODES = 128  # for each learner and opponent, where agents are evaluated
-FRACTION_SHOWN = {"ppi": 8 / 30, "a2c": 7 / 20}  # of the training that figure 3 looks at: phase 8, iteration 70,000
+SHOWN = {"ppi": ("1A", "ppi_vs_ppi", 8), "a2c": ("1B", "a2c_vs_a2c", 70_000)}
+"""The moment in training that figure 3 looks at: the panel and curve that lead up to it, and the phase or iteration."""
 WITHIN = (TIT_FOR_TAT, "always_cooperate", "always_defect", TABULAR)  # opponents within an episode
 DENSE = 20  # points of a published curve from which its peak can be read
 METRICS = ("reward", "cooperation")  # side by side, as in the paper
@@ -54,12 +55,22 @@ class Run(NamedTuple):
         """The training curves, and the published points beside them."""
         return training_lines(self.folder, EXPERIMENTS[learner_of(self.settings)].panel(self.settings), compare=True)
 
-    def evaluation(self, fraction: float = 1.0) -> tuple[int, dict]:
-        """The phase at this fraction of the training in which the learners meet, and the evaluation of its agents."""
-        settings = self.settings
-        alone = settings.meeting_from / settings.run.iterations if learner_of(settings) == "a2c" else 0.0
-        phase = max(1, round((alone + fraction * (1 - alone)) * settings.run.phases))
-        return phase, evaluate(self.folder, [phase], episodes=EPISODES)[phase]
+    def evaluation(self, phase: int | None = None) -> dict:
+        """The evaluation of the agents after a phase, by default the last one."""
+        phase = phase or self.settings.run.phases
+        return evaluate(self.folder, [phase], episodes=EPISODES)[phase]
+
+    def phase_shown(self) -> int:
+        """The phase whose learners cooperate with each other as the paper's do at the moment of figure 3: the one that
+        comes nearest, of those up to the first that cooperates at least as much.
+        """
+        panel, curve, moment = SHOWN[learner_of(self.settings)]
+        paper = np.interp(moment, *published_points(panel, curve)["cooperation"])
+        phases, values = self.folder.over_training("cooperation_vs_learner", "phase")
+        ours = values.mean(0)
+        reached = np.flatnonzero(ours >= paper)
+        until = reached[0] + 1 if len(reached) else len(ours)
+        return int(phases[np.abs(ours[:until] - paper).argmin()])
 
 
 def learner_of(settings: Any) -> str:
@@ -128,11 +139,12 @@ def within_lines(run: Run, result: dict, opponents: tuple[str, ...], panel: str 
 
 def draw_early(folders: dict[str, RunFolder], settings: dict[str, Any], path: Path) -> list[Quantity]:
     panels, rows = [], []
-    for learner, fraction in FRACTION_SHOWN.items():
+    for learner in EXPERIMENTS:
         run = find(folders, settings, f"{learner}-mixed")
         if run is None:
             continue
-        phase, result = run.evaluation(fraction)
+        phase = run.phase_shown()
+        result = run.evaluation(phase)
         label = learner.upper()
         title = f"{label} after phase {phase} of {run.settings.run.phases}"
         lines = within_lines(run, result, (LEARNER, *WITHIN))
@@ -189,7 +201,7 @@ def draw_steps(
 
 def step_one(number: int, run: Run) -> tuple[list[Panels], list[Quantity]]:
     """In-context best response."""
-    _, result = run.evaluation()
+    result = run.evaluation()
     label = learner_of(run.settings).upper()
     lines = within_lines(run, result, WITHIN, f"{number}B")
     panels = [
@@ -226,7 +238,7 @@ def point(line: Line, at: int) -> float:
 
 def step_two(number: int, run: Run) -> tuple[list[Panels], list[Quantity]]:
     """Extortion of the frozen player."""
-    _, result = run.evaluation()
+    result = run.evaluation()
     learner = learner_of(run.settings)
     label = learner.upper()
     met = {field: evaluated(run.folder, values) for field, values in result[FROZEN].items()}
@@ -256,7 +268,7 @@ def step_two(number: int, run: Run) -> tuple[list[Panels], list[Quantity]]:
 
 def step_three(number: int, before: Run, run: Run) -> tuple[list[Panels], list[Quantity]]:
     """Two extorters, put together."""
-    _, met = before.evaluation()
+    met = before.evaluation()
     learner = learner_of(run.settings)
     x, training, within = x_of(run), [], []
     for index in range(run.settings.co_players.learners):
