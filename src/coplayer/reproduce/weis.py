@@ -61,8 +61,9 @@ class Run(NamedTuple):
         return evaluate(self.folder, [phase], episodes=EPISODES)[phase]
 
     def phase_shown(self) -> int:
-        """The phase whose learners cooperate with each other as the paper's do at the moment of figure 3: the one that
-        comes nearest, of those up to the first that cooperates at least as much.
+        """The phase whose learners cooperate with each other as much as the paper's do at the moment of figure 3.
+
+        It is the nearest phase, of those up to the first that reaches the paper's cooperation.
         """
         panel, curve, moment = SHOWN[learner_of(self.settings)]
         paper = np.interp(moment, *published_points(panel, curve)["cooperation"])
