@@ -63,6 +63,7 @@ NAME = "a2c-mixed"
 SOURCE = "Weis et al. 2026, figure 1B"
 LENDS_AGENTS = True
 JOINABLE = True
+TABULAR_END = 0.1  # what is left of rate and entropy coefficient after the iterations among strangers alone
 WEIGHTS, PLAY = range(2)  # streams of random numbers
 TABLES, DRAWS, FROZEN = range(3)  # streams of one iteration
 
@@ -142,16 +143,15 @@ PRESETS: dict[str, A2CMixed] = {
         learning_rate_iterations=2_000,
     ),
 }
-QUICK_STEP = adjust(
+QUICK_STEP = adjust(  # as the mixed pool's `quick` preset begins, among strangers alone
     SHORT,
-    iterations=10_000,
-    hidden=16,
-    episodes=256,
-    gamma=0.98,
-    entropy_coefficient=0.03,
-    entropy_end=0.67,
+    iterations=8_000,
+    hidden=32,
+    episodes=768,
+    entropy_coefficient=0.06,
+    entropy_end=TABULAR_END,
     learning_rate=3e-3,
-    learning_rate_end=0.1,
+    learning_rate_end=TABULAR_END,
 )
 STEP1 = {
     "paper": adjust(
@@ -165,7 +165,7 @@ STEP1 = {
         entropy_coefficient=0.001,
         learning_rate=0.005,
     ),
-    "quick": adjust(QUICK_STEP, learner_share=0.0, entropy_end=0.1),
+    "quick": adjust(QUICK_STEP, learner_share=0.0),
 }
 STEP2 = {
     "paper": adjust(
@@ -177,7 +177,7 @@ STEP2 = {
         reward_scale=0.05,
         centred=False,
     ),
-    "quick": adjust(STEP1["quick"], frozen=Path("runs/a2c-step1")),
+    "quick": adjust(STEP1["quick"], frozen=Path("runs/a2c-step1"), iterations=4_000),
 }
 STEP3 = {
     "paper": adjust(
@@ -194,8 +194,10 @@ STEP3 = {
         QUICK_STEP,
         learner_share=1.0,
         start=Path("runs/a2c-step2"),
-        entropy_coefficient=0.02,
-        learning_rate=1e-3,
+        iterations=6_000,
+        episodes=512,
+        entropy_coefficient=0.01,
+        learning_rate=5e-4,
     ),
 }
 STRANGERS = {name: adjust(preset, **AMONG_STRANGERS) for name, preset in PRESETS.items()}
@@ -266,9 +268,6 @@ def panel(settings: A2CMixed) -> Panel:
         return Panel("1B", "A2C", "iteration", {}, {"cooperation_vs_learner": Bound(at_most=0.1)})
     curves = {"vs_learner": "a2c_vs_a2c"}
     return Panel("1B", "A2C", "iteration", curves, {"cooperation_vs_learner": Bound(at_least=0.8)})
-
-
-TABULAR_END = 0.1  # what is left of rate and entropy coefficient after the iterations among strangers alone
 
 
 class Part(NamedTuple):
