@@ -178,15 +178,17 @@ PRESETS: dict[str, PPIMixed] = {
 DEMO = adjust(PRESETS["quick"], phases=18, fit_batch=128, later_rollouts=8, stratified=True)
 CAREFUL = adjust(DEMO, later_rollouts=12, later_open_rollouts=24, later_temperature=0.0, later_temperature_from=0)
 STEPS = PRESETS | {"quick": adjust(PRESETS["quick"], later_temperature=0.0, later_temperature_from=0)}
+THROUGHOUT = {"rollouts": 12, "later_rollouts": 0, "later_from": 0}
 STEP1 = {
     "paper": adjust(STEPS["paper"], learner_share=0.0),
-    "quick": adjust(STEPS["quick"], learner_share=0.0, phases=10, rollouts=12, later_rollouts=0, later_from=0),
+    "quick": adjust(STEPS["quick"], learner_share=0.0, phases=10, **THROUGHOUT),
 }
 STEP2 = {name: adjust(step, frozen=Path("runs/ppi-step1")) for name, step in STEP1.items()}
 STEP3 = {
     name: adjust(preset, learner_share=1.0, start=Path("runs/ppi-step2"), first_updates=preset.fitting.updates)
     for name, preset in STEPS.items()
 }
+STEP3["quick"] = adjust(STEP3["quick"], stratified=True, open_rollouts=24, **THROUGHOUT)
 STRANGERS = {name: adjust(preset, **AMONG_STRANGERS) for name, preset in STEPS.items()}
 RECIPES = {
     NAME: Recipe(PPIMixed.__doc__, SOURCE, PRESETS | {"demo": DEMO, "careful": CAREFUL}),
