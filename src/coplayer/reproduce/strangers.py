@@ -239,7 +239,7 @@ STUDIES = {
     "strangers": Study(
         "Learners meet strategies of the Axelrod library that they have never met, beside the library's own best",
         "no paper",
-        {"quick": None, "paper": None},
+        {"quick": 180, "paper": None},
         runs,
         draw,
         parts=tuple(RECIPES),

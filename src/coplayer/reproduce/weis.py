@@ -330,7 +330,7 @@ STUDIES = {
     "weis-fig2": Study(
         "PPI step by step: in-context best response, extortion of it, mutual extortion becomes cooperation",
         "Weis et al. 2026, figure 2",
-        {"quick": 120, "paper": None},
+        {"quick": 165, "paper": None},
         partial(step_runs, "ppi"),
         partial(draw_steps, "ppi", 2),
         parts=tuple(f"ppi-step{i}" for i in (1, 2, 3)),
@@ -346,7 +346,7 @@ STUDIES = {
     "weis-fig4": Study(
         "A2C step by step",
         "Weis et al. 2026, figure 4",
-        {"quick": 35, "paper": None},
+        {"quick": 90, "paper": None},
         partial(step_runs, "a2c"),
         partial(draw_steps, "a2c", 4),
         parts=tuple(f"a2c-step{i}" for i in (1, 2, 3)),
