@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from coplayer.errors import require, require_key
+from coplayer.errors import require, require_key, require_kind, require_whole
 from coplayer.games.matrix import COOPERATE, DEFECT, MatrixGame
 from coplayer.play.player import Player
 from coplayer.play.rollout import begin, check_players, keys_of_rounds, play_rounds
@@ -50,6 +50,9 @@ def price_of_defection(
     Raises `CoplayerError` where the players do not fit the game, or where the game is too short. The game must have two
     actions, of which action 0 cooperates.
     """
+    require_kind("player", player, PPIPlayer)
+    for name, count in (("episodes", episodes), ("plans", plans), ("repetitions", repetitions)):
+        require_whole(name, count, at_least=1)
     players, tables, middle = (player, other), tables_of(game), game.rounds // 2
     require(middle >= 2, f"rounds: must be at least 4, so that two come before the middle, got {game.rounds}")
     check_players(players, game)

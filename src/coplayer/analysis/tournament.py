@@ -85,7 +85,8 @@ def tournament(
     require_kind("players", players, Mapping)
     require_key(key)
     require(len(players) >= 1, "players: needs at least one")
-    require_whole("episodes", episodes, at_least=1)
+    for name, number in (("episodes", episodes), ("inner_episodes", inner_episodes)):
+        require_whole(name, number, at_least=1)
     require(0 <= noise <= 1, f"noise: must be a probability, got {noise}")
     names, count = tuple(players), len(players)
     by_match = {name: np.zeros((count, count, episodes), np.float32) for name in ("reward", *game.measures)}

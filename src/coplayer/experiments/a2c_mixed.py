@@ -237,7 +237,7 @@ def check(settings: A2CMixed) -> None:
     )
     check_iterations(settings.run)
     check_first("tabular_iterations", settings.meeting_from, settings.run)
-    check_annealing(settings)
+    check_annealing(settings, settings.meeting_from)
     if settings.split.against_tabular:
         mixed_pool.check_pool(co_players, settings.game)
     require(

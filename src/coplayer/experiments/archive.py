@@ -1,8 +1,10 @@
 """Archives of finished runs: what figures and tables are drawn from, small enough to be committed."""
 
 import gzip
+import os
 from pathlib import Path
 
+from coplayer.errors import require
 from coplayer.experiments import registry
 from coplayer.runs.files import write_atomically
 from coplayer.runs.folder import RunFolder, as_bytes
@@ -16,12 +18,22 @@ def archive(path: Path, out: Path, *, all_phases: bool = False) -> RunFolder:
     the end of each phase.
 
     Figures, evaluation, `registry.load` and `join` read an archive as they read a run. Checkpoints and timing.jsonl,
-    which only going on with the run needs, stay behind. Raises `CoplayerError` where the run is not finished, or where
-    `out` holds files.
+    which only going on with the run needs, stay behind. A run against frozen players names the run of these by its
+    place relative to its own, and so does the archive.
+
+    Raises `CoplayerError` where the run is not finished, where `out` holds files, or where no run lies in the place of
+    the frozen players.
     """
     folder = RunFolder.open(path)
     _, settings = registry.settings_of_folder(folder)
     registry.require_finished(folder, settings)
+    if "frozen" in (named := registry.built_on(settings)):
+        place = out.absolute() / os.path.relpath(named["frozen"], folder.path)
+        beside = Path(os.path.normpath(place))
+        require(
+            (beside / "config.json").exists(),
+            f"out: the run plays against the agents of {named['frozen']}; archive that first, to {beside}",
+        )
     kept = folder.phases() if all_phases else [settings.run.phases]
     agents = {phase: folder.agents_file(phase).read_bytes() for phase in kept}
     return write_archive(out, folder.config(), agents, folder.metrics())

@@ -30,7 +30,8 @@ def evaluate(
 ) -> Results:
     """Play the agents of these phases against the fixed opponents and against each other, in a two-player game.
 
-    Returns, and writes to evaluation.json, results by `[phase][opponent]`. The fields of `curves` are arrays [seed,
+    Returns, and writes to evaluation.json, results by `[phase][opponent]`. The file keeps other phases that were
+    evaluated with as many episodes. The fields of `curves` are arrays [seed,
     learner, round], those of `RewardLine` [seed, learner]. In a matrix game there are those of `Signature` too, [seed,
     learner] or [seed, learner, joint action]. NaN is null in the file. A run with a frozen co-player has it among the
     opponents. `on_phase` is called with each phase that is done.
@@ -59,20 +60,31 @@ def evaluate(
             for name in per_seed[0][0]
         }
         on_phase(phase)
+    phases_kept = dict(sorted((_kept(folder, episodes) | result).items()))
     text = json.dumps(
         {
             "episodes": episodes,
             "seeds": list(seeds),
             "axes": ["seed", "learner", "round or joint action"],
-            "phases": jax.tree.map(partial(jsonable, digits=4), result),
+            "phases": jax.tree.map(partial(jsonable, digits=4), phases_kept),
         }
     )
     write_atomically(folder.path / "evaluation.json", text.encode())
     return result
 
 
+def _kept(folder: RunFolder, episodes: int) -> Results:
+    """What evaluation.json already holds, if it was measured with as many episodes and can be read."""
+    try:
+        stored = stored_results(folder)
+        same = bool(stored) and loads((folder.path / "evaluation.json").read_bytes())["episodes"] == episodes
+    except (CoplayerError, KeyError):
+        return {}
+    return stored if same else {}
+
+
 def stored_results(folder: RunFolder) -> Results:
-    """What `evaluate` wrote to evaluation.json last; nothing where it has not evaluated the run yet.
+    """What `evaluate` wrote to evaluation.json; nothing where it has not evaluated the run yet.
 
     Raises `CoplayerError` where the file does not hold the evaluation of such a run.
     """

@@ -5,6 +5,7 @@ or learners, the rest against a tabular player drawn for each. Nothing tells the
 `opponent_identity`.
 """
 
+import math
 import time
 from dataclasses import dataclass, fields, replace
 from functools import partial
@@ -443,8 +444,9 @@ def memory_bytes(settings: PPIMixed, seed_batch: int, carried: int = 0) -> int:
     steps = game.rounds * (3 if network.model == "token" else 1)
     widths = 14 if network.core == "gru" else 42  # states, four gates, and their gradients; a Hawk's as in A2C
     fit = widths * steps * settings.fitting.fit_batch * network.hidden
-    rollouts = max(planner.rollouts, planner.later_rollouts)
-    states = game.num_actions * rollouts * settings.block.size
+    phases = (planner.in_phase(1), planner.in_phase(settings.run.phases))
+    rollouts = max(phase.most_side_by_side for phase in phases)
+    states = math.ceil(game.num_actions * rollouts * settings.block.size)
     play = 10 * states * network.hidden  # the state, six gate products, the heads' features
     return data + learners * seed_batch * 4 * max(fit, play)
 
@@ -535,10 +537,10 @@ class Trainer:
         play = float(self.imagined_rounds(phase) * settings.data.episodes * settings.game.rounds)
         return update, play
 
-    def imagined_rounds(self, phase: int) -> int:
-        """Imagined rounds for one real action."""
+    def imagined_rounds(self, phase: int) -> float:
+        """Imagined rounds for one real action, in the mean."""
         planner = self.settings.planner.in_phase(phase)
-        return self.settings.game.num_actions * planner.rollouts * planner.horizon
+        return self.settings.game.num_actions * planner.mean_rollouts * planner.horizon
 
     def progress(self, state: State) -> float:
         def phase_work(phase: int) -> float:

@@ -263,6 +263,8 @@ def source(name: str, settings: Any) -> Source:
         raise CoplayerError(f"{name}: {error}") from error
     lenders = " or ".join(experiment.NAME for experiment in EXPERIMENTS.values() if experiment.LENDS_AGENTS)
     require(other.LENDS_AGENTS, f"{name}: {path} is a run of {other.NAME}; needs one of {lenders}")
+    own = experiment_of(settings)
+    require(name != "start" or other is own, f"start: {path} is not a run of {own.NAME}")
     require(is_finished(folder, found), f"{name}: {path} is not finished; go on with it by 'coplayer resume {path}'")
     have, need = found.run, settings.run
     require(
@@ -303,10 +305,6 @@ def trainer_of(settings: Any) -> training.Training:
         given["frozen"] = jax.tree.map(lambda *leaves: np.stack(leaves), *stacked)
     if "start" in named:
         given["start"] = source("start", settings)
-        require(
-            isinstance(given["start"].settings, type(settings)),
-            f"start: {named['start']} is not a run of {experiment.NAME}",
-        )
     return experiment.Trainer(settings, **given)
 
 

@@ -129,11 +129,12 @@ def check_first(name: str, value: int, run: IterationSettings) -> None:
     )
 
 
-def check_annealing(settings: Any) -> None:
+def check_annealing(settings: Any, first: int = 0) -> None:
     """Refuse a fall of the learning rate or of the entropy coefficient, or a rise of the lambdas, that begins after the
-    training.
+    training. All are counted from the end of the `first` iterations, which anneal by themselves.
     """
-    iterations, loss = settings.run.iterations, settings.loss
+    iterations, loss = settings.run.iterations - first, settings.loss
     starts = {"entropy_from": loss.entropy_from, "lambda_from": loss.lambda_from}
+    limit = f"iterations - tabular_iterations = {iterations}" if first else f"iterations = {iterations}"
     for name, begin in (starts | {"learning_rate_from": settings.optimiser.learning_rate_from}).items():
-        require(begin < iterations, f"{name}: must be below iterations = {iterations}, got {begin}")
+        require(begin < iterations, f"{name}: must be below {limit}, got {begin}")

@@ -66,7 +66,7 @@ class OptimiserSettings(BoundedSettings):
     update_rule: str = setting("adam", among=UPDATE_RULES)
     """How the gradient becomes a step: by Adam, or by plain stochastic gradient descent."""
     learning_rate_from: int = setting(0, at_least=0)
-    """Iteration from which the learning rate falls."""
+    """Iteration from which the learning rate falls; first iterations among strangers alone do not count."""
     learning_rate_iterations: int = setting(0, at_least=0)
     """Iterations in which the learning rate falls; 0: all that are left."""
     annealing: str = setting("linear", among=("linear", "cosine"))
@@ -90,7 +90,7 @@ class LossSettings(DiscountSettings):
     td_lambda: float = setting(1.0, at_least=0, at_most=1)
     """Lambda of the returns that the value is fitted to."""
     lambda_from: int = setting(0, at_least=0)
-    """Iteration from which --gae-lambda and --td-lambda rise."""
+    """Iteration from which --gae-lambda and --td-lambda rise; first iterations among strangers alone do not count."""
     lambda_iterations: int = setting(0, at_least=0)
     """Iterations in which --gae-lambda and --td-lambda rise to 1; 0: both stay as they are."""
     reward_scale: float = setting(1.0)
@@ -104,7 +104,7 @@ class LossSettings(DiscountSettings):
     entropy_end: float = setting(1.0, at_least=0, at_most=1)
     """Share of the entropy coefficient that is left after it has fallen; 1: it stays as it is."""
     entropy_from: int = setting(0, at_least=0)
-    """Iteration from which the entropy coefficient falls."""
+    """Iteration from which the entropy coefficient falls; first iterations among strangers alone do not count."""
     entropy_iterations: int = setting(0, at_least=0)
     """Iterations in which the entropy coefficient falls; 0: all that are left."""
 

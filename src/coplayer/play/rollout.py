@@ -164,8 +164,8 @@ def play_match(
         require_whole(name, count, at_least=1)
     if isinstance(key, jax.core.Tracer):
         return _play_match(tuple(players), game, key, episodes, inner_episodes, turned)[0]
-    trajectory, notes = _play_match(tuple(map(Watched, players)), game, key, episodes, inner_episodes, turned)
-    for number, (_, actions) in enumerate(notes):
+    trajectory, taken = _play_match(tuple(players), game, key, episodes, inner_episodes, turned)
+    for number, actions in enumerate(taken):
         check_actions(number, actions, game)
     return trajectory
 
@@ -183,17 +183,19 @@ def check_actions(number: int, actions: Int[Array, "..."], game: Game) -> None:
 @eqx.filter_jit
 def _play_match(
     players: tuple[Player, ...], game: Game, key: PRNGKeyArray, episodes: int, inner_episodes: int, turned: int
-) -> tuple[Trajectory, tuple[Any, ...]]:
-    """The trajectory, and each player's notes."""
+) -> tuple[Trajectory, tuple[Int[Array, "..."], ...]]:
+    """The trajectory, and each player's actions. The players' own notes are left out, since they can be large."""
+    players = tuple(map(Watched, players))
     tables, states, rounds = tables_of(game, turned), begin(players, key, episodes), jnp.arange(game.rounds)
     if inner_episodes == 1:
         world = tables.open(table_keys(jax.random.fold_in(key, TABLES), episodes))
         played = play_rounds(tables, players, world, states, keys_of_rounds(key, rounds, len(players)))
-        return played.trajectory(tables), played.notes
+        return played.trajectory(tables), tuple(actions for _, actions in played.notes)
 
     def chance_of(index: Int[Array, ""]) -> tuple[Any, ...]:
         return keys_of_rounds(key, index * game.rounds + rounds, len(players))
 
-    return play_episodes(
+    trajectory, notes = play_episodes(
         tables, players, states, chance_of, jax.random.fold_in(key, TABLES), batch=episodes, episodes=inner_episodes
     )
+    return trajectory, tuple(actions for _, actions in notes)

@@ -80,6 +80,15 @@ class TabularPlayers(Player):
 
     tables: Float[Array, "observations actions batch"]
 
+    def __init__(self, tables):
+        """Raises `CoplayerError` for numbers that are no probabilities. Traced arrays are taken as they are."""
+        if not isinstance(tables, jax.core.Tracer):
+            table = _numbers(tables)
+            require(table.size > 0 and table.ndim == 3, f"tables: shape must be (o, a, batch), got {table.shape}")
+            _check_range(table)
+            require(bool(np.allclose(table.sum(1), 1, atol=1e-5)), "tables: every action distribution must sum to 1")
+        self.tables = jnp.asarray(tables)
+
     @property
     def takes_uniforms(self) -> bool:
         return True

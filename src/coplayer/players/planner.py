@@ -54,8 +54,18 @@ class PlannerSettings:
         """Rollouts for each candidate action of a single decision."""
         return self.rollouts + self.open_rollouts
 
+    @property
+    def mean_rollouts(self) -> float:
+        """Rollouts for each candidate action, as a mean over many decisions made side by side."""
+        return self.rollouts + OPEN * self.open_rollouts
 
-OPEN = 0.25  # share of the decisions
+    @property
+    def most_side_by_side(self) -> float:
+        """Rollouts for each candidate action that are imagined at a time, as a mean over such decisions."""
+        return max(self.rollouts, OPEN * self.open_rollouts)
+
+
+OPEN = 0.25  # share of the decisions that get further rollouts
 TINY = 1e-9  # a variance
 BELOW_ONE = np.nextafter(np.float32(1), np.float32(0))  # where rounding would make a draw 1
 

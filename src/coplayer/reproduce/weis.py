@@ -190,12 +190,18 @@ def draw_steps(
 ) -> list[Quantity]:
     """The panels of each step, over training and within an episode, beside those of the paper's figure `number`."""
     one, two, three = (find(folders, settings, f"{learner}-step{i}") for i in (1, 2, 3))
+    drawn = []
+    if one is not None:
+        drawn.append(step_one(number, one))
+    if two is not None:
+        met = two.evaluation()
+        drawn.append(step_two(number, two, met))
+        if three is not None:
+            drawn.append(step_three(number, three, met))
     panels, rows = [], []
-    for step, draw_step, made in ((1, step_one, [one]), (2, step_two, [two]), (3, step_three, [two, three])):
-        if None not in made:
-            drawn, quantities = draw_step(number, *made)
-            panels.append([p._replace(title=f"{number}{p.title}") for p in drawn])
-            rows += prefixed(f"step {step}", quantities)
+    for step, (of_step, quantities) in enumerate(drawn, 1):
+        panels.append([p._replace(title=f"{number}{p.title}") for p in of_step])
+        rows += prefixed(f"step {step}", quantities)
     draw(path, panels, f"{learner.upper()}, step by step: {SPREAD}")
     return rows
 
@@ -237,9 +243,8 @@ def point(line: Line, at: int) -> float:
     return float(np.interp(at, *line.published["cooperation"]))
 
 
-def step_two(number: int, run: Run) -> tuple[list[Panels], list[Quantity]]:
-    """Extortion of the frozen player."""
-    result = run.evaluation()
+def step_two(number: int, run: Run, result: dict) -> tuple[list[Panels], list[Quantity]]:
+    """Extortion of the frozen player. `result`: the evaluation of the last agents."""
     learner = learner_of(run.settings)
     label = learner.upper()
     met = {field: evaluated(run.folder, values) for field, values in result[FROZEN].items()}
@@ -267,9 +272,8 @@ def step_two(number: int, run: Run) -> tuple[list[Panels], list[Quantity]]:
     return panels, rows
 
 
-def step_three(number: int, before: Run, run: Run) -> tuple[list[Panels], list[Quantity]]:
-    """Two extorters, put together."""
-    met = before.evaluation()
+def step_three(number: int, run: Run, met: dict) -> tuple[list[Panels], list[Quantity]]:
+    """Two extorters, put together. `met`: the evaluation of the agents of step 2."""
     learner = learner_of(run.settings)
     x, training, within = x_of(run), [], []
     for index in range(run.settings.co_players.learners):
