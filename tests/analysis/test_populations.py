@@ -105,6 +105,7 @@ def test_the_replicator_comes_to_the_mixture_at_which_both_earn_alike():
         (lambda: replicator(DILEMMA, np.array([0.5, 0.6]), time=1.0), "shares: needs 2 numbers"),
         (lambda: replicator(DILEMMA, np.array([0.5, 0.5]), time=0.0), "time: must be above 0"),
         (lambda: fixation_of_a_mutant(np.eye(3), 4), "payoffs: needs two types, got 3"),
+        (lambda: fixation_of_a_mutant(np.eye(2), 4, intensity=np.nan), "intensity: must be finite, got nan"),
     ],
 )
 def test_what_is_refused(call, message):

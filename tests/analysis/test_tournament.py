@@ -10,7 +10,7 @@ from coplayer.errors import CoplayerError
 from coplayer.games.matrix import MatrixGame, prisoners_dilemma
 from coplayer.games.public_goods import PublicGoods
 from coplayer.play.rollout import play_match
-from coplayer.players.automaton import of_memory1
+from coplayer.players.automaton import named_automaton, of_memory1
 from coplayer.players.memory1 import named_strategy
 
 GAME = prisoners_dilemma(10)
@@ -65,6 +65,8 @@ def test_what_is_refused():
         tournament(players("random"), PublicGoods(), jax.random.key(0))
     with pytest.raises(CoplayerError, match="players: needs at least one"):
         tournament({}, GAME, jax.random.key(0))
+    with pytest.raises(CoplayerError, match="inner_episodes: must be a whole number"):
+        tournament({"Tit For Tat": named_automaton("Tit For Tat")}, GAME, jax.random.key(0), inner_episodes=0)
     with pytest.raises(CoplayerError, match="made for 2 actions, this game has 3"):
         tournament(players("random"), MatrixGame(np.eye(3)), jax.random.key(0))
 

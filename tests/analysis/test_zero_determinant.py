@@ -95,6 +95,10 @@ def test_bad_input_is_refused():
         extortion(game, 0.5, 0.1)
     with pytest.raises(CoplayerError, match="phi: must lie in"):
         extortion(game, 2.0, 0.5)
+    with pytest.raises(CoplayerError, match="start: must be a probability, got 5"):
+        extortion(game, 2.0, 0.1, start=5.0)
+    with pytest.raises(CoplayerError, match=r"discount: must be in \(0, 1\], got 5"):
+        enforced_relation(named_strategy("random"), game, discount=5.0)
     with pytest.raises(CoplayerError, match="prisoner's dilemma"):
         extortion(MatrixGame([[4, 0], [3, 2]]), 2.0, 0.1)
     with pytest.raises(CoplayerError, match="2 actions"):

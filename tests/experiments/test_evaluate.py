@@ -93,6 +93,18 @@ def test_the_same_numbers_come_again_and_other_phases_have_others(toy, tmp_path)
     assert not np.array_equal(one[1]["tabular"]["other_saving"], one[2]["tabular"]["other_saving"])
 
 
+def test_the_file_keeps_phases_that_were_evaluated_alike(toy, tmp_path):
+    folder = registry.train(Toy(), tmp_path / "run")
+    assert list(evaluate(folder, [2], episodes=3)) == [2]
+    assert list(evaluate(folder, [1], episodes=3)) == [1]
+    assert list(stored_results(folder)) == [1, 2]
+    evaluate(folder, [1], episodes=4)
+    assert list(stored_results(folder)) == [1]
+    (folder.path / "evaluation.json").write_text("no results")
+    evaluate(folder, [2], episodes=4)
+    assert list(stored_results(folder)) == [2]
+
+
 def test_a_phase_that_is_not_there_and_a_table_for_three_are_refused(toy, tmp_path):
     folder = registry.train(Toy(), tmp_path / "run")
     with pytest.raises(CoplayerError, match=r"phases: .* has \[1\] to \[2\], asked for \[3\]"):

@@ -12,7 +12,7 @@ import pytest
 from coplayer.analysis.evaluation import Informed
 from coplayer.errors import CoplayerError
 from coplayer.experiments import ppi_mixed, registry
-from coplayer.experiments.ppi_mixed import PRESETS, DataSet
+from coplayer.experiments.ppi_mixed import PRESETS, DataSet, Trainer, memory_bytes
 from coplayer.games.matrix import START, MatrixGame, prisoners_dilemma
 from coplayer.games.public_goods import PublicGoods
 from coplayer.learning import ppi
@@ -253,6 +253,13 @@ def test_with_opponent_identity_a_stopped_run_resumes_bit_for_bit_and_is_evaluat
     assert_resumes(settings, tmp_path, chunks=4 if settings is NAMED else 7)
     assert registry.load(tmp_path / "broken")[0].model.identity_size == 10
     report(RunFolder.open(tmp_path / "broken"), phases="last", episodes=4)
+
+
+def test_further_rollouts_count_as_work_and_as_memory():
+    plain, open_ = (adjust(TINY, rollouts=4, open_rollouts=count) for count in (0, 400))
+    assert memory_bytes(plain, 1) < memory_bytes(open_, 1) == memory_bytes(adjust(TINY, rollouts=100), 1)
+    ways = [Trainer(settings).imagined_rounds(1) for settings in (plain, open_, adjust(TINY, rollouts=104))]
+    assert ways[0] < ways[1] == ways[2]
 
 
 def test_a_co_players_name_reaches_the_fitted_model():

@@ -50,6 +50,9 @@ def test_nothing_falls_or_rises_after_the_training(name):
     check_annealing(adjust(TINY_A2C, **{name: 11}))
     with pytest.raises(CoplayerError, match=f"{name}: must be below iterations = 12, got 12"):
         check_annealing(adjust(TINY_A2C, **{name: 12}))
+    check_annealing(adjust(TINY_A2C, **{name: 5}), 6)
+    with pytest.raises(CoplayerError, match=f"{name}: must be below iterations - tabular_iterations = 6, got 6"):
+        check_annealing(adjust(TINY_A2C, **{name: 6}), 6)
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)

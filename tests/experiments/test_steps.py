@@ -11,6 +11,7 @@ import pytest
 from coplayer import cli
 from coplayer.errors import CoplayerError
 from coplayer.experiments import a2c_mixed, ppi_mixed, registry
+from coplayer.experiments.archive import archive
 from coplayer.experiments.ppi_mixed import Trainer
 from coplayer.games.matrix import MatrixGame, prisoners_dilemma
 from coplayer.players.memory1 import cooperation
@@ -65,6 +66,15 @@ def test_the_frozen_player_is_the_last_agent_of_the_other_seat(runs):
             assert jax.tree.structure(frozen) == jax.tree.structure(agents[1 - learner])
             for one, other in zip(jax.tree.leaves(frozen), jax.tree.leaves(agents[1 - learner]), strict=True):
                 np.testing.assert_array_equal(one, other)
+
+
+def test_an_archive_of_step_two_lies_beside_that_of_step_one(runs, tmp_path):
+    with pytest.raises(CoplayerError, match=rf"archive that first, to {tmp_path / runs['one'].path.name}$"):
+        archive(runs["two"].path, tmp_path / "two")
+    assert not any(tmp_path.iterdir())
+    archive(runs["one"].path, tmp_path / runs["one"].path.name)
+    kept = archive(runs["two"].path, tmp_path / "two")
+    assert registry.settings_of_folder(kept)[1].co_players.frozen == tmp_path / runs["one"].path.name
 
 
 def test_step_three_starts_from_the_weights_of_step_two(runs):

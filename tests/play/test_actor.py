@@ -81,6 +81,10 @@ def test_a_seed_repeats():
         (lambda: cp.Actor(Counting(), GAME).act(0.5), "observation: must be of Symbol"),
         (lambda: cp.Actor(Counting(), GAME).act(np.array([0, 1])), "observation: must be of Symbol"),
         (lambda: cp.Actor(Counting(), GAME).learn([], 0), "learn: no round"),
+        (
+            lambda: cp.Actor(cp.named_walker(cp.CoinGame(), "greedy"), cp.CoinGame()).act(np.full(36, np.nan)),
+            "observation: must be finite numbers",
+        ),
     ],
 )
 def test_what_is_refused(call, message):

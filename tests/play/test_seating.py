@@ -10,7 +10,7 @@ from coplayer.errors import CoplayerError
 from coplayer.games.matrix import MatrixGame, prisoners_dilemma
 from coplayer.play.player import Player, uniform
 from coplayer.play.rollout import begin, keys_of_rounds, play_episodes, play_match, play_rounds
-from coplayer.play.seating import Absent, Groups, OneOf, Opening, Replicas
+from coplayer.play.seating import Absent, Groups, OneOf, Opening, Replicas, Trembling
 from coplayer.play.tables import table_keys, tables_of
 from coplayer.play.trajectory import Episode
 from coplayer.players.memory1 import Memory1, TabularPlayers, named_strategy
@@ -84,6 +84,12 @@ def equal(one, other):
 
 
 # Groups
+
+
+def test_a_noise_that_is_no_probability_is_refused():
+    for noise in (1.5, float("nan")):
+        with pytest.raises(CoplayerError, match=f"noise: must be a probability, got {noise}"):
+            Trembling(named_strategy("random"), noise, 2).check(prisoners_dilemma(2))
 
 
 def test_groups_play_and_learn_as_their_players_do_alone():

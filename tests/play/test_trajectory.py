@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from coplayer.games.matrix import MatrixGame, prisoners_dilemma
-from coplayer.play.trajectory import Episode, JointActions, Recorded, by_episode, observations, seat_payoffs
+from coplayer.play.trajectory import Episode, JointActions, Recorded, observations, seat_payoffs
 
 SEXES = [[[3.0, 0.0], [1.0, 2.0]], [[2.0, 1.0], [0.0, 3.0]]]
 GAME = MatrixGame(SEXES, rounds=2, cooperation=1)
@@ -79,11 +79,6 @@ def test_a_recorded_trajectory_has_the_views_that_were_recorded():
     trajectory = Recorded(views)
     for k in range(3):
         assert trajectory.view(k) is views[k]
-
-
-def test_rounds_in_a_row_by_episode():
-    np.testing.assert_array_equal(by_episode(jnp.arange(6), 2), [[0, 1], [2, 3], [4, 5]])
-    assert by_episode(jnp.zeros((6, 4, 5)), 3).shape == (2, 3, 4, 5)
 
 
 def test_a_trajectory_goes_through_jit():

@@ -247,6 +247,20 @@ def test_five_symbols_of_another_game_have_other_meanings():
         named_strategy("tit_for_tat").check(PublicGoods(2))
 
 
+@pytest.mark.parametrize(
+    ("tables", "message"),
+    [
+        (np.full((5, 2), 0.5), r"tables: shape must be \(o, a, batch\), got \(5, 2\)"),
+        (np.full((5, 2, 3), 7.0), r"probabilities: every entry must lie in \[0, 1\]"),
+        (np.full((5, 2, 3), np.nan), r"probabilities: every entry must lie in \[0, 1\]"),
+        (np.full((5, 2, 3), 0.4), "tables: every action distribution must sum to 1"),
+    ],
+)
+def test_tables_that_are_no_probabilities_are_refused(tables, message):
+    with pytest.raises(CoplayerError, match=message):
+        TabularPlayers(tables)
+
+
 GOOD_TABLES = {"memory-1": named_strategy("random"), "tables": TabularPlayers(jnp.full((5, 2, 3), 0.5))}
 
 

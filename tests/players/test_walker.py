@@ -10,7 +10,7 @@ from coplayer.games.cleanup import COLUMNS, NOTHING, ORCHARD, RIVER, ROWS, Clean
 from coplayer.games.coin import CoinGame
 from coplayer.games.grid import STEPS
 from coplayer.games.matrix import prisoners_dilemma
-from coplayer.players.walker import STRATEGIES, named_walker
+from coplayer.players.walker import STRATEGIES, Walker, named_walker
 
 COUNT = 200
 CLEANUP = CleanUpLite(40)
@@ -98,3 +98,5 @@ def test_what_is_refused():
         with pytest.raises(CoplayerError, match=r"player: greedy is a strategy of CoinGame\(size=3"):
             named_walker(CoinGame(), "greedy").check(game)
     named_walker(CoinGame(), "greedy").check(CoinGame(rounds=9))
+    with pytest.raises(CoplayerError, match=r"player: must be one of random, greedy, considerate, got 'nonsense'"):
+        Walker(CoinGame(), "nonsense").check(CoinGame())

@@ -7,11 +7,27 @@ import numpy as np
 import pytest
 
 from coplayer.errors import CoplayerError
-from coplayer.runs.files import append, jsonable, write_atomically
+from coplayer.runs.files import append, jsonable, whole_folder, write_atomically
 
 
 def test_numbers_become_json():
     assert jsonable(np.array([[1.23456, np.nan], [2.0, -0.00001]]), digits=3) == [[1.235, None], [2.0, -0.0]]
+
+
+def test_a_folder_is_there_whole_or_not_at_all(tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    with pytest.raises(KeyboardInterrupt), whole_folder(out) as made_in:
+        made_in.mkdir()
+        (made_in / "half").touch()
+        raise KeyboardInterrupt
+    assert not any(out.iterdir())
+    with whole_folder(out) as made_in:
+        made_in.mkdir()
+        (made_in / "all").touch()
+    assert [path.name for path in out.iterdir()] == ["all"] and list(tmp_path.iterdir()) == [out]
+    with pytest.raises(CoplayerError, match="exists already; name a new folder"), whole_folder(out):
+        pass
 
 
 def test_a_file_is_replaced_as_a_whole(tmp_path):

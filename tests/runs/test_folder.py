@@ -56,8 +56,12 @@ def test_a_metric_over_training_is_a_mean_over_learners_and_rows(tmp_path):
     xs, found = folder.over_training("reward", "iteration", learners=[1])
     np.testing.assert_array_equal(xs, [0, 1, 10, 11])
     np.testing.assert_array_equal(found, values[..., 1].reshape(4, 2).T)
-    with pytest.raises(CoplayerError, match="no phase is done yet"):
+    with pytest.raises(CoplayerError, match="has no nothing by phase, or no phase is done yet"):
         folder.over_training("nothing")
+    with pytest.raises(CoplayerError, match="has no reward by update"):
+        folder.over_training("reward", "update")
+    with pytest.raises(CoplayerError, match=r"has no learners \[7\]"):
+        folder.over_training("reward", learners=[7])
 
 
 def test_phases_are_those_whose_agents_are_kept(tmp_path):

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 from optax.projections import projection_simplex
 
 from coplayer.analysis.exact import discounted_returns, stationary_rewards
-from coplayer.errors import require
+from coplayer.errors import require, require_kind
 from coplayer.games.matrix import MatrixGame
 from coplayer.players.memory1 import Memory1
 
@@ -36,6 +36,7 @@ def best_response(opponent: Memory1, game: MatrixGame, discount: float) -> tuple
     first is taken, in the order of the actions after START, then after each joint action. Raises `CoplayerError` for a
     game of more than 3 actions.
     """
+    require_kind("opponent", opponent, Memory1)
     count = game.num_actions**game.observation_space.size
     require(count <= MOST_CANDIDATES, f"game: best_response tries all {count} players; at most 3 actions are allowed")
     choices = np.array(list(itertools.product(range(game.num_actions), repeat=game.observation_space.size)))

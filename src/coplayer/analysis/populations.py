@@ -119,6 +119,7 @@ def fixation_of_a_mutant(payoffs: ArrayLike, size: int, *, intensity: float = 1.
     """
     matrix = _payoffs(payoffs)
     require(matrix.shape == (2, 2), f"payoffs: needs two types, got {len(matrix)}")
+    require(bool(np.isfinite(intensity)), f"intensity: must be finite, got {intensity}")
     require_whole("size", size, at_least=2)
     i = np.arange(1, size)
     ours = (matrix[0, 0] * (i - 1) + matrix[0, 1] * (size - i)) / (size - 1)

@@ -22,7 +22,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from coplayer.analysis.exact import payoffs_by_joint
-from coplayer.errors import require
+from coplayer.errors import require, require_kind
 from coplayer.games.matrix import MatrixGame
 from coplayer.players.memory1 import Memory1, cooperation
 
@@ -61,6 +61,7 @@ def extortion(game: MatrixGame, chi: float, phi: float, *, start: float = 0.0) -
     r, t = _ratios(game)
     largest = largest_phi(game, chi)
     require(np.isfinite(chi) and chi >= 1, f"chi: must be a finite number of at least 1, got {chi:g}")
+    require(0 <= start <= 1, f"start: must be a probability, got {start}")
     require(0 < phi <= largest * (1 + 1e-12), f"phi: must lie in (0, {largest:g}] for chi = {chi:g}, got {phi:g}")
     row = [start, 1 - phi * (chi - 1) * r, 1 - phi * (1 + chi * t), phi * (chi + t), 0.0]
     return cooperation(np.clip(row, 0, 1))
@@ -85,6 +86,8 @@ def enforced_relation(player: Memory1, game: MatrixGame, *, discount: float = 1.
     and enforces nothing. Raises `CoplayerError` for a game of more than two actions.
     """
     _require_two_actions(game)
+    require_kind("player", player, Memory1)
+    require(0 < discount <= 1, f"discount: must be in (0, 1], got {discount}")
     p = player.probabilities[..., 0]
     bracket = discount * p[..., 1:] + (1 - discount) * p[..., :1] - REPEAT
     columns = np.stack([*payoffs_by_joint(game), np.ones(4)], axis=1)
@@ -101,6 +104,7 @@ def fit_extortion(player: Memory1, game: MatrixGame) -> ExtortionFit:
     The family is linear in x = (phi, phi chi), so it is a triangle. Where the free minimum lies inside the triangle, it
     is the nearest point. Otherwise the nearest point is the best of the nearest points on the three sides.
     """
+    require_kind("player", player, Memory1)
     r, t = _ratios(game)
     matrix = np.array([[r, -r], [-1.0, -t], [t, 1.0], [0.0, 0.0]])
     target = player.probabilities[..., 0][..., 1:] - REPEAT

@@ -20,7 +20,7 @@ from coplayer import settings as setting_groups
 from coplayer.errors import require
 from coplayer.experiments import mixed_pool
 from coplayer.experiments.axes import of_all_learners
-from coplayer.experiments.iterations import IterationTrainer
+from coplayer.experiments.iterations import IterationTrainer, one_row
 from coplayer.experiments.mixed_pool import (
     AMONG_STRANGERS,
     NOTHING,
@@ -357,9 +357,7 @@ def train_interval(
     settings: A2CMixed, part: Part, trainee: Trainee, start: Int[Array, ""]
 ) -> tuple[Trainee, dict[str, Array]]:
     """The iterations of one row of metrics, from number `start` on."""
-    iterations = start + jnp.arange(settings.run.log_every)
-    trainee, metrics = jax.lax.scan(lambda trainee, at: iterate(settings, part, trainee, at), trainee, iterations)
-    return trainee, jax.tree.map(lambda values: values.mean(), metrics)
+    return one_row(partial(iterate, settings, part), trainee, start, settings.run)
 
 
 def memory_bytes(settings: A2CMixed, seed_batch: int) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from coplayer.errors import require
 from coplayer.experiments import registry
-from coplayer.runs.files import write_atomically
+from coplayer.runs.files import whole_folder, write_atomically
 from coplayer.runs.folder import RunFolder, as_bytes
 
 DIGITS = 6  # of a number in an archive
@@ -42,12 +42,13 @@ def archive(path: Path, out: Path, *, all_phases: bool = False) -> RunFolder:
 def write_archive(out: Path, config: dict, agents: dict[int, bytes], metrics: list[dict]) -> RunFolder:
     """An archive in the new folder `out`, of the contents of config.json, of the agents files by phase, and of the rows
     of metrics. Raises `CoplayerError` where `out` holds files."""
-    made = RunFolder.create(out, config)
-    for phase, data in agents.items():
-        write_atomically(made.agents_file(phase), data)
     rows = as_bytes([{name: _short(value) for name, value in row.items()} for row in metrics])
-    write_atomically(made.archived_metrics, gzip.compress(rows, mtime=0))  # last: marks an archive
-    return made
+    with whole_folder(out) as made_in:
+        made = RunFolder.create(made_in, config)
+        for phase, data in agents.items():
+            write_atomically(made.agents_file(phase), data)
+        write_atomically(made.archived_metrics, gzip.compress(rows, mtime=0))
+    return RunFolder.open(out)
 
 
 def _short(value: float | int) -> float | int:

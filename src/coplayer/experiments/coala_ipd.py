@@ -25,7 +25,7 @@ from coplayer import settings as setting_groups
 from coplayer.errors import CoplayerError, in_short, require
 from coplayer.experiments import mixed_pool
 from coplayer.experiments.axes import LEARNERS, of_all_learners, one_by_one
-from coplayer.experiments.iterations import IterationTrainer
+from coplayer.experiments.iterations import IterationTrainer, one_row
 from coplayer.experiments.mixed_pool import Trainee
 from coplayer.experiments.protocol import Recipe
 from coplayer.experiments.settings import (
@@ -660,9 +660,7 @@ def naive_population(settings: CoalaIPD, key: PRNGKeyArray) -> ActorCritic:
 
 def train_interval(settings: CoalaIPD, trainee: Trainee, start: Int[Array, ""]) -> tuple[Trainee, dict[str, Array]]:
     """The iterations of one row of metrics, from number `start` on."""
-    iterations = start + jnp.arange(settings.run.log_every)
-    trainee, metrics = jax.lax.scan(lambda trainee, at: iterate(settings, trainee, at), trainee, iterations)
-    return trainee, jax.tree.map(lambda values: values.mean(), metrics)
+    return one_row(partial(iterate, settings), trainee, start, settings.run)
 
 
 class Trainer(IterationTrainer):

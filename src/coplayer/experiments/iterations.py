@@ -4,10 +4,14 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Int
 
 from coplayer.experiments import mixed_pool
 from coplayer.experiments.mixed_pool import Trainee
+from coplayer.experiments.settings import IterationSettings
 from coplayer.runs import checkpoint, hosts
 from coplayer.runs.training import Chunk
 
@@ -17,6 +21,17 @@ class State(NamedTuple):
 
     learners: Trainee  # leading axes [learner, seed]
     iteration: int  # iterations done
+
+
+def one_row(
+    iterate: Callable[[Trainee, Int[Array, ""]], tuple[Trainee, dict[str, Array]]],
+    trainee: Trainee,
+    start: Int[Array, ""],
+    run: IterationSettings,
+) -> tuple[Trainee, dict[str, Array]]:
+    """The iterations of one row of metrics, from number `start` on. The metrics are means over these."""
+    trainee, metrics = jax.lax.scan(iterate, trainee, start + jnp.arange(run.log_every))
+    return trainee, jax.tree.map(lambda values: values.mean(), metrics)
 
 
 class IterationTrainer:

@@ -14,7 +14,7 @@ from coplayer.experiments.archive import write_archive
 from coplayer.experiments.protocol import Experiment
 from coplayer.runs import checkpoint
 from coplayer.runs.checkpoint import Checkpoint
-from coplayer.runs.files import write_atomically
+from coplayer.runs.files import whole_folder, write_atomically
 from coplayer.runs.folder import RunFolder, append_rows, provenance
 
 SEED_AXIS = 1  # of all arrays: [learner, seed, ...]
@@ -54,13 +54,14 @@ def join(paths: list[Path], out: Path) -> RunFolder:
     state = _joint_state(settings, parts, saved)
     rows = _interleaved([_metrics(*run) for run in zip(folders, saved, strict=True)], folders)
     agents = _joint_agents(folders, folders[0].phases())
-    joint = RunFolder.create(out, description)
-    append_rows(joint.metrics_file, rows)
-    append_rows(joint.timing_file, _timing([row for folder in folders for row in folder.timing()]))
-    for phase, data in agents.items():
-        write_atomically(joint.agents_file(phase), data)
-    checkpoint.write(joint.checkpoints, saved[0].step, len(rows), state)
-    return joint
+    with whole_folder(out) as made_in:
+        joint = RunFolder.create(made_in, description)
+        append_rows(joint.metrics_file, rows)
+        append_rows(joint.timing_file, _timing([row for folder in folders for row in folder.timing()]))
+        for phase, data in agents.items():
+            write_atomically(joint.agents_file(phase), data)
+        checkpoint.write(joint.checkpoints, saved[0].step, len(rows), state)
+    return RunFolder.open(out)
 
 
 def _first_seed(opened: tuple[Experiment, Any, RunFolder]) -> int:
@@ -145,7 +146,7 @@ def _interleaved(runs: list[list[dict]], folders: list[RunFolder]) -> list[dict]
 
 def _timing(rows: list[dict]) -> list[dict]:
     """The seconds of each chunk in all runs together."""
-    return [
-        {"step": step, "seconds": sum(row["seconds"] for row in rows if row["step"] == step)}
-        for step in sorted({row["step"] for row in rows})
-    ]
+    seconds: dict[int, float] = {}
+    for row in rows:
+        seconds[row["step"]] = seconds.get(row["step"], 0) + row["seconds"]
+    return [{"step": step, "seconds": seconds[step]} for step in sorted(seconds)]

@@ -92,7 +92,8 @@ class Run(NamedTuple):
 def _run(folder: RunFolder, word: str, phase: int | None, seed: int | None) -> Run:
     experiment, settings = registry.settings_of_folder(folder)
     name, (recipe, _) = folder.path.resolve().name, registry.recipe_of(folder.config(), settings)
-    if word in pretrained.list() and folder.path == pretrained.folder(word):  # the last agents of one seed
+    if word in pretrained.list() and folder.path == pretrained.folder(word):
+        require(phase is None and seed is None, f"phase, seed: {word} comes with the package, with agents of one phase")
         phase, agents = settings.run.phases, pretrained(word)
         return Run(word, name, recipe, experiment, settings, agents, phase, settings.run.seed)
     phase, seed = registry.phase_of(folder, phase), settings.run.seed if seed is None else seed

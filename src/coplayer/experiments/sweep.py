@@ -15,7 +15,6 @@ import itertools
 import json
 import os
 import re
-import shutil
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -329,12 +328,9 @@ def _joined(
 
 
 def _join(folders: list[Path], target: Path) -> Path:
-    """The runs as one, in the folder `target`, which is there whole or not at all."""
+    """The runs as one, in the folder `target`."""
     if not target.exists():
-        partial = target.with_name(f".{target.name}.partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        join(folders, partial)
-        os.replace(partial, target)
+        join(folders, target)
     return target
 
 

@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 from coplayer.errors import require, require_whole
 from coplayer.games.game import Symbol
 
-GIVE, KEEP = 0, 1
+GIVE = 0
 
 
 @dataclass(frozen=True)

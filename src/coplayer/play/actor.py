@@ -86,6 +86,7 @@ class Actor:
         seen = np.asarray(observation)
         fits = seen.shape == shape and (not symbol or np.issubdtype(seen.dtype, np.integer))
         require(fits, f"observation: must be of {space}, got {seen.dtype} of shape {seen.shape}")
+        require(symbol or bool(np.isfinite(seen).all()), "observation: must be finite numbers")
         known = not symbol or 0 <= int(seen) < space.size
         require(known, f"observation: must be 0 to {space.size - 1}, got {seen}")
         return jnp.asarray(seen.astype(dtype)[None])

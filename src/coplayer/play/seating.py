@@ -106,6 +106,8 @@ class Trembling(Around):
 
     def check(self, game: Game) -> None:
         super().check(game)
+        known = not isinstance(self.noise, jax.Array)
+        require(not known or 0 <= self.noise <= 1, f"noise: must be a probability, got {self.noise}")
         require(
             self.num_actions == game.num_actions,
             f"player: its trembling hand knows {self.num_actions} actions, this game has {game.num_actions}",

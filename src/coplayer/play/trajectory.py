@@ -88,8 +88,3 @@ def observations(joint: Integer[Array, "time *tables"], rounds: int) -> Integer[
     before = jnp.concatenate([jnp.full_like(joint[:1], START), observe(joint[:-1])])
     opens = (jnp.arange(joint.shape[0]) % rounds == 0).reshape(-1, *[1] * (joint.ndim - 1))
     return jnp.where(opens, START, before)
-
-
-def by_episode(values: Array, rounds: int) -> Array:
-    """`[episodes * rounds, ...]` as `[episodes, rounds, ...]`."""
-    return values.reshape(-1, rounds, *values.shape[1:])

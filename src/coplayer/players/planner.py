@@ -62,7 +62,7 @@ class PlannerSettings:
     @property
     def most_side_by_side(self) -> float:
         """Rollouts for each candidate action that are imagined at a time, as a mean over such decisions."""
-        return max(self.rollouts, OPEN * self.open_rollouts)
+        return max(float(self.rollouts), OPEN * self.open_rollouts)
 
 
 OPEN = 0.25  # share of the decisions that get further rollouts

@@ -45,6 +45,8 @@ class Walker(Player):
 
     def check(self, game: Game) -> None:
         same = type(game) is type(self.game) and game.observation_space == self.game.observation_space
+        known = STRATEGIES.get(type(self.game), {})
+        require(self.strategy in known, f"player: must be one of {', '.join(known)}, got {self.strategy!r}")
         require(same, f"player: {self.strategy} is a strategy of {self.game}, this game is {game}")
 
     def begin(self, key, batch):

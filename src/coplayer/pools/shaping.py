@@ -13,6 +13,7 @@ Any player can be the agent or a co-player, and any two-player game the game (se
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, PRNGKeyArray
@@ -73,16 +74,35 @@ def play(
     _check_groups(groups)
     for name, count in (("batch", batch), ("inner_episodes", inner_episodes)):
         require_whole(name, count, at_least=1)
-    watch = (lambda player: player) if isinstance(key, jax.core.Tracer) else Watched
-    agent = watch(agent)
+    groups = tuple(groups)
+    check_players((agent, _opposite(groups, batch)), game)
+    if isinstance(key, jax.core.Tracer):
+        return _play(game, agent, groups, key, batch, inner_episodes)[0]
+    watched = tuple(group._replace(co_player=Watched(group.co_player)) for group in groups)
+    played, others = _play_compiled(game, Watched(agent), watched, key, batch, inner_episodes)
+    own, actions = played.notes
+    check_actions(0, actions, game)
+    for _, actions in others:
+        check_actions(1, actions, game)
+    return played._replace(notes=own)
+
+
+def _opposite(groups: tuple[Group, ...], batch: int) -> Groups:
+    """All co-players, as one player at the tables of all replicas in a row."""
+    return Groups(
+        tuple(Replicas(group.co_player, group.replicas) for group in groups),
+        tuple(group.replicas * batch for group in groups),
+    )
+
+
+def _play(
+    game: Game, agent: Player, groups: tuple[Group, ...], key: PRNGKeyArray, batch: int, inner_episodes: int
+) -> tuple[MetaTrajectories, Any]:
+    """The meta-trajectories, and the co-players' notes by group."""
     replicas = sum(group.replicas for group in groups)
     draws, begin = jax.random.split(key)
     keys = jax.random.split(begin, replicas)
-    opposite = Groups(
-        tuple(Replicas(watch(group.co_player), group.replicas) for group in groups),
-        tuple(group.replicas * batch for group in groups),
-    )
-    check_players((agent, opposite), game)
+    opposite = _opposite(groups, batch)
     states, first = [], 0
     for player in opposite.players:
         states.append(player.begin_each(keys[first : first + player.count], batch))
@@ -113,10 +133,7 @@ def play(
         )
         return within._replace(beyond=view.beyond.reshape(replicas, batch, *view.beyond.shape[1:]))
 
-    own = notes[0]
-    if isinstance(agent, Watched):
-        own, actions = notes[0]
-        check_actions(0, actions, game)
-        for _, actions in notes[1]:
-            check_actions(1, actions, game)
-    return MetaTrajectories(by_replica(trajectory.view(0)), by_replica(trajectory.view(1)), own)
+    return MetaTrajectories(by_replica(trajectory.view(0)), by_replica(trajectory.view(1)), notes[0]), notes[1]
+
+
+_play_compiled = eqx.filter_jit(_play)

@@ -83,6 +83,7 @@ def reproduce(
         require_whole("seeds", seeds, at_least=1)
     study = STUDIES[name]
     require(preset in study.minutes, f"preset: must be one of {', '.join(study.minutes)}, got {preset!r}")
+    study.require_extra()
     asked = {"seed": seed} if seeds is None else {"seed": seed, "seeds": seeds}
     planned = {run: adjust(settings, **asked) for run, settings in study.runs(preset).items()}
     if only is not None:

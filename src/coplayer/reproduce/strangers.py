@@ -58,11 +58,6 @@ class Condition(NamedTuple):
         return f"{self.rounds} rounds{f', noise {self.noise:g}' if self.noise else ''}"
 
 
-CONDITIONS = tuple(
-    Condition(rounds, noise) for rounds in (100, 200) for noise in (0.0, 0.01)
-)  # that the field is known in
-
-
 def field() -> dict[Condition, dict[str, float]]:
     """Mean reward per round against the held-out strategies, of every strategy of the library."""
     text = resources.files("coplayer.reproduce").joinpath("data/axelrod_field.csv").read_text(encoding="utf-8")
@@ -243,5 +238,6 @@ STUDIES = {
         runs,
         draw,
         parts=tuple(RECIPES),
+        require_extra=interop.library,
     )
 }

@@ -25,3 +25,4 @@ class Study(NamedTuple):
     runs: Callable[[str], dict[str, Any]]
     draw: Draw
     parts: tuple[str, ...] = ()  # beginnings of the names of runs that can be made without the others
+    require_extra: Callable[[], Any] = lambda: None  # refuses, before any training, where drawing needs what is missing

@@ -8,8 +8,9 @@ import errno
 import io
 import json
 import os
+import shutil
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,20 @@ def require_new_folder(out: Path) -> None:
     """Refuse a folder for results that holds files already, or that is a file."""
     new = not out.exists() or (out.is_dir() and not any(out.iterdir()))
     require(new, f"out: {out} exists already; name a new folder")
+
+
+@contextlib.contextmanager
+def whole_folder(out: Path) -> Iterator[Path]:
+    """The new folder `out`, which is there whole or not at all. Gives a folder beside it to write into, which becomes
+    `out` at the end. Refuses an `out` that holds files.
+    """
+    require_new_folder(out)
+    partial = out.with_name(f".{out.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    yield partial
+    if out.exists():
+        out.rmdir()
+    os.replace(partial, out)
 
 
 def require_new_file(out: Path) -> None:

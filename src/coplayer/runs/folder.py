@@ -143,8 +143,10 @@ class RunFolder:
         Values are means over these learners (None: all) and over all rows of the same `x`. Returns the xs and the
         values.
         """
-        rows = [row for row in self.metrics() if name in row and (learners is None or row["learner"] in learners)]
-        require(bool(rows), f"{self.path}: no phase is done yet")
+        rows = [row for row in self.metrics() if {name, x} <= row.keys()]
+        require(bool(rows), f"{self.path}: has no {name} by {x}, or no phase is done yet")
+        rows = [row for row in rows if learners is None or row["learner"] in learners]
+        require(bool(rows), f"{self.path}: has no learners {learners}")
         xs = sorted({row[x] for row in rows})
         seeds = sorted({row["seed"] for row in rows})
         values = {(seed, at): [] for seed in seeds for at in xs}
