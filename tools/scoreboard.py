@@ -30,10 +30,10 @@ HEADINGS = (
 BEFORE = """# Scoreboard
 
 What the two papers claim, panel by panel, and what comes out here. All rows are of the `quick` presets on two to four
-CPU cores, unless they say otherwise. A claim *comes out* where at least four in five seeds keep the bound that the verdict
-names. Some claims are about a mean or a difference: they come out where the mean, or the whole interval, keeps the
-bound. With fewer than three seeds a claim is *open*. The bounds are ours where the paper gives no number. The interval
-is a bootstrap of the mean over n seeds, or over n learners that never meet each other; older tables have none.
+CPU cores, unless they say otherwise. A claim *comes out* where at least four in five seeds keep the bound that the
+verdict names. Some claims are about a mean or a difference: they come out where the mean, or the whole interval, keeps
+the bound. With fewer than three seeds a claim is *open*. The bounds are ours where the paper gives no number. The
+interval is a bootstrap of the mean over n seeds, or over n learners that never meet each other; older tables have none.
 
 `make results` writes this page from the tables of the pages it links.
 """

@@ -4,15 +4,19 @@ import base64
 import json
 import re
 
+import jax
 import numpy as np
 import pytest
 
 from coplayer import cli
 from coplayer.experiments import registry, watch
 from coplayer.experiments.archive import archive
+from coplayer.experiments.page import how_it_decides
 from coplayer.games.cleanup import CleanUpLite
 from coplayer.games.coin import CoinGame
 from coplayer.games.matrix import MatrixGame, prisoners_dilemma
+from coplayer.networks.world_model import RoundModel
+from coplayer.players.planner import PlannerSettings, PPIPlayer
 from coplayer.runs.folder import RunFolder
 from coplayer.settings import adjust
 from tiny import PLAIN_EXACT, TINY, TINY_A2C, TINY_COALA
@@ -176,3 +180,12 @@ def test_agents_of_a_coin_game_meet_on_the_page_and_play_an_episode_there(runs, 
     (replay,) = data["replays"]
     assert (replay["names"], replay["title"]) == (["coin 0", "coin 1"], "one episode")
     assert set(replay["measures"]) == {"own_coins", "other_coins"} and len(replay["scenes"]) == 4
+
+
+def test_a_page_tells_where_it_plans_otherwise_than_the_training_did():
+    model = RoundModel(prisoners_dilemma(5), 4, key=jax.random.key(0))
+    told = [
+        how_it_decides(PPIPlayer(model, PlannerSettings(rollouts=3, stratified=stratified)))
+        for stratified in (False, True)
+    ]
+    assert told[1] == f"{told[0]} In training their random draws were spread evenly, on this page they are independent."

@@ -112,7 +112,7 @@ def _agents(run: Run, learner: int | None) -> dict[str, Seated]:
     for number in range(count) if learner is None else [learner]:
         where = f"Agent {number} of the {run.recipe} run {run.name}, seed {run.seed}, after phase {run.phase}."
         seat = None if game.symmetric else number % 2
-        about = f"{where} {_how(run.agents[number])}".strip()
+        about = f"{where} {how_it_decides(run.agents[number])}".strip()
         found[f"{run.name} {number}"] = Seated(run.agents[number], about, seat, **trained)
     return found
 
@@ -137,13 +137,14 @@ def _replays(run: Run, learner: int) -> list[Replay]:
     return found
 
 
-def _how(agent: Player) -> str:
+def how_it_decides(agent: Player) -> str:
     """How an agent decides, in words; nothing for a kind of player that is not known here."""
     if isinstance(agent, PPIPlayer):
         planner = agent.settings
+        spread = " In training their random draws were spread evenly, on this page they are independent."
         return (
             f"Before every move it imagines {planner.rollouts_alone} futures of {planner.horizon} rounds for each of "
-            f"its actions; its temperature is {planner.temperature:g}."
+            f"its actions; its temperature is {planner.temperature:g}.{spread if planner.stratified else ''}"
         )
     if isinstance(agent, RecurrentPlayer):
         learned = "It learned by trial alone, and imagines no futures."
