@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from coplayer.errors import CoplayerError
-from coplayer.runs import checkpoint
+from coplayer.runs import checkpoint, files
 
 ARRAYS = {"weights": np.arange(6.0).reshape(2, 3), "counts": np.array([1, 2], dtype=np.uint8)}
 
@@ -62,3 +62,12 @@ def test_arrays_of_other_settings_are_refused():
         checkpoint.unflatten({"y": jnp.ones(3)}, arrays, "state")
     with pytest.raises(CoplayerError, match=r"has shape \(3,\), these settings need \(4,\)"):
         checkpoint.unflatten({"x": jnp.ones(4)}, arrays, "state")
+
+
+def test_what_shrinks_to_almost_nothing_is_stored_as_it_is_and_can_be_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "FREELY", 10_000)
+    arrays = {"episodes": np.zeros((1000, 1000), np.uint8)}
+    checkpoint.write(tmp_path, 3, 0, arrays)
+    np.testing.assert_array_equal(checkpoint.last(tmp_path).arrays["episodes"], arrays["episodes"])
+    noise = {"weights": np.random.default_rng(0).normal(size=1000)}
+    assert len(checkpoint.dump(noise, {})) < 8000 + 1000  # compressed, as before

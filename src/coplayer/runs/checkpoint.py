@@ -9,6 +9,7 @@ import math
 import struct
 import zipfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ from coplayer.runs.files import JSON_ERRORS, loads, most_bytes, write_atomically
 from coplayer.runs.hosts import is_key, on_host
 
 KEPT = 2
+HEADER = 1024  # bytes before an array in a file, at most
 UNREADABLE = (
     *(OSError, ValueError, KeyError, TypeError, EOFError, OverflowError, RuntimeError, SyntaxError),
     *(zipfile.BadZipFile, zlib.error, struct.error),
@@ -73,9 +75,18 @@ def _all(folder: Path) -> list[Path]:
 
 
 def dump(arrays: dict[str, np.ndarray], head: dict) -> bytes:
-    """The bytes of a compressed file of `arrays` with `head` beside them."""
+    """The bytes of a file of `arrays` with `head` beside them. It is compressed, unless that makes it so small that
+    `load` would refuse it.
+    """
+    members = {"head": np.frombuffer(json.dumps(head).encode(), dtype=np.uint8), **arrays}
+    packed = _saved(np.savez_compressed, members)
+    unpacked = sum(np.asarray(array).nbytes + HEADER for array in members.values())
+    return packed if unpacked <= most_bytes(len(packed)) else _saved(np.savez, members)
+
+
+def _saved(save: Callable[..., None], members: dict[str, np.ndarray]) -> bytes:
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, head=np.frombuffer(json.dumps(head).encode(), dtype=np.uint8), **arrays)
+    save(buffer, **members)
     return buffer.getvalue()
 
 
