@@ -31,10 +31,11 @@ def evaluate(
     """Play the agents of these phases against the fixed opponents and against each other, in a two-player game.
 
     Returns, and writes to evaluation.json, results by `[phase][opponent]`. The file keeps other phases that were
-    evaluated with as many episodes. The fields of `curves` are arrays [seed,
-    learner, round], those of `RewardLine` [seed, learner]. In a matrix game there are those of `Signature` too, [seed,
-    learner] or [seed, learner, joint action]. NaN is null in the file. A run with a frozen co-player has it among the
-    opponents. `on_phase` is called with each phase that is done.
+    evaluated with as many episodes. NaN is null in the file.
+
+    The fields of `curves` are arrays [seed, learner, round], those of `RewardLine` [seed, learner]. In a matrix game
+    there are those of `Signature` too, [seed, learner] or [seed, learner, joint action]. A run with a frozen co-player
+    has it among the opponents. `on_phase` is called with each phase that is done.
     """
     experiment, settings = registry.settings_of_folder(folder)
     known = folder.phases()
@@ -60,13 +61,13 @@ def evaluate(
             for name in per_seed[0][0]
         }
         on_phase(phase)
-    phases_kept = dict(sorted((_kept(folder, episodes) | result).items()))
+    together = dict(sorted((_kept(folder, episodes) | result).items()))
     text = json.dumps(
         {
             "episodes": episodes,
             "seeds": list(seeds),
             "axes": ["seed", "learner", "round or joint action"],
-            "phases": jax.tree.map(partial(jsonable, digits=4), phases_kept),
+            "phases": jax.tree.map(partial(jsonable, digits=4), together),
         }
     )
     write_atomically(folder.path / "evaluation.json", text.encode())
