@@ -86,12 +86,6 @@ def equal(one, other):
 # Groups
 
 
-def test_a_noise_that_is_no_probability_is_refused():
-    for noise in (1.5, float("nan")):
-        with pytest.raises(CoplayerError, match=f"noise: must be a probability, got {noise}"):
-            Trembling(named_strategy("random"), noise, 2).check(prisoners_dilemma(2))
-
-
 def test_groups_play_and_learn_as_their_players_do_alone():
     """Every part of the protocol, each group at its own tables and with its own keys."""
     players, sizes = (learner(0), random_table(1), learner(2)), (2, 3, 1)
@@ -386,3 +380,12 @@ def test_a_game_that_the_parts_cannot_play_is_refused(player):
     for game in (MatrixGame(np.eye(3)), Carousel(), Commons()):
         with pytest.raises(CoplayerError, match=r"^player: "):
             player.check(game)
+
+
+# Trembling
+
+
+def test_a_noise_that_is_no_probability_is_refused():
+    for noise in (1.5, float("nan")):
+        with pytest.raises(CoplayerError, match=f"noise: must be a probability, got {noise}"):
+            Trembling(named_strategy("random"), noise, 2).check(prisoners_dilemma(2))

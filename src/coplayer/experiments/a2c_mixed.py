@@ -23,9 +23,11 @@ from coplayer.experiments.axes import of_all_learners
 from coplayer.experiments.iterations import IterationTrainer, one_row
 from coplayer.experiments.mixed_pool import (
     AMONG_STRANGERS,
+    COOPERATES,
     NOTHING,
     WITH_STRANGERS,
     Given,
+    Published,
     Source,
     Split,
     Trainee,
@@ -253,21 +255,20 @@ def without_tabular(settings: A2CMixed) -> A2CMixed:
     return adjust(settings, learner_share=1.0, entropy_iterations=0, learning_rate_iterations=0)
 
 
+PUBLISHED = Published(
+    learner="a2c",
+    x="iteration",
+    mixed="1B",
+    steps="4",
+    in_the_mixed_pool=COOPERATES,
+    ablated={"cooperation_vs_learner": Bound(at_most=0.1)},
+    together={},  # their cooperation may collapse
+)
+
+
 def panel(settings: A2CMixed) -> Panel:
-    """What the paper shows of such a run: figure 1B, or 4A, C or E."""
-    co_players = settings.co_players
-    if co_players.frozen is not None:
-        curves = {"vs_frozen": "a2c", "of_frozen": "fixed_icl"}
-        return Panel("4C", "A2C", "iteration", curves, {"share/frozen": Bound(at_least=0.6)})
-    if co_players.learner_share == 0:
-        curves = {"vs_tabular": "a2c", "of_tabular": "tabular"}
-        return Panel("4A", "A2C", "iteration", curves, mixed_pool.BEST_RESPONSE)
-    if co_players.start is not None and co_players.learner_share == 1:
-        return Panel("4E", "A2C", "iteration", {"vs_learner": "a2c_2"})
-    if co_players.opponent_identity or co_players.learner_share == 1:
-        return Panel("1B", "A2C", "iteration", {}, {"cooperation_vs_learner": Bound(at_most=0.1)})
-    curves = {"vs_learner": "a2c_vs_a2c"}
-    return Panel("1B", "A2C", "iteration", curves, {"cooperation_vs_learner": Bound(at_least=0.8)})
+    """What the paper shows of such a run."""
+    return PUBLISHED.panel(settings.co_players)
 
 
 class Part(NamedTuple):

@@ -77,15 +77,14 @@ def evaluate(
 def _kept(folder: RunFolder, episodes: int) -> Results:
     """What evaluation.json already holds, if it was measured with as many episodes and can be read."""
     try:
-        stored = stored_results(folder)
-        same = bool(stored) and loads((folder.path / "evaluation.json").read_bytes())["episodes"] == episodes
-    except (CoplayerError, KeyError):
+        return stored_results(folder, episodes)
+    except CoplayerError:
         return {}
-    return stored if same else {}
 
 
-def stored_results(folder: RunFolder) -> Results:
-    """What `evaluate` wrote to evaluation.json; nothing where it has not evaluated the run yet.
+def stored_results(folder: RunFolder, episodes: int | None = None) -> Results:
+    """What `evaluate` wrote to evaluation.json; nothing where it has not evaluated the run yet. `episodes`: nothing
+    also where the file is of another number of episodes.
 
     Raises `CoplayerError` where the file does not hold the evaluation of such a run.
     """
@@ -94,12 +93,15 @@ def stored_results(folder: RunFolder) -> Results:
         return {}
     needed = {f"{whose}{name}" for whose in ("", "other_") for name in ("reward", *settings.game.measures)}
     try:
+        stored = loads(path.read_bytes())
+        if episodes is not None and stored["episodes"] != episodes:
+            return {}
         result = {
             int(phase): {
                 name: {field: np.array(values, float) for field, values in fields.items()}
                 for name, fields in by_opponent.items()
             }
-            for phase, by_opponent in loads(path.read_bytes())["phases"].items()
+            for phase, by_opponent in stored["phases"].items()
         }
     except (OSError, *JSON_ERRORS, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise CoplayerError(f"{path}: unreadable ({in_short(error)}); 'coplayer evaluate' writes it anew") from error

@@ -10,7 +10,7 @@ a frozen agent of a finished run (`frozen`). Learner i meets agent i + 1, the la
 learners meet each other alone, and start from where a finished run ended (`start`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -28,7 +28,7 @@ from coplayer.experiments.axes import (
     require_work_for_all,
 )
 from coplayer.experiments.settings import CoPlayerSettings, RunSettings
-from coplayer.figures.published import Bound
+from coplayer.figures.published import Bound, Panel
 from coplayer.games.game import Game
 from coplayer.play.player import Player
 from coplayer.play.rollout import Actions, Played, play_rounds
@@ -43,11 +43,43 @@ from coplayer.runs import checkpoint, hosts
 from coplayer.runs.folder import RunFolder
 from coplayer.settings import adjust
 
-BEST_RESPONSE = {  # what the paper says of learners that meet strangers, as bounds of the table's quantities
+COOPERATES = {"cooperation_vs_learner": Bound(at_least=0.8)}  # bounds of the table's quantities
+BEST_RESPONSE = {
     "late_cooperation/tit_for_tat": Bound(at_least=0.8),
     "reward/always_cooperate": Bound(at_least=1.95),
     "reward/always_defect": Bound(at_least=-0.1),
 }
+EXTORTS = {"share/frozen": Bound(at_least=0.6)}
+
+
+class Published(NamedTuple):
+    """Where Weis et al. 2026 show a kind of learner, and what they say of it, as bounds of the table's quantities."""
+
+    learner: str  # as their curves name it, such as "ppi"
+    x: str  # "phase" or "iteration"
+    mixed: str  # the panel of the mixed pool, such as "1A"
+    steps: str  # the figure of the steps, such as "2"
+    in_the_mixed_pool: Mapping[str, Bound]
+    ablated: Mapping[str, Bound]  # told whom they meet, or without strangers
+    together: Mapping[str, Bound]  # two extorters
+
+    def panel(self, co_players: CoPlayerSettings) -> Panel:
+        """What they show of a run with these co-players."""
+        own = self.learner
+
+        def shown(name: str, curves: dict[str, str], bounds: Mapping[str, Bound]) -> Panel:
+            return Panel(name, own.upper(), self.x, curves, bounds)
+
+        if co_players.frozen is not None:
+            return shown(f"{self.steps}C", {"vs_frozen": own, "of_frozen": "fixed_icl"}, EXTORTS)
+        if co_players.learner_share == 0:
+            return shown(f"{self.steps}A", {"vs_tabular": own, "of_tabular": "tabular"}, BEST_RESPONSE)
+        if co_players.start is not None and co_players.learner_share == 1:
+            return shown(f"{self.steps}E", {"vs_learner": f"{own}_2"}, self.together)
+        if co_players.opponent_identity or co_players.learner_share == 1:
+            return shown(self.mixed, {}, self.ablated)
+        curves = {"vs_learner": f"{own}_vs_{own}", "vs_tabular": f"{own}_vs_tabular"}
+        return shown(self.mixed, curves, self.in_the_mixed_pool)
 
 
 class Trainee(NamedTuple):

@@ -22,9 +22,12 @@ from coplayer.errors import require
 from coplayer.experiments import mixed_pool
 from coplayer.experiments.mixed_pool import (
     AMONG_STRANGERS,
+    BEST_RESPONSE,
+    COOPERATES,
     NOTHING,
     WITH_STRANGERS,
     Given,
+    Published,
     Source,
     Split,
     Trainee,
@@ -143,6 +146,11 @@ class PPIMixed:
         return pool_of(self.co_players, self.game)
 
     @property
+    def planners(self) -> set[PlannerSettings]:
+        """How the learners plan, in all phases."""
+        return {self.planner.in_phase(phase) for phase in range(1, self.run.phases + 1)}
+
+    @property
     def fresh_count(self) -> int:
         """Tabular episodes that are drawn anew for every batch."""
         return self.data.tabular_episodes if self.data.fresh_tabular else 0
@@ -251,21 +259,20 @@ def without_tabular(settings: PPIMixed) -> PPIMixed:
     return adjust(settings, learner_share=1.0)
 
 
+PUBLISHED = Published(
+    learner="ppi",
+    x="phase",
+    mixed="1A",
+    steps="2",
+    in_the_mixed_pool=COOPERATES | BEST_RESPONSE,
+    ablated={"cooperation_vs_learner": Bound(at_most=0.25)},
+    together=COOPERATES,
+)
+
+
 def panel(settings: PPIMixed) -> Panel:
-    """What the paper shows of such a run: figure 1A, or 2A, C or E."""
-    co_players = settings.co_players
-    if co_players.frozen is not None:
-        curves = {"vs_frozen": "ppi", "of_frozen": "fixed_icl"}
-        return Panel("2C", "PPI", "phase", curves, {"share/frozen": Bound(at_least=0.6)})
-    if co_players.learner_share == 0:
-        return Panel("2A", "PPI", "phase", {"vs_tabular": "ppi", "of_tabular": "tabular"}, mixed_pool.BEST_RESPONSE)
-    if co_players.start is not None and co_players.learner_share == 1:
-        return Panel("2E", "PPI", "phase", {"vs_learner": "ppi_2"}, {"cooperation_vs_learner": Bound(at_least=0.8)})
-    if co_players.opponent_identity or co_players.learner_share == 1:
-        return Panel("1A", "PPI", "phase", {}, {"cooperation_vs_learner": Bound(at_most=0.25)})
-    curves = {"vs_learner": "ppi_vs_ppi", "vs_tabular": "ppi_vs_tabular"}
-    bounds = {"cooperation_vs_learner": Bound(at_least=0.8), **mixed_pool.BEST_RESPONSE}
-    return Panel("1A", "PPI", "phase", curves, bounds)
+    """What the paper shows of such a run."""
+    return PUBLISHED.panel(settings.co_players)
 
 
 class DataSet(NamedTuple):
@@ -437,15 +444,14 @@ def play_phase(
 
 def memory_bytes(settings: PPIMixed, seed_batch: int, carried: int = 0) -> int:
     """About how much memory a run takes, in bytes: all data sets, and the larger of the two steps' working arrays."""
-    game, network, planner = settings.game, settings.network, settings.planner
+    game, network = settings.game, settings.network
     learners, seeds = settings.co_players.learners, settings.run.seeds
     row = game.rounds + 4 * settings.identity_size
     data = 3 * learners * seeds * DataSet.of(settings, carried).capacity * row  # copies, while it is mapped over seeds
     steps = game.rounds * (3 if network.model == "token" else 1)
     widths = 14 if network.core == "gru" else 42  # states, four gates, and their gradients; a Hawk's as in A2C
     fit = widths * steps * settings.fitting.fit_batch * network.hidden
-    phases = (planner.in_phase(1), planner.in_phase(settings.run.phases))
-    rollouts = max(phase.most_side_by_side for phase in phases)
+    rollouts = max(planner.most_side_by_side for planner in settings.planners)
     states = math.ceil(game.num_actions * rollouts * settings.block.size)
     play = 10 * states * network.hidden  # the state, six gate products, the heads' features
     return data + learners * seed_batch * 4 * max(fit, play)
@@ -511,8 +517,7 @@ class Trainer:
         self._restart = mapped(partial(restart, settings))
         self._add_identities = mapped(partial(add_identities, settings, rows))
         self._fit = mapped(partial(fit, settings))
-        planners = {settings.planner.in_phase(phase) for phase in range(1, run.phases + 1)}
-        self._play = {planner: mapped(partial(play_phase, settings, rows, planner)) for planner in planners}
+        self._play = {planner: mapped(partial(play_phase, settings, rows, planner)) for planner in settings.planners}
 
     def initial_state(self) -> State:
         return State(self._initial(), phase=1, update=0)

@@ -4,6 +4,7 @@ uniformly; a pool can hold fixed players too, or only such.
 
 from typing import NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -126,6 +127,7 @@ def _fresh_tables(key: PRNGKeyArray, game: Game, batch: int) -> Float[Array, "ob
     return weights / weights.sum(1, keepdims=True)
 
 
+@eqx.filter_jit
 def predictive(
     joint: Integer[Array, "rounds batch"], game: MatrixGame, pool: TabularPool = UNIFORM
 ) -> Float[Array, "rounds actions batch"]:

@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable
 from functools import partial
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -59,7 +58,6 @@ DRAWN = ("excess_action", "excess_observation", "policy_gap", "subjective_gap")
 PRICES = {"believed_price": "as it believes", "actual_price": "in fact"}
 KINDS = {LEARNER: "against the other learner", TABULAR: "against tabular players"}
 Result = dict[int, dict[str, dict[str, Float[np.ndarray, "seeds learners"]]]]  # [phase][kind of co-player][measure]
-_predictive = eqx.filter_jit(tabular.predictive)
 
 
 @jax.jit
@@ -164,7 +162,7 @@ def measure_pair(
 
     def measures(seat: int) -> dict[str, Measures]:
         met, alone = probes[LEARNER][seat], probes[TABULAR][seat]
-        guess = _predictive(views[seat], game, pool)
+        guess = tabular.predictive(views[seat], game, pool)
         known = of_strangers(TabularPlayers(tables[seat]), views[seat], game)
         guess, known = (take(jnp.moveaxis(values, 1, -1), at).T for values in (guess, known))
         return {

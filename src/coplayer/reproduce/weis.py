@@ -15,6 +15,7 @@ from coplayer.experiments import a2c_mixed, ppi_mixed
 from coplayer.experiments.evaluate import evaluate
 from coplayer.figures.panels import Line, Panels, draw
 from coplayer.figures.parity import Quantity
+from coplayer.figures.published import Panel
 from coplayer.reproduce.report import (
     TIT_FOR_TAT,
     evaluated,
@@ -31,8 +32,7 @@ from coplayer.settings import adjust
 EXPERIMENTS = {"ppi": ppi_mixed, "a2c": a2c_mixed}  # the paper's two, not all that are registered
 SEEDS = {"quick": 5, "paper": 10}
 EPISODES = 128  # for each learner and opponent, where agents are evaluated
-SHOWN = {"ppi": ("1A", "ppi_vs_ppi", 8), "a2c": ("1B", "a2c_vs_a2c", 70_000)}
-"""The moment in training that figure 3 looks at: the panel and curve that lead up to it, and the phase or iteration."""
+SHOWN = {"ppi": 8, "a2c": 70_000}  # the phase and the iteration that figure 3 looks at
 WITHIN = (TIT_FOR_TAT, "always_cooperate", "always_defect", TABULAR)  # opponents within an episode
 DENSE = 20  # points of a published curve from which its peak can be read
 METRICS = ("reward", "cooperation")  # side by side, as in the paper
@@ -45,15 +45,25 @@ class Run(NamedTuple):
     folder: RunFolder
     settings: Any
 
+    @property
+    def learner(self) -> str:
+        """The kind of its learners, by its name among the experiments."""
+        kinds = {type(module.PRESETS["quick"]): name for name, module in EXPERIMENTS.items()}
+        return kinds[type(self.settings)]
+
+    @property
+    def panel(self) -> Panel:
+        """What the paper shows of it."""
+        return EXPERIMENTS[self.learner].panel(self.settings)
+
     def quantities(self, *, last: dict | None = None) -> list[Quantity]:
         """The table's rows of the training. `last`: an evaluation of the last agents, whose rows are added."""
-        panel = EXPERIMENTS[learner_of(self.settings)].panel(self.settings)
-        rows = training_quantities(self.folder, panel, compare=True)
-        return rows if last is None else rows + evaluation_quantities(self.folder, panel, last, compare=True)
+        rows = training_quantities(self.folder, self.panel, compare=True)
+        return rows if last is None else rows + evaluation_quantities(self.folder, self.panel, last, compare=True)
 
     def lines(self) -> list[Line]:
         """The training curves, and the published points beside them."""
-        return training_lines(self.folder, EXPERIMENTS[learner_of(self.settings)].panel(self.settings), compare=True)
+        return training_lines(self.folder, self.panel, compare=True)
 
     def evaluation(self, phase: int | None = None) -> dict:
         """The evaluation of the agents after a phase, by default the last one."""
@@ -65,17 +75,13 @@ class Run(NamedTuple):
 
         It is the nearest phase, of those up to the first that reaches the paper's cooperation.
         """
-        panel, curve, moment = SHOWN[learner_of(self.settings)]
-        paper = np.interp(moment, *published_points(panel, curve)["cooperation"])
+        published = published_points(self.panel.name, self.panel.curves["vs_learner"])
+        paper = np.interp(SHOWN[self.learner], *published["cooperation"])
         phases, values = self.folder.over_training("cooperation_vs_learner", "phase")
         ours = values.mean(0)
         reached = np.flatnonzero(ours >= paper)
         until = reached[0] + 1 if len(reached) else len(ours)
         return int(phases[np.abs(ours[:until] - paper).argmin()])
-
-
-def learner_of(settings: Any) -> str:
-    return next(name for name, module in EXPERIMENTS.items() if isinstance(settings, type(module.PRESETS["quick"])))
 
 
 def find(folders: dict[str, RunFolder], settings: dict[str, Any], stem: str) -> Run | None:
@@ -113,8 +119,7 @@ def draw_mixed(folders: dict[str, RunFolder], settings: dict[str, Any], path: Pa
             ablated = find(folders, settings, f"{learner}-{stem}")
             lines.append(ablated.lines()[0]._replace(label=f"{label} against {label}, {words}"))
             rows += prefixed(f"1{letter} {label} {words}", ablated.quantities()[:2])
-        x = EXPERIMENTS[learner].panel(run.settings).x
-        panels.append([Panels(f"{letter}  {label} in the mixed pool", x, lines)])
+        panels.append([Panels(f"{letter}  {label} in the mixed pool", run.panel.x, lines)])
     draw(path, panels, f"The mixed pool: {SPREAD}")
     return rows
 
@@ -133,7 +138,7 @@ def within_lines(run: Run, result: dict, opponents: tuple[str, ...], panel: str 
     lines = []
     for name in opponents:
         values = {metric: evaluated(run.folder, result[name][metric]) for metric in METRICS}
-        points = None if panel is None else published_points(panel, f"{learner_of(run.settings)}_vs_{name}")
+        points = None if panel is None else published_points(panel, f"{run.learner}_vs_{name}")
         lines.append(Line(opponent_label(name), rounds_of(values), values, points))
     return lines
 
@@ -190,16 +195,16 @@ def draw_steps(
 ) -> list[Quantity]:
     """The panels of each step, over training and within an episode, beside those of the paper's figure `number`."""
     one, two, three = (find(folders, settings, f"{learner}-step{i}") for i in (1, 2, 3))
-    drawn = []
+    drawn = {}
     if one is not None:
-        drawn.append(step_one(number, one))
+        drawn[1] = step_one(number, one)
     if two is not None:
         met = two.evaluation()
-        drawn.append(step_two(number, two, met))
+        drawn[2] = step_two(number, two, met)
         if three is not None:
-            drawn.append(step_three(number, three, met))
+            drawn[3] = step_three(number, three, met)
     panels, rows = [], []
-    for step, (of_step, quantities) in enumerate(drawn, 1):
+    for step, (of_step, quantities) in drawn.items():
         panels.append([p._replace(title=f"{number}{p.title}") for p in of_step])
         rows += prefixed(f"step {step}", quantities)
     draw(path, panels, f"{learner.upper()}, step by step: {SPREAD}")
@@ -209,10 +214,10 @@ def draw_steps(
 def step_one(number: int, run: Run) -> tuple[list[Panels], list[Quantity]]:
     """In-context best response."""
     result = run.evaluation()
-    label = learner_of(run.settings).upper()
+    label = run.panel.label
     lines = within_lines(run, result, WITHIN, f"{number}B")
     panels = [
-        Panels(f"A  step 1: {label} among tabular players", x_of(run), run.lines()),
+        Panels(f"A  step 1: {label} among tabular players", run.panel.x, run.lines()),
         Panels(f"B  {label} after step 1, within an episode", "round", lines),
     ]
     by_label = {line.label: line for line in lines}
@@ -245,8 +250,7 @@ def point(line: Line, at: int) -> float:
 
 def step_two(number: int, run: Run, result: dict) -> tuple[list[Panels], list[Quantity]]:
     """Extortion of the frozen player. `result`: the evaluation of the last agents."""
-    learner = learner_of(run.settings)
-    label = learner.upper()
+    label = run.panel.label
     met = {field: evaluated(run.folder, values) for field, values in result[FROZEN].items()}
     lines = [
         Line(
@@ -256,12 +260,12 @@ def step_two(number: int, run: Run, result: dict) -> tuple[list[Panels], list[Qu
             published_points(f"{number}D", curve),
         )
         for words, whose, curve in (
-            (f"{label} against the frozen {label}", "", learner),
+            (f"{label} against the frozen {label}", "", run.learner),
             (f"frozen {label}", "other_", "fixed_icl"),
         )
     ]
     panels = [
-        Panels(f"C  step 2: {label} against a frozen {label} of step 1", x_of(run), run.lines()),
+        Panels(f"C  step 2: {label} against a frozen {label} of step 1", run.panel.x, run.lines()),
         Panels("D  the two after step 2, within an episode", "round", lines),
     ]
     own, other = lines
@@ -274,10 +278,9 @@ def step_two(number: int, run: Run, result: dict) -> tuple[list[Panels], list[Qu
 
 def step_three(number: int, run: Run, met: dict) -> tuple[list[Panels], list[Quantity]]:
     """Two extorters, put together. `met`: the evaluation of the agents of step 2."""
-    learner = learner_of(run.settings)
-    x, training, within = x_of(run), [], []
+    label, x, training, within = run.panel.label, run.panel.x, [], []
     for index in range(run.settings.co_players.learners):
-        name, curve = f"{learner.upper()} {index + 1}", f"{learner}_{index + 1}"
+        name, curve = f"{label} {index + 1}", f"{run.learner}_{index + 1}"
         own = {metric: run.folder.over_training(f"{metric}_vs_learner", x, learners=[index]) for metric in METRICS}
         points, _ = own["reward"]
         values = {metric: of_metric for metric, (_, of_metric) in own.items()}
@@ -285,7 +288,7 @@ def step_three(number: int, run: Run, met: dict) -> tuple[list[Panels], list[Qua
         first = {metric: met[LEARNER][metric][:, index] for metric in METRICS}
         within.append(Line(name, rounds_of(first), first, published_points(f"{number}F", curve)))
     panels = [
-        Panels(f"E  step 3: two {learner.upper()} of step 2, put together", x, training),
+        Panels(f"E  step 3: two {label} of step 2, put together", x, training),
         Panels("F  the two as they meet, within an episode", "round", within),
     ]
     cooperation = np.mean([line.values["cooperation"] for line in within], axis=0)
@@ -315,11 +318,6 @@ def first_tenth(points: np.ndarray) -> slice:
 
 def last_tenth(points: np.ndarray) -> slice:
     return slice(len(points) - max(1, len(points) // 10), None)
-
-
-def x_of(run: Run) -> str:
-    """The axis of training: "phase" or "iteration"."""
-    return EXPERIMENTS[learner_of(run.settings)].panel(run.settings).x
 
 
 STUDIES = {
